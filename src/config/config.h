@@ -1,0 +1,102 @@
+/* config/config.h - the file, read and checked, as one constant struct.
+ *
+ * Everything is owned by the struct and lives until config_free(). Sizes are bytes, durations nanoseconds, and 0
+ * means "no limit" where the key's help says so. Paths are already relative to nothing: absolute, or resolved
+ * against the file that named them. */
+#ifndef TIDEWIRE_CONFIG_CONFIG_H
+#define TIDEWIRE_CONFIG_CONFIG_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/log.h"
+
+struct buffer;
+
+struct config_limits {
+    uint64_t message;                 /* largest message, after decompression */
+    uint64_t headers;                 /* largest header list of a request: names + values + 32 a field */
+    uint64_t streams_per_connection;  /* advertised and enforced */
+    uint64_t connections;             /* open at once, in the process */
+    uint64_t idle;                    /* a connection without streams is closed after this; 0 never */
+    uint64_t buffered_per_stream, buffered_per_connection, buffered_total;
+    uint64_t stalled;                 /* a stream that buffers and makes no progress ends after this */
+    uint64_t topics;                  /* live topic names */
+    uint64_t list_elements;           /* of one list or map that a script reads */
+    uint64_t handler_time;            /* thread CPU that a hook may use between two waits */
+};
+
+struct config_tls {
+    char **certificates, **keys; /* PEM files, pairs; ended by NULL; the first is the default */
+    char *client_ca;             /* PEM file or NULL */
+    enum { CLIENT_CERTIFICATE_NONE, CLIENT_CERTIFICATE_OPTIONAL, CLIENT_CERTIFICATE_REQUIRED } client_certificate;
+    bool is_tls13_only;
+};
+
+struct config_listener {
+    char *address;      /* as written: "127.0.0.1:50051", "[::]:8443", "unix:/run/x.sock" */
+    char *host;         /* NULL for a unix socket */
+    char *port;
+    char *path;         /* of a unix socket, or NULL */
+    uint32_t mode;      /* of a unix socket */
+    uint32_t backlog;
+    char **proxy_from;  /* networks that speak the PROXY protocol to us ("10.0.0.0/8", "unix"); ended by NULL; may be NULL */
+    struct config_tls *tls; /* NULL: plaintext */
+    int line;
+};
+
+struct config_method {
+    char *name;
+    struct config_limits limits; /* the service's, with the method's own over them */
+};
+
+struct config_service {
+    char *name;      /* "pkg.Service", "pkg.*" or "*" */
+    char *script;    /* resolved path */
+    char *script_name; /* as written, for logs */
+    bool is_jit;
+    enum { INT64_NUMBER, INT64_STRING, INT64_EXACT } int64; /* how scripts read 64-bit integers */
+    struct config_limits limits;
+    struct config_method *methods;
+    size_t method_count;
+    const char *file;
+    int line;
+};
+
+struct config {
+    char *file;
+    uint32_t workers;       /* resolved: at least 1 */
+    char **proto_path, **proto; /* ended by NULL */
+    char *script_path;
+    struct config_listener *listeners;
+    size_t listener_count;
+    struct config_service *services;
+    size_t service_count;
+    struct config_limits limits;
+    struct {
+        enum log_level level;
+        enum log_format format;
+        bool access;
+        char *file; /* NULL: standard error */
+    } log;
+    bool health, reflection; /* the gateway's own services */
+    uint64_t drain_timeout;
+    struct {
+        uint64_t interval, timeout; /* PINGs that we send to a silent peer; 0 never */
+        uint64_t least_interval;    /* a client's PINGs faster than this are strikes */
+        bool without_streams;
+    } keepalive;
+};
+
+/* NULL and an error text (`file:line: error: …`) when anything in the file is wrong. Main thread only. */
+struct config *config_read(const char *file, struct error *error);
+void config_free(struct config **config);
+/* The service that owns `name` ("pkg.Service"): the longest match; NULL when there is none. */
+const struct config_service *config_find_service(const struct config *config, const char *name);
+/* The limits of one method of a service; the service's own when the method has none. */
+const struct config_limits *config_method_limits(const struct config_service *service, const char *method);
+/* A commented file with every key at its default (`tidewire config default`), and the reference page. */
+void config_write_default(struct buffer *out);
+void config_write_reference(struct buffer *out);
+#endif

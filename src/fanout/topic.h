@@ -1,0 +1,81 @@
+/* fanout/topic.h - publish one message to every subscriber of a name, over all workers of the process.
+ *
+ * Topics belong to the process: they outlive generations, and streams of old and new scripts meet in one. Each
+ * worker keeps its own side (struct topics) with its own subscribers; publish hands a copy of the encoded bytes to
+ * every worker that has subscribers. Messages of one publisher arrive in order. All functions belong to the worker's
+ * thread unless they say otherwise. */
+#ifndef TIDEWIRE_FANOUT_TOPIC_H
+#define TIDEWIRE_FANOUT_TOPIC_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/message.h"
+#include "schema/schema.h"
+
+struct call;
+struct loop;
+struct mailbox;
+struct topic_registry; /* the process's */
+struct topics;         /* one worker's side */
+struct topic;          /* one worker's handle on a name; counted */
+struct subscription;
+
+enum topic_policy {
+    TOPIC_CLOSE,    /* a full queue ends the subscriber's call with RESOURCE_EXHAUSTED: no silent loss */
+    TOPIC_DROP_OLD, /* the oldest queued message goes, and is counted */
+};
+
+struct topic_registry *topic_registry_new(uint32_t workers, uint64_t most_topics);
+void topic_registry_free(struct topic_registry **registry);
+void topic_registry_set_most(struct topic_registry *registry, uint64_t most_topics); /* any thread */
+/* The side of worker `index`. Every worker's side must exist before the first publish. */
+struct topics *topics_new(struct topic_registry *registry, uint32_t index, struct loop *loop);
+void topics_free(struct topics **topics); /* all subscriptions must be gone */
+
+/* NULL when limits.topics is reached. One reference for the caller. */
+struct topic *topic_open(struct topics *topics, const char *name, size_t length);
+struct topic *topic_ref(struct topic *topic);
+void topic_unref(struct topic **topic);
+const char *topic_name(const struct topic *topic, size_t *length);
+/* Fixes the message type by its full name; false when the topic has another (which `has` then names). The type is
+ * forgotten with the topic. */
+bool topic_set_type(struct topic *topic, const char *full_name, const char **has);
+const char *topic_type(const struct topic *topic); /* NULL: not fixed yet */
+
+struct subscription_options {
+    uint32_t queue; /* messages that may wait for this subscriber; at least 1 */
+    enum topic_policy policy;
+    bool no_echo;   /* skips what `call` itself published */
+    /* NULL: everything. Decides before queueing; may not publish, subscribe or cancel. */
+    bool (*filter)(void *context, const struct message *message);
+    /* For function subscribers (call NULL): instead of queueing. May do anything. */
+    void (*on_message)(void *context, struct message *message);
+    /* The subscription is over: cancelled, or its call has closed. Frees the context. */
+    void (*on_end)(void *context);
+    void *context;
+};
+/* `call` NULL for a function. Subscribing a call again to a topic replaces its options and keeps its queue. */
+struct subscription *topic_subscribe(struct topic *topic, struct call *call, const struct subscription_options *options);
+/* Idempotent through the pointer being set to NULL; drops what is queued. */
+void subscription_cancel(struct subscription **subscription);
+/* The call of these subscriptions is closing: stop accepting, but hand over what is queued first (false: some still
+ * waits for room; ask again in on_writable). */
+bool topics_flush_call(struct topics *topics, struct call *call);
+/* The call has room again (from its on_writable). */
+void topics_call_writable(struct topics *topics, struct call *call);
+/* The call is gone: its subscriptions end. */
+void topics_call_closed(struct topics *topics, struct call *call);
+bool topics_has_call(const struct topics *topics, const struct call *call);
+
+/* Encoded bytes, whose type the caller has checked. Returns how many subscribers of the process it was handed to or
+ * queued for, before drops. `publisher` may be NULL. Takes its own references. */
+size_t topic_publish(struct topic *topic, struct message *message, const struct call *publisher);
+/* Subscribers in the process. */
+size_t topic_count(const struct topic *topic);
+
+struct topic_counters {
+    uint64_t published, delivered, dropped_old, closed, encoded_for_workers;
+};
+const struct topic_counters *topics_counters(const struct topics *topics);
+#endif

@@ -1,0 +1,124 @@
+/* http/stream.h - HTTP exchanges ("streams") over a connection, for server and client alike.
+ *
+ * http/ owns framing, header compression, windows, limits on abuse, GOAWAY and PING; the user above (rpc/) owns what
+ * is sent. Data is pulled: the user says http_stream_resume() when it has some, and http/ asks its body source for
+ * as much as the windows and the socket take. nghttp2 is seen in this room alone. */
+#ifndef TIDEWIRE_HTTP_STREAM_H
+#define TIDEWIRE_HTTP_STREAM_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/log.h"
+
+struct connection;
+struct loop;
+struct message;
+struct http_worker;
+struct http_session;
+struct http_stream;
+struct http_output;
+
+struct http_header {
+    const char *name, *value; /* name in lower case; neither needs to end in NUL */
+    size_t name_length, value_length;
+};
+
+/* RFC 9113 section 7 */
+enum http_error {
+    HTTP_NO_ERROR = 0,
+    HTTP_PROTOCOL_ERROR = 1,
+    HTTP_INTERNAL_ERROR = 2,
+    HTTP_FLOW_CONTROL_ERROR = 3,
+    HTTP_STREAM_CLOSED = 5,
+    HTTP_FRAME_SIZE_ERROR = 6,
+    HTTP_REFUSED_STREAM = 7,
+    HTTP_CANCEL = 8,
+    HTTP_ENHANCE_YOUR_CALM = 11,
+};
+
+/* What the user of a session provides. All calls come from the loop; in every one the user may call any function of
+ * this header. `user` is the stream's own pointer, set in on_request or at http_session_open(). */
+struct http_events {
+    /* Server: a whole request header block. Borrowed. `is_end`: no body follows. The headers contain the
+     * pseudo-headers; a list over the limit comes with is_too_large and the fields up to the limit. */
+    void (*on_request)(struct http_session *session, struct http_stream *stream, const struct http_header *headers,
+                       size_t count, bool is_end, bool is_too_large);
+    /* Client: response headers (1xx are not shown). `is_end`: Trailers-Only. */
+    void (*on_response)(void *user, const struct http_header *headers, size_t count, bool is_end);
+    /* Bytes borrowed until after_read() has returned: several calls may come before it. The user gives window back
+     * with http_stream_consumed(). */
+    void (*on_data)(void *user, const uint8_t *bytes, size_t length);
+    /* END_STREAM, with trailers or (count 0) without. */
+    void (*on_end)(void *user, const struct http_header *trailers, size_t count);
+    /* Once, last: both sides are done (HTTP_NO_ERROR), or the stream was reset by either side, or the connection
+     * went. `is_connection`: the whole connection is gone. The stream is freed after it. */
+    void (*on_close)(void *user, uint32_t error, bool is_connection);
+    /* Everything that one read of the socket brought has been told: work through it now, before the bytes go. */
+    void (*after_read)(struct http_session *session);
+    /* Once, last of the session, when its last stream is closed. `reason` is a sentence. */
+    void (*on_session_end)(struct http_session *session, const char *reason);
+
+    /* The body source: how many bytes could leave now (0: none; has it ended, see http_stream_finish()). */
+    size_t (*body_ready)(void *user);
+    /* Hands over the next `length` bytes, at most body_ready(), by http_output_copy() and http_output_reference(). */
+    void (*body_give)(void *user, size_t length, struct http_output *output);
+};
+
+void http_output_copy(struct http_output *output, const void *bytes, size_t length);
+/* Without a copy: `keep` gets a reference for as long as the bytes are needed. For pieces of a kilobyte or more. */
+void http_output_reference(struct http_output *output, const void *bytes, size_t length, struct message *keep);
+
+struct http_limits {
+    uint64_t headers;            /* of a header list: names + values + 32 a field */
+    uint32_t streams;            /* MAX_CONCURRENT_STREAMS */
+    uint32_t stream_window;      /* initial window of a stream: bytes that a peer may send unasked */
+    uint32_t connection_window;
+    uint64_t idle;               /* ns without streams until the session drains; 0 never */
+    uint64_t keepalive_interval, keepalive_timeout; /* our PINGs on a silent connection; 0 never */
+    uint64_t least_ping_interval;                   /* the peer's; faster: strikes, then GOAWAY ENHANCE_YOUR_CALM too_many_pings */
+    bool pings_without_streams;
+    uint64_t settings_timeout;   /* preface and first SETTINGS, SETTINGS ACK, a header block; ns */
+    uint64_t write_timeout;      /* the peer takes nothing although bytes wait: ns until the connection is closed */
+};
+
+/* What all sessions of one thread share: scratch buffers, free lists. */
+struct http_worker *http_worker_new(struct loop *loop);
+void http_worker_free(struct http_worker **worker);
+
+/* Takes over reading and writing of the connection; the connection's events and owner must be the session's:
+ * create the connection with http_connection_events and the result of http_session_new() as owner, then
+ * http_session_attach(). */
+extern const struct connection_events http_connection_events;
+struct http_session *http_session_new(struct http_worker *worker, bool is_server, const struct http_limits *limits,
+                                      const struct http_events *events, void *owner);
+void http_session_attach(struct http_session *session, struct connection *connection);
+void *http_session_owner(const struct http_session *session);
+struct connection *http_session_connection(const struct http_session *session); /* NULL once it is gone */
+size_t http_session_stream_count(const struct http_session *session);
+/* Two-phase GOAWAY: streams that are open finish, new ones are refused, then the connection closes. Idempotent. */
+void http_session_drain(struct http_session *session, const char *debug_text);
+/* At once: GOAWAY with the error, every stream closes. */
+void http_session_close(struct http_session *session, enum http_error error, const char *reason);
+/* While closed, bytes that arrive do not give the connection's window back; opening gives all of it. */
+void http_session_set_window_open(struct http_session *session, bool is_open);
+
+/* Client: NULL when the session takes no more streams (draining, peer's limit, ids used up). */
+struct http_stream *http_session_open(struct http_session *session, const struct http_header *headers, size_t count,
+                                      bool has_body, void *user);
+
+void http_stream_set_user(struct http_stream *stream, void *user);
+struct http_session *http_stream_session(const struct http_stream *stream);
+uint32_t http_stream_id(const struct http_stream *stream);
+/* Server: response headers; `is_end` for Trailers-Only. Copied before the function returns. */
+void http_stream_respond(struct http_stream *stream, const struct http_header *headers, size_t count, bool is_end);
+/* The body source has bytes (again). Cheap; may be called for every message. */
+void http_stream_resume(struct http_stream *stream);
+/* No more body after what body_ready() still counts: then the trailers (server), or END_STREAM (count 0). */
+void http_stream_finish(struct http_stream *stream, const struct http_header *trailers, size_t count);
+void http_stream_reset(struct http_stream *stream, enum http_error error);
+/* Gives that many bytes of the stream's receive window back to the peer. */
+void http_stream_consumed(struct http_stream *stream, size_t length);
+
+const char *http_versions(void); /* "nghttp2 1.52.0" */
+#endif

@@ -1,0 +1,64 @@
+/* net/connection.h - one connected byte stream: TCP or unix socket, plain or TLS.
+ *
+ * Bytes are read into one buffer of the thread and given to the owner, who borrows them until its callback returns.
+ * What is written goes out at once as far as the socket takes it; the rest is kept here, and the owner writes no
+ * more until on_drained. An idle connection owns no buffer. */
+#ifndef TIDEWIRE_NET_CONNECTION_H
+#define TIDEWIRE_NET_CONNECTION_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/error.h"
+#include "net/tls.h"
+
+struct loop;
+struct connection;
+
+/* All are called from the loop, never from inside a function of this header. `owner` is the pointer given at
+ * creation. */
+struct connection_events {
+    /* Bytes may flow: at once for plain sockets, after the handshake for TLS. */
+    void (*on_ready)(void *owner);
+    void (*on_bytes)(void *owner, const uint8_t *bytes, size_t length);
+    /* What connection_write() had kept is gone. */
+    void (*on_drained)(void *owner);
+    /* Once, last: the peer has closed, an error, a time-out. `reason` is a sentence for the log. The owner calls
+     * connection_free() now or later. */
+    void (*on_end)(void *owner, const char *reason);
+};
+
+struct connection_options {
+    struct tls_server *tls_server; /* one or none of the two */
+    struct tls_client *tls_client;
+    bool reads_proxy_header;       /* a PROXY v1 or v2 header must come first */
+    uint64_t handshake_timeout;    /* ns for PROXY header and TLS handshake together */
+};
+
+/* Takes over a connected, non-blocking socket. */
+struct connection *connection_accepted(struct loop *loop, int fd, const struct connection_options *options,
+                                       const struct connection_events *events, void *owner);
+/* Starts to connect to "host:port", "[v6]:port" or "unix:/path"; names are resolved blocking: for command-line
+ * clients. NULL and an error when the address makes no sense. */
+struct connection *connection_dial(struct loop *loop, const char *address, const struct connection_options *options,
+                                   const struct connection_events *events, void *owner, struct error *error);
+
+/* Sends the pieces in order. Returns how many bytes are still kept here: 0 means that all of it has left. Large
+ * payloads are not copied unless the socket refuses them. */
+size_t connection_write(struct connection *connection, const struct iovec *pieces, int count);
+size_t connection_kept(const struct connection *connection);
+/* Stops and starts reading: back-pressure to the kernel. */
+void connection_pause(struct connection *connection);
+void connection_resume(struct connection *connection);
+/* Sends what is kept, then a TLS close and FIN, waits up to a second for the peer's, then calls on_end. */
+void connection_shutdown(struct connection *connection);
+/* Closes at once; no callback comes any more; the memory goes in LOOP_FREE. Sets the pointer to NULL. */
+void connection_free(struct connection **connection);
+
+uint64_t connection_id(const struct connection *connection); /* process-wide number, for the log */
+/* "127.0.0.1:4711", "[::1]:4711", "unix:"; behind PROXY: what the header said. */
+const char *connection_peer(const struct connection *connection);
+const char *connection_local(const struct connection *connection);
+const struct tls_info *connection_tls(const struct connection *connection); /* NULL when plain */
+#endif

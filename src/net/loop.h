@@ -1,0 +1,64 @@
+/* net/loop.h - one thread's event loop: turns, deferred tasks, timers.
+ *
+ * A turn: wait for sockets, timers and mail; run their callbacks; run the tasks that these deferred (LOOP_RUN, then
+ * LOOP_FLUSH, then LOOP_FREE); flush the log. Everything here belongs to the loop's own thread unless it says
+ * otherwise. */
+#ifndef TIDEWIRE_NET_LOOP_H
+#define TIDEWIRE_NET_LOOP_H
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+
+struct loop;
+
+struct loop *loop_new(void);
+void loop_free(struct loop **loop);
+/* Returns after loop_stop(), at the end of that turn. */
+void loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+/* Monotonic nanoseconds, read once a turn. */
+uint64_t loop_now(const struct loop *loop);
+/* Reads the clock anew: for after long work in a turn. */
+uint64_t loop_update_now(struct loop *loop);
+
+enum loop_phase {
+    LOOP_RUN,   /* handlers: may defer more of any phase */
+    LOOP_FLUSH, /* one gathered write for each connection */
+    LOOP_FREE,  /* objects that were closed in this turn are freed: nothing on the stack holds them */
+    LOOP_PHASES
+};
+
+/* Work for later in this turn. Embed it; queue it as often as you like, it runs once. A task may defer itself again
+ * while it runs: that runs in the next turn, which then does not wait. */
+struct task {
+    struct list node;
+    void (*run)(struct task *task);
+};
+static inline void task_init(struct task *task, void (*run)(struct task *task)) {
+    list_init(&task->node);
+    task->run = run;
+}
+void loop_defer(struct loop *loop, enum loop_phase phase, struct task *task);
+void task_cancel(struct task *task);
+
+/* A one-shot timer. Embed it; timer_init() once; starting a running timer moves it. `fire` may start it again or
+ * free its object. */
+struct timer {
+    void (*fire)(struct timer *timer);
+    uint64_t due;     /* monotonic nanoseconds */
+    uint32_t place;   /* in the loop's heap, from 1; 0: not running */
+};
+static inline void timer_init(struct timer *timer, void (*fire)(struct timer *timer)) {
+    *timer = (struct timer){.fire = fire};
+}
+static inline bool timer_is_running(const struct timer *timer) { return timer->place != 0; }
+void timer_start(struct loop *loop, struct timer *timer, uint64_t due);
+void timer_stop(struct loop *loop, struct timer *timer);
+
+/* Calls `on_signal` in the loop's thread. One loop of the process only (libevent). */
+struct signal_watch;
+struct signal_watch *signal_watch_new(struct loop *loop, int signal_number, void (*on_signal)(void *context, int number),
+                                      void *context);
+void signal_watch_free(struct signal_watch **watch);
+#endif

@@ -1,0 +1,113 @@
+/* rpc/call.h - one call: a stream of messages each way with metadata, a deadline, a status and flow control.
+ *
+ * A call knows neither Lua nor what is on the wire. Below it a dialect (rpc/grpc.c) turns it into an HTTP exchange;
+ * above it a handler (scripts, built-in services, `tidewire call`) pulls messages and sends some. The same struct
+ * is a call that we answer (server) and one that we make (client).
+ *
+ * Life: on_open → on_readable… → call_finish() or call_reset() or the peer's end → on_close → freed.
+ * All of it happens in the worker's thread. Handler functions are called from the loop's run phase or after a read,
+ * never from inside a function of this header; so any function here may be called in any of them. */
+#ifndef TIDEWIRE_RPC_CALL_H
+#define TIDEWIRE_RPC_CALL_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/message.h"
+#include "base/status.h"
+#include "net/tls.h"
+#include "rpc/metadata.h"
+#include "schema/schema.h"
+
+struct call;
+struct rpc; /* what the calls of one worker share, rpc/rpc.h */
+
+enum call_next { CALL_MESSAGE, CALL_EMPTY /* none yet */, CALL_END /* half-closed: none will come */ };
+
+struct call_message {
+    const uint8_t *data; /* without prefix, decompressed */
+    size_t length;
+    struct message *owner; /* what keeps the bytes, message_ref() it to keep them; NULL: they go when the handler returns */
+};
+
+struct call_handler {
+    /* The request's metadata is there. A server handler may answer, or wait. For methods with one request it comes
+     * when the request is whole and the peer has half-closed: a wrong count has had its status then. */
+    void (*on_open)(struct call *call);
+    /* Messages or the half-close have arrived since call_receive() said CALL_EMPTY. */
+    void (*on_readable)(struct call *call);
+    /* The queue towards the peer has room again after call_is_full() was true. */
+    void (*on_writable)(struct call *call);
+    /* Client calls: the response headers are there. May be NULL for server handlers. */
+    void (*on_headers)(struct call *call);
+    /* The process drains: finish soon. May be NULL. */
+    void (*on_drain)(struct call *call);
+    /* Once, last: the call is over with this status, on the wire too (or its peer has gone). Release everything;
+     * the call is freed after it. */
+    void (*on_close)(struct call *call, enum status status, const char *text);
+};
+
+struct call_route; /* rpc/router.h */
+
+/* Read by handlers, written by rpc/ alone except where it says so. */
+struct call {
+    struct rpc *rpc;
+    const struct call_handler *handler;
+    void *data;                      /* the handler's own */
+    const struct call_route *route;  /* of a server call */
+    const struct method *method;
+    struct log_scope log;            /* connection, stream number, method */
+    const struct metadata *metadata; /* the peer's: of the request (server) or the response headers (client) */
+    uint64_t deadline;               /* monotonic ns; 0: none */
+    uint64_t opened;                 /* monotonic ns */
+    uint64_t messages_in, messages_out, bytes_in, bytes_out;
+    /* what rpc/ keeps for itself follows in rpc/call_private.h */
+};
+
+/* The next message, in order. Taking it counts as handling it: the peer's window grows. Bytes without an owner are
+ * borrowed until the handler function returns to rpc/. */
+enum call_next call_receive(struct call *call, struct call_message *message);
+bool call_has_half_closed(const struct call *call); /* the peer has; messages may still wait */
+
+/* Sends response headers now if they have not left. */
+void call_send_headers(struct call *call);
+bool call_headers_are_sent(const struct call *call);
+/* For the response headers, until they have left, and for the trailers, until the end. Server calls. */
+struct metadata *call_headers(struct call *call);
+struct metadata *call_trailers(struct call *call);
+
+/* Queues a message: bytes are copied, or (call_send) a reference is taken. False when the call is over or finishing:
+ * nothing was queued. Sends headers if they have not left. Never waits and never refuses for fullness: ask
+ * call_is_full() first; the queue may exceed its bound by one message. */
+bool call_send(struct call *call, struct message *message);
+bool call_send_bytes(struct call *call, const void *data, size_t length);
+/* Encodes in place: append the message's bytes to the returned buffer (and nothing else), then end or abandon it.
+ * NULL when the call is over. No other call function of this call may come in between. */
+struct buffer *call_begin_message(struct call *call);
+void call_end_message(struct call *call);
+void call_abandon_message(struct call *call);
+/* The bytes queued towards the peer have reached limits.buffered_per_stream (or the connection's or the total bound). */
+bool call_is_full(const struct call *call);
+void call_pending(const struct call *call, size_t *messages, size_t *bytes);
+
+/* Server: after everything queued, trailers with this status. `details` is a serialized google.rpc.Status's
+ * `details` list already wrapped as google.rpc.Status, or NULL. Nothing when the call is finishing already. */
+void call_finish(struct call *call, enum status status, const char *text, const void *details, size_t details_length);
+/* Client: half-close. */
+void call_half_close(struct call *call);
+/* Drops what is queued. Client: cancels. */
+void call_reset(struct call *call, uint32_t http_error);
+/* Neither finished nor reset nor gone: sending makes sense. */
+bool call_is_open(const struct call *call);
+/* Client, in on_close: the peer's trailers. */
+const struct metadata *call_peer_trailers(const struct call *call);
+
+const char *call_peer(const struct call *call);
+const char *call_protocol(const struct call *call); /* "grpc" */
+const struct tls_info *call_tls(const struct call *call);
+const char *call_authority(const struct call *call);
+bool call_is_draining(const struct call *call);
+#endif

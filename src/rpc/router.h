@@ -1,0 +1,40 @@
+/* rpc/router.h - which handler answers a path. One router a worker and generation; a call keeps a reference on the
+ * router that it was found in, so that a generation lives until its last call has closed. */
+#ifndef TIDEWIRE_RPC_ROUTER_H
+#define TIDEWIRE_RPC_ROUTER_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "rpc/call.h"
+
+struct call_limits {
+    uint64_t message;              /* payload of one message, decompressed */
+    uint64_t buffered_per_stream;
+};
+
+/* One method. Owned by the router. */
+struct call_route {
+    const struct method *method;
+    const struct call_handler *handler;
+    void *data; /* the handler's: for scripts the function or table of hooks; becomes call->data's origin */
+    struct call_limits limits;
+    struct router *router;
+    uint64_t calls; /* open ones */
+};
+
+struct router;
+
+/* `on_idle` is called, in the worker's thread, when the router was retired and its last call has closed. */
+struct router *router_new(uint32_t generation, void (*on_idle)(void *context), void *context);
+void router_add(struct router *router, const struct method *method, const struct call_handler *handler, void *data,
+                const struct call_limits *limits);
+/* Service and method as in the path. NULL: `is_known_service` tells which of the two statuses texts is due. */
+const struct call_route *router_find(const struct router *router, const char *service, size_t service_length,
+                                     const char *method, size_t method_length, bool *is_known_service);
+uint32_t router_generation(const struct router *router);
+size_t router_call_count(const struct router *router);
+/* No new calls; on_idle follows, at once when there are none open. */
+void router_retire(struct router *router);
+void router_free(struct router **router);
+#endif

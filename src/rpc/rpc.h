@@ -1,0 +1,71 @@
+/* rpc/rpc.h - what all calls of one worker share: free lists, limits, the router in force, counters; and the two
+ * ways by which calls come to be: an accepted connection, and a call that we make. */
+#ifndef TIDEWIRE_RPC_RPC_H
+#define TIDEWIRE_RPC_RPC_H
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "http/stream.h"
+#include "net/connection.h"
+#include "rpc/router.h"
+
+struct loop;
+struct rpc;
+
+struct rpc_limits {
+    struct http_limits http;
+    uint64_t buffered_per_connection;
+    uint64_t buffered_total; /* of this worker: the process's bound over the number of workers */
+    uint64_t stalled;
+};
+
+/* Counters of one worker; read by other threads only through mail. */
+struct rpc_counters {
+    uint64_t connections, calls;             /* open now */
+    uint64_t calls_started, calls_ended[17]; /* by status */
+    uint64_t buffered;                       /* bytes, both directions */
+    uint64_t limited;                        /* calls that a limit ended */
+};
+
+struct rpc *rpc_new(struct loop *loop, const struct rpc_limits *limits);
+void rpc_free(struct rpc **rpc);
+/* New connections and new calls use what is set here; open ones keep what they have. */
+void rpc_set_limits(struct rpc *rpc, const struct rpc_limits *limits);
+void rpc_set_router(struct rpc *rpc, struct router *router);
+struct loop *rpc_loop(const struct rpc *rpc);
+const struct rpc_counters *rpc_counters(const struct rpc *rpc);
+
+/* Serves HTTP/2 on an accepted socket; takes the descriptor. `on_gone` once the connection is gone. */
+struct rpc_accepted {
+    int fd;
+    struct tls_server *tls; /* a reference, or NULL */
+    bool reads_proxy_header;
+    void (*on_gone)(void *context);
+    void *context;
+};
+void rpc_accept(struct rpc *rpc, const struct rpc_accepted *accepted);
+
+/* GOAWAY on every connection, on_drain for every call. */
+void rpc_drain(struct rpc *rpc);
+/* What still runs ends UNAVAILABLE: trailers follow the queued messages; connections that have not closed within
+ * `grace` ns are cut. */
+void rpc_end_all(struct rpc *rpc, const char *text, uint64_t grace);
+/* Cuts everything now. */
+void rpc_abort_all(struct rpc *rpc);
+/* `f` may not end calls other than by call_finish() and call_reset(). */
+void rpc_each_call(struct rpc *rpc, void (*f)(struct call *call, void *context), void *context);
+
+/* A connection that we make, for `tidewire call`; upstreams come later and reuse it. */
+struct rpc_client;
+struct rpc_client_options {
+    const char *address, *authority;
+    struct tls_client *tls; /* NULL: plaintext; must outlive the client */
+};
+/* NULL and an error for an address that makes no sense; other failures end the calls UNAVAILABLE. */
+struct rpc_client *rpc_client_new(struct rpc *rpc, const struct rpc_client_options *options, struct error *error);
+void rpc_client_free(struct rpc_client **client);
+/* Calls may be opened before the connection stands. `metadata` is copied, may be NULL; `timeout` ns, 0 none. */
+struct call *rpc_client_open(struct rpc_client *client, const struct method *method, const struct metadata *metadata,
+                             uint64_t timeout, const struct call_handler *handler, void *data,
+                             const struct call_limits *limits);
+#endif

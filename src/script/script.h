@@ -1,0 +1,54 @@
+/* script/script.h - the Lua side of one worker: one Lua state, its generations of scripts, and the handlers that
+ * they give to calls.
+ *
+ * All functions belong to the worker's thread. */
+#ifndef TIDEWIRE_SCRIPT_SCRIPT_H
+#define TIDEWIRE_SCRIPT_SCRIPT_H
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/status.h"
+#include "config/config.h"
+#include "rpc/rpc.h"
+#include "schema/schema.h"
+
+struct topics;
+struct script;
+struct generation;
+
+/* What the worker gives its scripts. Outlives the script. */
+struct script_host {
+    struct loop *loop;
+    struct rpc *rpc;
+    struct topics *topics;
+    uint32_t worker, worker_count;
+    const char *lua_path;  /* the folder that holds tidewire/… (lua/ of the checkout, or where it is installed) */
+    /* A script set the health of a service ("" for the whole server). */
+    void (*set_health)(void *context, const char *service, bool is_serving);
+    void *context;
+};
+
+struct script *script_new(const struct script_host *host);
+/* After the last call has closed. */
+void script_free(struct script **script);
+
+/* Loads every script that the config names, checks each entry against the schema, and starts nothing: timers,
+ * spawns and subscriptions of load code wait for generation_start(). NULL and `file:line: error: …` on any fault.
+ * The config and the schema are kept by reference until the generation is gone: the caller must keep the config
+ * alive until on_gone, and the schema is counted. */
+struct generation *generation_load(struct script *script, const struct config *config, struct schema *schema,
+                                   uint32_t number, void (*on_gone)(void *context), void *context, struct error *error);
+/* Adds a route for every method that a script answers. */
+void generation_add_routes(struct generation *generation, struct router *router);
+/* Takes over from the generation before it: what that one's load code started ends at this moment, due timers
+ * first, and this one's begins. The old one is retired. */
+void generation_start(struct generation *generation);
+/* A generation that was loaded and shall never start; or, at the end of the process, the one in force. on_gone
+ * follows once no call holds it. */
+void generation_retire(struct generation *generation);
+/* A router of the generation has closed its last call: the generation may go. */
+void generation_release(struct generation *generation);
+uint64_t script_heap_bytes(const struct script *script);
+const char *script_versions(void); /* "LuaJIT 2.1.0-beta3" */
+#endif
