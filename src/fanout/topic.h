@@ -47,17 +47,22 @@ struct subscription_options {
     uint32_t queue; /* messages that may wait for this subscriber; at least 1 */
     enum topic_policy policy;
     bool no_echo;   /* skips what `call` itself published */
-    /* NULL: everything. Decides before queueing; may not publish, subscribe or cancel. */
+    /* NULL: everything. Decides before queueing, inside topic_publish(); may not publish, subscribe or cancel. */
     bool (*filter)(void *context, const struct message *message);
-    /* For function subscribers (call NULL): instead of queueing. May do anything. */
+    /* For function subscribers (call NULL). Called later in the same turn, never inside topic_publish(); may do
+     * anything. */
     void (*on_message)(void *context, struct message *message);
-    /* The subscription is over: cancelled, or its call has closed. Frees the context. */
+    /* TOPIC_CLOSE and the queue was full: end the call (or the function). Called later in the same turn; the
+     * subscription is over, on_end follows. NULL: call_finish(RESOURCE_EXHAUSTED). */
+    void (*on_full)(void *context, struct call *call, const char *text);
+    /* The subscription is over: cancelled, replaced, full, or its call has closed. Frees the context. */
     void (*on_end)(void *context);
     void *context;
 };
-/* `call` NULL for a function. Subscribing a call again to a topic replaces its options and keeps its queue. */
+/* `call` NULL for a function. Subscribing a call again to a topic replaces the options (on_end is called with the
+ * old context), keeps the queue and returns the same subscription. The pointer is valid until on_end. */
 struct subscription *topic_subscribe(struct topic *topic, struct call *call, const struct subscription_options *options);
-/* Idempotent through the pointer being set to NULL; drops what is queued. */
+/* Drops what is queued; calls on_end. Sets the pointer to NULL. */
 void subscription_cancel(struct subscription **subscription);
 /* The call of these subscriptions is closing: stop accepting, but hand over what is queued first (false: some still
  * waits for room; ask again in on_writable). */

@@ -57,6 +57,7 @@ struct call {
     struct rpc *rpc;
     const struct call_handler *handler;
     void *data;                      /* the handler's own */
+    void *subscriptions;             /* fanout/'s own; NULL at first */
     const struct call_route *route;  /* of a server call */
     const struct method *method;
     struct log_scope log;            /* connection, stream number, method */
