@@ -1,0 +1,153 @@
+/* gateway/entrance.c - see entrance.h */
+#include "gateway/entrance.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/list.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "net/listener.h"
+
+struct door {
+    struct list node;
+    struct entrance *entrance;
+    char *address; /* as the config writes it: what makes two doors the same */
+    struct listener *listener;
+    struct tls_server *tls, *next_tls;
+    bool is_new, is_kept; /* while a reload is prepared */
+};
+
+struct entrance {
+    struct loop *loop;
+    entrance_accept_fn *on_accept;
+    void *context;
+    struct list doors;
+};
+
+static const char *const protocols[] = {"h2", NULL};
+
+struct entrance *entrance_new(struct loop *loop, entrance_accept_fn *on_accept, void *context) {
+    struct entrance *entrance = memory_new(sizeof *entrance);
+    entrance->loop = loop;
+    entrance->on_accept = on_accept;
+    entrance->context = context;
+    list_init(&entrance->doors);
+    return entrance;
+}
+
+static void door_free(struct door *door) {
+    list_remove(&door->node);
+    if (door->listener) listener_close(&door->listener);
+    tls_server_unref(&door->tls);
+    tls_server_unref(&door->next_tls);
+    free(door->address);
+    free(door);
+}
+
+static void accepted(void *context, struct listener *listener, int fd, bool expects_proxy_header) {
+    (void)listener;
+    struct door *door = context;
+    struct tls_server *tls = door->tls ? tls_server_ref(door->tls) : NULL;
+    door->entrance->on_accept(door->entrance->context, fd, tls, expects_proxy_header);
+}
+
+static struct tls_server *make_tls(const struct config_tls *tls, struct error *error) {
+    return tls_server_new(&(struct tls_server_options){
+                              .certificates = tls->certificates,
+                              .keys = tls->keys,
+                              .client_ca = tls->client_ca,
+                              .asks_client_certificate = tls->client_certificate != CLIENT_CERTIFICATE_NONE,
+                              .requires_client_certificate = tls->client_certificate == CLIENT_CERTIFICATE_REQUIRED,
+                              .is_tls13_only = tls->is_tls13_only,
+                              .protocols = protocols},
+                          error);
+}
+
+static bool open_listener(struct door *door, const struct config_listener *config, struct error *error) {
+    door->listener = listener_open(door->entrance->loop,
+                                   &(struct listener_options){.host = config->host,
+                                                              .port = config->port,
+                                                              .path = config->path,
+                                                              .mode = config->mode,
+                                                              .backlog = (int)config->backlog,
+                                                              .proxy_from = config->proxy_from},
+                                   accepted, door, error);
+    if (!door->listener) return false;
+    listener_pause(door->listener);
+    return true;
+}
+
+static struct door *find(struct entrance *entrance, const char *address) {
+    for (struct list *node = entrance->doors.next; node != &entrance->doors; node = node->next) {
+        struct door *door = container_of(node, struct door, node);
+        if (strcmp(door->address, address) == 0) return door;
+    }
+    return NULL;
+}
+
+static bool prepare_door(struct entrance *entrance, const struct config_listener *config, struct error *error) {
+    struct door *door = find(entrance, config->address);
+    if (!door) {
+        door = memory_new(sizeof *door);
+        door->entrance = entrance;
+        door->address = memory_copy_string(config->address);
+        door->is_new = true;
+        list_append(&entrance->doors, &door->node);
+        if (!open_listener(door, config, error)) return false;
+    }
+    door->is_kept = true;
+    if (config->tls && !(door->next_tls = make_tls(config->tls, error))) return false;
+    return true;
+}
+
+bool entrance_prepare(struct entrance *entrance, const struct config *config, struct error *error) {
+    for (size_t i = 0; i < config->listener_count; i++) {
+        struct error why;
+        if (prepare_door(entrance, &config->listeners[i], &why)) continue;
+        entrance_discard(entrance);
+        return error_at(error, config->file, config->listeners[i].line, "%s", why.text);
+    }
+    return true;
+}
+
+void entrance_commit(struct entrance *entrance) {
+    for (struct list *node = entrance->doors.next, *next; node != &entrance->doors; node = next) {
+        struct door *door = container_of(node, struct door, node);
+        next = node->next;
+        if (!door->is_kept) {
+            log_info(NULL, "no longer listening on %s", listener_address(door->listener));
+            door_free(door);
+            continue;
+        }
+        tls_server_unref(&door->tls);
+        door->tls = door->next_tls;
+        door->next_tls = NULL;
+        if (door->is_new) {
+            listener_resume(door->listener);
+            log_info(NULL, "listening on %s", listener_address(door->listener));
+        }
+        door->is_new = door->is_kept = false;
+    }
+}
+
+void entrance_discard(struct entrance *entrance) {
+    for (struct list *node = entrance->doors.next, *next; node != &entrance->doors; node = next) {
+        struct door *door = container_of(node, struct door, node);
+        next = node->next;
+        tls_server_unref(&door->next_tls);
+        door->is_kept = false;
+        if (door->is_new) door_free(door);
+    }
+}
+
+void entrance_close(struct entrance *entrance) {
+    while (!list_is_empty(&entrance->doors)) door_free(container_of(entrance->doors.next, struct door, node));
+}
+
+void entrance_free(struct entrance **entrance) {
+    if (!*entrance) return;
+    entrance_close(*entrance);
+    free(*entrance);
+    *entrance = NULL;
+}

@@ -1,0 +1,304 @@
+/* gateway/gateway.c - see gateway.h. The main thread's loop: signals, accepted sockets, reports of the workers.
+ *
+ *   STARTING → SERVING ⇄ RELOADING → DRAINING → STOPPING
+ *
+ * A start is a reload with nothing in force. */
+#include "gateway/gateway.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "admin/health.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "fanout/topic.h"
+#include "gateway/entrance.h"
+#include "gateway/paths.h"
+#include "gateway/revision.h"
+#include "gateway/worker.h"
+#include "net/listener.h"
+#include "net/loop.h"
+#include "net/mailbox.h"
+
+#define GRACE NS_PER_S /* for trailers to leave after the drain's time is up */
+
+enum state {
+    STARTING,  /* nothing in force; the first revision is being loaded by the workers */
+    SERVING,   /* one revision in force */
+    RELOADING, /* a second one is being loaded */
+    DRAINING,  /* no listener; workers finish what is open */
+    STOPPING,  /* workers cut what is open */
+};
+
+struct gateway {
+    const char *config_file;
+    enum state state;
+    struct loop *loop;
+    struct mailbox *reports;
+    struct entrance *entrance;
+    struct health *health;
+    struct topic_registry *topics;
+    struct worker **workers;
+    uint32_t worker_count, running; /* threads that have not stopped */
+    uint32_t awaited;               /* workers that have not answered for the revision that is being prepared */
+    uint32_t last_number;
+    struct revision *in_force, *prepared;
+    struct error fault; /* the first worker's that refused what is prepared; empty when none did */
+    bool reload_again;  /* HUP came while RELOADING */
+    struct timer drain_timer;
+    atomic_uint alive;
+    uint64_t unfinished_calls;
+    int exit_status;
+};
+
+/* ---- accepting ---- */
+
+static struct worker *least_loaded(struct gateway *gateway, uint64_t *total) {
+    struct worker *least = gateway->workers[0];
+    *total = 0;
+    for (uint32_t i = 0; i < gateway->worker_count; i++) {
+        uint32_t connections = worker_connections(gateway->workers[i]);
+        *total += connections;
+        if (connections < worker_connections(least)) least = gateway->workers[i];
+    }
+    return least;
+}
+
+static void accepted(void *context, int fd, struct tls_server *tls, bool reads_proxy_header) {
+    struct gateway *gateway = context;
+    uint64_t open, most = gateway->in_force->config->limits.connections;
+    struct worker *worker = least_loaded(gateway, &open);
+    if (most && open >= most) {
+        log_warn(NULL, "connection refused: limits.connections (%llu) is reached", (unsigned long long)most);
+        tls_server_unref(&tls);
+        close(fd);
+        return;
+    }
+    worker_accept(worker, fd, tls, reads_proxy_header);
+}
+
+/* ---- taking a revision ---- */
+
+static void abort_workers(struct gateway *gateway) {
+    gateway->state = STOPPING;
+    timer_stop(gateway->loop, &gateway->drain_timer);
+    for (uint32_t i = 0; i < gateway->worker_count; i++) worker_abort(gateway->workers[i]);
+}
+
+static void refuse(struct gateway *gateway, const char *text) {
+    revision_unref(&gateway->prepared);
+    if (gateway->state == STARTING) {
+        fprintf(stderr, "%s\n", text);
+        gateway->exit_status = 1;
+        abort_workers(gateway);
+        return;
+    }
+    log_error(NULL, "reload refused, generation %u stays in force: %s", (unsigned)gateway->in_force->number, text);
+    gateway->state = SERVING;
+}
+
+static void tell_health(struct gateway *gateway) {
+    const struct config *config = gateway->in_force->config;
+    const struct schema *schema = gateway->in_force->schema;
+    size_t count = 0, all = schema_service_count(schema);
+    const char **services = memory_new((all + 1) * sizeof(char *));
+    for (size_t i = 0; i < all; i++) {
+        const char *name = schema_service_at(schema, i)->full_name;
+        if (config_find_service(config, name)) services[count++] = name;
+    }
+    health_set_services(gateway->health, services);
+    free(services);
+}
+
+static void take(struct gateway *gateway) {
+    const struct config *config = gateway->prepared->config;
+    revision_unref(&gateway->in_force);
+    gateway->in_force = gateway->prepared;
+    gateway->prepared = NULL;
+    gateway->state = SERVING;
+    log_configure(config->log.level, config->log.format, config->log.access);
+    topic_registry_set_most(gateway->topics, config->limits.topics);
+    for (uint32_t i = 0; i < gateway->worker_count; i++) worker_commit(gateway->workers[i]);
+    tell_health(gateway);
+    if (config->workers != gateway->worker_count)
+        log_warn(NULL, "workers = %u takes a restart; %u are running", (unsigned)config->workers,
+                 (unsigned)gateway->worker_count);
+    entrance_commit(gateway->entrance);
+    log_info(NULL, "generation %u is in force", (unsigned)gateway->in_force->number);
+}
+
+static void begin_reload(struct gateway *gateway);
+
+/* All workers have answered. */
+static void decide(struct gateway *gateway) {
+    struct error fault = gateway->fault;
+    if (!fault.text[0] && entrance_prepare(gateway->entrance, gateway->prepared->config, &fault)) {
+        take(gateway);
+    } else {
+        for (uint32_t i = 0; i < gateway->worker_count; i++) worker_discard(gateway->workers[i]);
+        refuse(gateway, fault.text);
+    }
+    if (gateway->reload_again && gateway->state == SERVING) begin_reload(gateway);
+}
+
+static void on_prepared(void *context, struct worker *worker, const struct error *fault) {
+    (void)worker;
+    struct gateway *gateway = context;
+    if (gateway->state != STARTING && gateway->state != RELOADING) return; /* a signal to stop came in between */
+    if (fault && !gateway->fault.text[0]) gateway->fault = *fault;
+    if (--gateway->awaited == 0) decide(gateway);
+}
+
+static void prepare(struct gateway *gateway, struct revision *revision) {
+    gateway->prepared = revision;
+    gateway->fault.text[0] = '\0';
+    gateway->awaited = gateway->worker_count;
+    for (uint32_t i = 0; i < gateway->worker_count; i++) worker_prepare(gateway->workers[i], revision);
+}
+
+static void begin_reload(struct gateway *gateway) {
+    struct error error;
+    gateway->reload_again = false;
+    gateway->state = RELOADING;
+    struct revision *revision =
+        revision_read(gateway->config_file, gateway->last_number + 1, &gateway->alive, &error);
+    if (!revision) {
+        refuse(gateway, error.text);
+        return;
+    }
+    gateway->last_number++;
+    prepare(gateway, revision);
+}
+
+/* ---- the end ---- */
+
+static void drain_is_over(struct timer *timer) {
+    struct gateway *gateway = container_of(timer, struct gateway, drain_timer);
+    log_warn(NULL, "drain_timeout is over: what is still open ends UNAVAILABLE");
+    for (uint32_t i = 0; i < gateway->worker_count; i++) worker_end_all(gateway->workers[i], GRACE);
+}
+
+static void begin_drain(struct gateway *gateway) {
+    gateway->state = DRAINING;
+    revision_unref(&gateway->prepared);
+    entrance_discard(gateway->entrance);
+    entrance_close(gateway->entrance);
+    health_shut_down(gateway->health);
+    for (uint32_t i = 0; i < gateway->worker_count; i++) worker_drain(gateway->workers[i]);
+    uint64_t timeout = gateway->in_force->config->drain_timeout;
+    if (timeout) timer_start(gateway->loop, &gateway->drain_timer, loop_now(gateway->loop) + timeout);
+    log_info(NULL, "draining: no new connections, open streams finish");
+}
+
+static void on_stopped(void *context, struct worker *worker) {
+    (void)worker;
+    struct gateway *gateway = context;
+    if (--gateway->running == 0) loop_stop(gateway->loop);
+}
+
+static void on_terminate(void *context, int number) {
+    struct gateway *gateway = context;
+    if (number == SIGQUIT || gateway->state == STARTING || gateway->state == DRAINING) {
+        if (gateway->state == STOPPING) return;
+        entrance_close(gateway->entrance);
+        abort_workers(gateway);
+    } else if (gateway->state != STOPPING) {
+        begin_drain(gateway);
+    }
+}
+
+static void on_hangup(void *context, int number) {
+    (void)number;
+    struct gateway *gateway = context;
+    if (gateway->state == SERVING) begin_reload(gateway);
+    else if (gateway->state == STARTING || gateway->state == RELOADING) gateway->reload_again = true;
+    else log_warn(NULL, "reload ignored: the gateway is shutting down");
+}
+
+static void on_user_signal(void *context, int number) {
+    (void)context;
+    if (number == SIGUSR1) log_reopen();
+    else log_info(NULL, "SIGUSR2 ignored: replacing the binary is not served by this version");
+}
+
+/* ---- start ---- */
+
+static void start_workers(struct gateway *gateway, const struct config *config) {
+    gateway->worker_count = gateway->running = config->workers;
+    gateway->topics = topic_registry_new(config->workers, config->limits.topics);
+    gateway->workers = memory_new(config->workers * sizeof(struct worker *));
+    for (uint32_t i = 0; i < config->workers; i++)
+        gateway->workers[i] = worker_start(&(struct worker_options){.index = i,
+                                                                    .count = config->workers,
+                                                                    .topics = gateway->topics,
+                                                                    .health = gateway->health,
+                                                                    .lua_path = gateway_lua_path(),
+                                                                    .reports = gateway->reports,
+                                                                    .config = config,
+                                                                    .on_prepared = on_prepared,
+                                                                    .on_stopped = on_stopped,
+                                                                    .context = gateway});
+}
+
+static void stop_workers(struct gateway *gateway) {
+    for (uint32_t i = 0; i < gateway->worker_count; i++) gateway->unfinished_calls += worker_join(&gateway->workers[i]);
+    free(gateway->workers);
+}
+
+struct watched {
+    int number;
+    void (*act)(void *context, int number);
+};
+static const struct watched watched[] = {
+    {SIGHUP, on_hangup},       {SIGTERM, on_terminate},   {SIGINT, on_terminate},
+    {SIGQUIT, on_terminate},   {SIGUSR1, on_user_signal}, {SIGUSR2, on_user_signal},
+};
+enum { WATCHED = sizeof watched / sizeof *watched };
+
+static void serve(struct gateway *gateway, struct revision *first) {
+    struct signal_watch *watches[WATCHED];
+    for (int i = 0; i < WATCHED; i++)
+        watches[i] = signal_watch_new(gateway->loop, watched[i].number, watched[i].act, gateway);
+    gateway->entrance = entrance_new(gateway->loop, accepted, gateway);
+    gateway->reports = mailbox_new(gateway->loop, gateway, SIZE_MAX, SIZE_MAX);
+    gateway->health = health_new();
+    timer_init(&gateway->drain_timer, drain_is_over);
+    start_workers(gateway, first->config);
+    prepare(gateway, first);
+
+    loop_run(gateway->loop);
+
+    stop_workers(gateway);
+    revision_unref(&gateway->prepared);
+    revision_unref(&gateway->in_force);
+    timer_stop(gateway->loop, &gateway->drain_timer);
+    topic_registry_free(&gateway->topics);
+    health_free(&gateway->health);
+    mailbox_free(&gateway->reports);
+    entrance_free(&gateway->entrance);
+    for (int i = 0; i < WATCHED; i++) signal_watch_free(&watches[i]);
+}
+
+int gateway_run(const char *config_file) {
+    struct gateway gateway = {.config_file = config_file, .last_number = 1};
+    struct error error;
+    net_prepare_process();
+    struct revision *first = revision_read(config_file, 1, &gateway.alive, &error);
+    if (!first) {
+        fprintf(stderr, "%s\n", error.text);
+        return 1;
+    }
+    const struct config *config = first->config;
+    log_start(config->log.level, config->log.format, config->log.access, config->log.file);
+    gateway.loop = loop_new();
+    serve(&gateway, first);
+    loop_free(&gateway.loop);
+    log_info(NULL, "stopped: %llu streams, %u generations alive", (unsigned long long)gateway.unfinished_calls,
+             atomic_load(&gateway.alive));
+    log_stop();
+    return gateway.exit_status;
+}

@@ -1,0 +1,41 @@
+/* gateway/revision.c - see revision.h */
+#include "gateway/revision.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+
+struct revision *revision_read(const char *file, uint32_t number, atomic_uint *alive, struct error *error) {
+    struct config *config = config_read(file, error);
+    if (!config) return NULL;
+    struct schema *schema = schema_load(config->proto_path, config->proto, error);
+    if (!schema) {
+        config_free(&config);
+        return NULL;
+    }
+    struct revision *revision = memory_new(sizeof *revision);
+    revision->references = 1;
+    revision->number = number;
+    revision->config = config;
+    revision->schema = schema;
+    revision->alive = alive;
+    atomic_fetch_add(alive, 1);
+    return revision;
+}
+
+struct revision *revision_ref(struct revision *revision) {
+    atomic_fetch_add(&revision->references, 1);
+    return revision;
+}
+
+void revision_unref(struct revision **handle) {
+    struct revision *revision = *handle;
+    *handle = NULL;
+    if (!revision || atomic_fetch_sub(&revision->references, 1) != 1) return;
+    log_debug(NULL, "generation %u is gone", (unsigned)revision->number);
+    schema_unref(&revision->schema);
+    config_free(&revision->config);
+    atomic_fetch_sub(revision->alive, 1);
+    free(revision);
+}

@@ -1,0 +1,338 @@
+/* gateway/worker.c - see worker.h */
+#include "gateway/worker.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "admin/health.h"
+#include "admin/reflection.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "fanout/topic.h"
+#include "net/listener.h"
+#include "net/loop.h"
+#include "net/mailbox.h"
+#include "script/script.h"
+
+enum { STREAM_WINDOW = 65535, CONNECTION_WINDOW = 1 << 20 };
+#define LOOK_INTERVAL (10 * NS_PER_MS) /* how often a draining worker looks whether it is empty */
+
+/* A worker's side of a revision: its scripts, and the routes that lead to them. */
+struct worker_generation {
+    struct worker *worker;
+    struct revision *revision;
+    struct generation *scripts;
+    struct router *router;
+};
+
+struct worker {
+    struct worker_options options;
+    pthread_t thread;
+    struct loop *loop;
+    struct mailbox *mailbox;
+    struct rpc *rpc;
+    struct topics *topics;
+    struct health_worker *health;
+    struct script *script;
+    struct worker_generation *in_force, *prepared;
+    atomic_uint connections; /* the main thread adds, the worker takes away */
+    bool is_stopping;
+    struct timer look;
+};
+
+struct rpc_limits worker_rpc_limits(const struct config *config, uint32_t workers) {
+    const struct config_limits *limits = &config->limits;
+    return (struct rpc_limits){
+        .http = {.headers = limits->headers,
+                 .streams = (uint32_t)limits->streams_per_connection,
+                 .stream_window = STREAM_WINDOW,
+                 .connection_window = CONNECTION_WINDOW,
+                 .idle = limits->idle,
+                 .keepalive_interval = config->keepalive.interval,
+                 .keepalive_timeout = config->keepalive.timeout,
+                 .least_ping_interval = config->keepalive.least_interval,
+                 .pings_without_streams = config->keepalive.without_streams,
+                 .settings_timeout = 10 * NS_PER_S,
+                 .write_timeout = 60 * NS_PER_S},
+        .buffered_per_connection = limits->buffered_per_connection,
+        .buffered_total = limits->buffered_total / workers,
+        .stalled = limits->stalled,
+    };
+}
+
+/* ---- generations ---- */
+
+static void generation_gone(void *context) {
+    struct worker_generation *generation = context;
+    router_free(&generation->router);
+    revision_unref(&generation->revision);
+    free(generation);
+}
+
+static void router_idle(void *context) {
+    struct worker_generation *generation = context;
+    generation_release(generation->scripts);
+}
+
+/* Takes the reference over. NULL and an error text when a script is at fault. */
+static struct worker_generation *load(struct worker *worker, struct revision *revision, struct error *error) {
+    struct worker_generation *generation = memory_new(sizeof *generation);
+    generation->worker = worker;
+    generation->revision = revision;
+    generation->router = router_new(revision->number, router_idle, generation);
+    generation->scripts = generation_load(worker->script, revision->config, revision->schema, revision->number,
+                                          generation_gone, generation, error);
+    if (!generation->scripts) {
+        generation_gone(generation);
+        return NULL;
+    }
+    generation_add_routes(generation->scripts, generation->router);
+    if (revision->config->health) health_add_routes(worker->health, generation->router);
+    if (revision->config->reflection) reflection_add_routes(generation->router, revision->schema);
+    return generation;
+}
+
+static void retire(struct worker_generation *generation) {
+    generation_retire(generation->scripts);
+    router_retire(generation->router);
+}
+
+/* ---- reports to the main thread ---- */
+
+struct report {
+    struct mail mail;
+    struct worker *worker;
+    void (*tell)(struct report *report);
+    bool is_fault;
+    struct error fault;
+};
+
+static void report_deliver(struct mail *mail, void *receiver, bool is_dropped) {
+    (void)receiver;
+    struct report *report = container_of(mail, struct report, mail);
+    if (!is_dropped) report->tell(report);
+    free(report);
+}
+
+static struct report *report_new(struct worker *worker, void (*tell)(struct report *report)) {
+    struct report *report = memory_new(sizeof *report);
+    report->mail.deliver = report_deliver;
+    report->worker = worker;
+    report->tell = tell;
+    return report;
+}
+
+static void report_send(struct report *report) {
+    mailbox_post_always(report->worker->options.reports, &report->mail);
+}
+
+static void tell_prepared(struct report *report) {
+    const struct worker_options *options = &report->worker->options;
+    options->on_prepared(options->context, report->worker, report->is_fault ? &report->fault : NULL);
+}
+
+static void tell_stopped(struct report *report) {
+    const struct worker_options *options = &report->worker->options;
+    options->on_stopped(options->context, report->worker);
+}
+
+/* ---- orders from the main thread ---- */
+
+struct order {
+    struct mail mail;
+    struct worker *worker;
+    void (*act)(struct worker *worker, struct order *order);
+    struct revision *revision;
+    struct rpc_accepted accepted;
+    uint64_t grace;
+};
+
+static void order_deliver(struct mail *mail, void *receiver, bool is_dropped) {
+    struct order *order = container_of(mail, struct order, mail);
+    if (!is_dropped) {
+        order->act(receiver, order);
+    } else { /* the thread has ended: what the order carries goes unused */
+        if (order->accepted.fd >= 0) close(order->accepted.fd);
+        tls_server_unref(&order->accepted.tls);
+        revision_unref(&order->revision);
+    }
+    free(order);
+}
+
+static struct order *order_new(void (*act)(struct worker *worker, struct order *order)) {
+    struct order *order = memory_new(sizeof *order);
+    order->mail.deliver = order_deliver;
+    order->act = act;
+    order->accepted.fd = -1;
+    return order;
+}
+
+static void order_send(struct worker *worker, struct order *order) {
+    mailbox_post_always(worker->mailbox, &order->mail);
+}
+
+static void act_prepare(struct worker *worker, struct order *order) {
+    struct report *report = report_new(worker, tell_prepared);
+    worker->prepared = load(worker, order->revision, &report->fault);
+    report->is_fault = !worker->prepared;
+    report_send(report);
+}
+
+static void act_commit(struct worker *worker, struct order *order) {
+    (void)order;
+    struct worker_generation *before = worker->in_force, *now = worker->prepared;
+    worker->prepared = NULL;
+    worker->in_force = now;
+    struct rpc_limits limits = worker_rpc_limits(now->revision->config, worker->options.count);
+    rpc_set_limits(worker->rpc, &limits);
+    rpc_set_router(worker->rpc, now->router);
+    generation_start(now->scripts); /* retires the scripts before it */
+    if (before) router_retire(before->router);
+}
+
+static void act_discard(struct worker *worker, struct order *order) {
+    (void)order;
+    struct worker_generation *prepared = worker->prepared;
+    worker->prepared = NULL;
+    if (prepared) retire(prepared);
+}
+
+static void connection_gone(void *context) {
+    struct worker *worker = context;
+    atomic_fetch_sub(&worker->connections, 1);
+}
+
+static void act_accept(struct worker *worker, struct order *order) {
+    order->accepted.on_gone = connection_gone;
+    order->accepted.context = worker;
+    rpc_accept(worker->rpc, &order->accepted);
+}
+
+static void stop(struct worker *worker) {
+    if (worker->is_stopping) return;
+    worker->is_stopping = true;
+    if (worker->prepared) act_discard(worker, NULL);
+    if (worker->in_force) retire(worker->in_force);
+    worker->in_force = NULL;
+    loop_stop(worker->loop);
+}
+
+static void look_whether_empty(struct timer *timer) {
+    struct worker *worker = container_of(timer, struct worker, look);
+    if (rpc_counters(worker->rpc)->connections == 0 && atomic_load(&worker->connections) == 0)
+        stop(worker);
+    else
+        timer_start(worker->loop, timer, loop_now(worker->loop) + LOOK_INTERVAL);
+}
+
+static void act_drain(struct worker *worker, struct order *order) {
+    (void)order;
+    rpc_drain(worker->rpc);
+    timer_start(worker->loop, &worker->look, loop_now(worker->loop));
+}
+
+static void act_end_all(struct worker *worker, struct order *order) {
+    rpc_end_all(worker->rpc, "the server is shutting down", order->grace);
+}
+
+static void act_abort(struct worker *worker, struct order *order) {
+    (void)order;
+    rpc_abort_all(worker->rpc);
+    stop(worker);
+}
+
+void worker_prepare(struct worker *worker, struct revision *revision) {
+    struct order *order = order_new(act_prepare);
+    order->revision = revision_ref(revision);
+    order_send(worker, order);
+}
+
+void worker_commit(struct worker *worker) { order_send(worker, order_new(act_commit)); }
+void worker_discard(struct worker *worker) { order_send(worker, order_new(act_discard)); }
+void worker_drain(struct worker *worker) { order_send(worker, order_new(act_drain)); }
+void worker_abort(struct worker *worker) { order_send(worker, order_new(act_abort)); }
+
+void worker_end_all(struct worker *worker, uint64_t grace) {
+    struct order *order = order_new(act_end_all);
+    order->grace = grace;
+    order_send(worker, order);
+}
+
+void worker_accept(struct worker *worker, int fd, struct tls_server *tls, bool reads_proxy_header) {
+    struct order *order = order_new(act_accept);
+    order->accepted = (struct rpc_accepted){.fd = fd, .tls = tls, .reads_proxy_header = reads_proxy_header};
+    atomic_fetch_add(&worker->connections, 1);
+    order_send(worker, order);
+}
+
+uint32_t worker_connections(const struct worker *worker) { return atomic_load(&worker->connections); }
+
+/* ---- the thread ---- */
+
+static void set_health(void *context, const char *service, bool is_serving) {
+    health_set(context, service, is_serving);
+}
+
+static void *run(void *context) {
+    struct worker *worker = context;
+    worker->script = script_new(&(struct script_host){
+        .loop = worker->loop,
+        .rpc = worker->rpc,
+        .topics = worker->topics,
+        .worker = worker->options.index,
+        .worker_count = worker->options.count,
+        .lua_path = worker->options.lua_path,
+        .set_health = set_health,
+        .context = worker->options.health,
+    });
+    loop_run(worker->loop);
+    log_flush();
+    report_send(report_new(worker, tell_stopped));
+    return NULL;
+}
+
+static void start_thread(struct worker *worker) {
+    /* Signals of the process belong to the main thread. */
+    sigset_t blocked, before;
+    sigemptyset(&blocked);
+    const int ours[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) sigaddset(&blocked, ours[i]);
+    pthread_sigmask(SIG_BLOCK, &blocked, &before);
+    if (pthread_create(&worker->thread, NULL, run, worker) != 0) abort();
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+struct worker *worker_start(const struct worker_options *options) {
+    struct worker *worker = memory_new(sizeof *worker);
+    struct rpc_limits limits = worker_rpc_limits(options->config, options->count);
+    worker->options = *options;
+    worker->options.config = NULL;
+    worker->loop = loop_new();
+    worker->mailbox = mailbox_new(worker->loop, worker, SIZE_MAX, SIZE_MAX);
+    worker->rpc = rpc_new(worker->loop, &limits);
+    worker->topics = topics_new(options->topics, options->index, worker->loop);
+    worker->health = health_worker_new(options->health, worker->loop);
+    timer_init(&worker->look, look_whether_empty);
+    start_thread(worker);
+    return worker;
+}
+
+uint64_t worker_join(struct worker **handle) {
+    struct worker *worker = *handle;
+    *handle = NULL;
+    pthread_join(worker->thread, NULL);
+    uint64_t calls = rpc_counters(worker->rpc)->calls;
+    timer_stop(worker->loop, &worker->look);
+    rpc_free(&worker->rpc);
+    script_free(&worker->script);
+    health_worker_free(&worker->health);
+    topics_free(&worker->topics);
+    mailbox_free(&worker->mailbox);
+    loop_free(&worker->loop);
+    free(worker);
+    return calls;
+}

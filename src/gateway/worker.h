@@ -1,0 +1,54 @@
+/* gateway/worker.h - one worker thread and the orders that the main thread gives it.
+ *
+ * Every worker_… function below is called by the main thread and acts later, in the worker's thread. What comes back
+ * goes through the reports, which are called in the main thread. */
+#ifndef TIDEWIRE_GATEWAY_WORKER_H
+#define TIDEWIRE_GATEWAY_WORKER_H
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "gateway/revision.h"
+#include "rpc/rpc.h"
+
+struct health;
+struct mailbox;
+struct topic_registry;
+struct worker;
+
+struct worker_options {
+    uint32_t index, count;
+    struct topic_registry *topics;
+    struct health *health;
+    const char *lua_path;
+    struct mailbox *reports; /* the main thread's */
+    const struct config *config; /* the first one: for limits; not kept */
+    /* Called in the main thread. */
+    void (*on_prepared)(void *context, struct worker *worker, const struct error *fault /* NULL: fine */);
+    void (*on_stopped)(void *context, struct worker *worker);
+    void *context;
+};
+
+struct worker *worker_start(const struct worker_options *options);
+/* After on_stopped: waits for the thread, frees everything. Returns how many calls were still open. */
+uint64_t worker_join(struct worker **worker);
+
+/* Loads a generation of scripts beside the one in force; on_prepared tells how it went. Takes a reference. */
+void worker_prepare(struct worker *worker, struct revision *revision);
+/* Puts what was prepared in force, or throws it away. */
+void worker_commit(struct worker *worker);
+void worker_discard(struct worker *worker);
+/* Takes the descriptor and the TLS reference over. */
+void worker_accept(struct worker *worker, int fd, struct tls_server *tls, bool reads_proxy_header);
+/* Connections that it has or was given. */
+uint32_t worker_connections(const struct worker *worker);
+/* Finish what is open, then stop. */
+void worker_drain(struct worker *worker);
+/* What is still open ends UNAVAILABLE; connections that linger are cut after `grace` ns. */
+void worker_end_all(struct worker *worker, uint64_t grace);
+/* Cut everything and stop. */
+void worker_abort(struct worker *worker);
+
+/* How the config's limits look to rpc/ in each of `workers` workers. */
+struct rpc_limits worker_rpc_limits(const struct config *config, uint32_t workers);
+#endif
