@@ -37,8 +37,9 @@ enum http_error {
     HTTP_ENHANCE_YOUR_CALM = 11,
 };
 
-/* What the user of a session provides. All calls come from the loop; in every one the user may call any function of
- * this header. `user` is the stream's own pointer, set in on_request or at http_session_open(). */
+/* What the user of a session provides. All calls come from the loop, never from inside a function of this header; in
+ * every one the user may call any function of this header. `user` is the stream's own pointer, set in on_request or
+ * at http_session_open(); a stream that was answered in on_request may keep NULL. */
 struct http_events {
     /* Server: a whole request header block. Borrowed. `is_end`: no body follows. The headers contain the
      * pseudo-headers; a list over the limit comes with is_too_large and the fields up to the limit. */
@@ -96,6 +97,8 @@ void http_session_attach(struct http_session *session, struct connection *connec
 void *http_session_owner(const struct http_session *session);
 struct connection *http_session_connection(const struct http_session *session); /* NULL once it is gone */
 size_t http_session_stream_count(const struct http_session *session);
+/* Why the session ends, as on_session_end will say: for on_close with is_connection. NULL before. */
+const char *http_session_reason(const struct http_session *session);
 /* Two-phase GOAWAY: streams that are open finish, new ones are refused, then the connection closes. Idempotent. */
 void http_session_drain(struct http_session *session, const char *debug_text);
 /* At once: GOAWAY with the error, every stream closes. */
@@ -103,18 +106,22 @@ void http_session_close(struct http_session *session, enum http_error error, con
 /* While closed, bytes that arrive do not give the connection's window back; opening gives all of it. */
 void http_session_set_window_open(struct http_session *session, bool is_open);
 
-/* Client: NULL when the session takes no more streams (draining, peer's limit, ids used up). */
+/* Client: NULL when the session takes no more streams (draining, peer's limit, ids used up). Before the connection
+ * stands too: the request leaves when it does. */
 struct http_stream *http_session_open(struct http_session *session, const struct http_header *headers, size_t count,
                                       bool has_body, void *user);
 
 void http_stream_set_user(struct http_stream *stream, void *user);
 struct http_session *http_stream_session(const struct http_stream *stream);
 uint32_t http_stream_id(const struct http_stream *stream);
-/* Server: response headers; `is_end` for Trailers-Only. Copied before the function returns. */
+/* Server: response headers; `is_end` for Trailers-Only. Copied before the function returns. A stream whose answer is
+ * complete (here or by http_stream_finish()) before its peer has ended is reset with NO_ERROR behind the answer, so
+ * that the peer stops uploading; that counts as a close with HTTP_NO_ERROR. */
 void http_stream_respond(struct http_stream *stream, const struct http_header *headers, size_t count, bool is_end);
 /* The body source has bytes (again). Cheap; may be called for every message. */
 void http_stream_resume(struct http_stream *stream);
-/* No more body after what body_ready() still counts: then the trailers (server), or END_STREAM (count 0). */
+/* No more body after what body_ready() still counts: then the trailers (server), or END_STREAM (count 0).
+ * Copied before the function returns. */
 void http_stream_finish(struct http_stream *stream, const struct http_header *trailers, size_t count);
 void http_stream_reset(struct http_stream *stream, enum http_error error);
 /* Gives that many bytes of the stream's receive window back to the peer. */

@@ -30,7 +30,7 @@ enum call_next { CALL_MESSAGE, CALL_EMPTY /* none yet */, CALL_END /* half-close
 struct call_message {
     const uint8_t *data; /* without prefix, decompressed */
     size_t length;
-    struct message *owner; /* what keeps the bytes, message_ref() it to keep them; NULL: they go when the handler returns */
+    struct message *owner; /* the same bytes as a message (message_ref() it to keep them), or NULL: they are borrowed */
 };
 
 struct call_handler {
@@ -45,8 +45,9 @@ struct call_handler {
     void (*on_headers)(struct call *call);
     /* The process drains: finish soon. May be NULL. */
     void (*on_drain)(struct call *call);
-    /* Once, last: the call is over with this status, on the wire too (or its peer has gone). Release everything;
-     * the call is freed after it. */
+    /* Once, last: the call is over with this status. After call_finish() it comes when the peer has the trailers, or
+     * can have them no more; a deadline, limit or lost peer tells it without waiting for the wire. A client call has
+     * had CALL_END before, unless it was cut short. Release everything: the call may not be touched after it. */
     void (*on_close)(struct call *call, enum status status, const char *text);
 };
 
@@ -56,11 +57,11 @@ struct call_route; /* rpc/router.h */
 struct call {
     struct rpc *rpc;
     const struct call_handler *handler;
-    void *data;                      /* the handler's own */
+    void *data;                      /* the handler's own; begins as route->data */
     void *subscriptions;             /* fanout/'s own; NULL at first */
     const struct call_route *route;  /* of a server call */
     const struct method *method;
-    struct log_scope log;            /* connection, stream number, method */
+    struct log_scope log;            /* connection, stream number, method; the handler may add its script */
     const struct metadata *metadata; /* the peer's: of the request (server) or the response headers (client) */
     uint64_t deadline;               /* monotonic ns; 0: none */
     uint64_t opened;                 /* monotonic ns */
@@ -68,8 +69,8 @@ struct call {
     /* what rpc/ keeps for itself follows in rpc/call_private.h */
 };
 
-/* The next message, in order. Taking it counts as handling it: the peer's window grows. Bytes without an owner are
- * borrowed until the handler function returns to rpc/. */
+/* The next message, in order. Taking it counts as handling it: the peer's window grows. What it points to is borrowed
+ * until the handler function returns to rpc/; outside of one, until the loop's callback that asks has returned. */
 enum call_next call_receive(struct call *call, struct call_message *message);
 bool call_has_half_closed(const struct call *call); /* the peer has; messages may still wait */
 
@@ -86,12 +87,12 @@ struct metadata *call_trailers(struct call *call);
 bool call_send(struct call *call, struct message *message);
 bool call_send_bytes(struct call *call, const void *data, size_t length);
 /* Encodes in place: append the message's bytes to the returned buffer (and nothing else), then end or abandon it.
- * NULL when the call is over. No other call function of this call may come in between. */
+ * NULL when the call is over. No other function of this header may come in between, of no call. */
 struct buffer *call_begin_message(struct call *call);
 void call_end_message(struct call *call);
 void call_abandon_message(struct call *call);
 /* The bytes queued towards the peer have reached limits.buffered_per_stream (or the connection's or the total bound). */
-bool call_is_full(const struct call *call);
+bool call_is_full(struct call *call);
 void call_pending(const struct call *call, size_t *messages, size_t *bytes);
 
 /* Server: after everything queued, trailers with this status. `details` is a serialized google.rpc.Status's
@@ -101,7 +102,7 @@ void call_finish(struct call *call, enum status status, const char *text, const 
 void call_half_close(struct call *call);
 /* Drops what is queued. Client: cancels. */
 void call_reset(struct call *call, uint32_t http_error);
-/* Neither finished nor reset nor gone: sending makes sense. */
+/* Neither finished (client: half-closed) nor reset nor gone: sending makes sense. */
 bool call_is_open(const struct call *call);
 /* Client, in on_close: the peer's trailers. */
 const struct metadata *call_peer_trailers(const struct call *call);

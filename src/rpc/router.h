@@ -17,7 +17,7 @@ struct call_limits {
 struct call_route {
     const struct method *method;
     const struct call_handler *handler;
-    void *data; /* the handler's: for scripts the function or table of hooks; becomes call->data's origin */
+    void *data; /* the handler's: for scripts the function or table of hooks; call->data begins as it */
     struct call_limits limits;
     struct router *router;
     uint64_t calls; /* open ones */
