@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/error.h"
+
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_OFF };
 enum log_format { LOG_TEXT, LOG_JSON };
 
@@ -25,7 +27,7 @@ struct log_field {
     const char *name;
     const char *value; /* bytes; escaped as the format needs */
     size_t length;
-    bool is_raw; /* a number or true/false: JSON writes it without quotes */
+    bool is_raw; /* a number or true/false: JSON writes it without quotes, if it is one */
 };
 
 /* One line for a call: when it ends, or (is_open) when it has been open for a second. */
@@ -40,21 +42,27 @@ struct log_access {
     uint32_t generation;
 };
 
-/* Before any other thread. `path` NULL: standard error for text to a terminal or not, always the same descriptor. */
-void log_start(enum log_level level, enum log_format format, bool access, const char *path);
-/* Flushes what every thread has written and ends the writer. */
+/* Before any other thread. `path` NULL: standard error. Lines that are written before it or after log_stop() go
+ * straight to standard error. */
+bool log_start(enum log_level level, enum log_format format, bool access, const char *path, struct error *error);
+/* Flushes what every thread has written and ends the writer; a reader that has stopped delays it by a second. */
 void log_stop(void);
 /* Changes at a reload; any thread. */
 void log_configure(enum log_level level, enum log_format format, bool access);
-/* Opens the file anew (USR1). */
+/* Opens the file anew, when there is one (USR1). */
 void log_reopen(void);
 void log_flush(void);
 uint64_t log_dropped_lines(void);
 
-extern enum log_level log_least; /* lines below it are not formatted; read through log_is_on() */
-bool log_is_on(enum log_level level);
+extern int log_least; /* lines below it are not formatted; read through log_is_on() */
+static inline bool log_is_on(enum log_level level) {
+    return (int)level >= __atomic_load_n(&log_least, __ATOMIC_RELAXED);
+}
+/* The words that the configuration uses, in the order of the enums; ended by NULL. */
+extern const char *const log_level_names[], *const log_format_names[];
 
-/* `scope` may be NULL. */
+/* `scope` may be NULL. Any bytes make a valid line: control characters are escaped, what is not UTF-8 is replaced, a
+ * value is cut after 8 KiB. */
 void log_write(enum log_level level, const struct log_scope *scope, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void log_write_fields(enum log_level level, const struct log_scope *scope, const char *text, size_t length,
