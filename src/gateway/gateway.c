@@ -293,7 +293,11 @@ int gateway_run(const char *config_file) {
         return 1;
     }
     const struct config *config = first->config;
-    log_start(config->log.level, config->log.format, config->log.access, config->log.file);
+    if (!log_start(config->log.level, config->log.format, config->log.access, config->log.file, &error)) {
+        fprintf(stderr, "%s\n", error.text);
+        revision_unref(&first);
+        return 1;
+    }
     gateway.loop = loop_new();
     serve(&gateway, first);
     loop_free(&gateway.loop);
