@@ -46,13 +46,13 @@ static inline const uint8_t *wire_read_tag(const uint8_t *at, const uint8_t *end
     return *type <= WIRE_32 ? after : NULL;
 }
 
-/* The length in front of a WIRE_BYTES value: that many bytes do follow. */
+/* The length in front of a WIRE_BYTES value: that many bytes do follow. At most five bytes, like a tag. */
 static inline const uint8_t *wire_read_length(const uint8_t *at, const uint8_t *end, size_t *length) {
     uint64_t value;
-    at = wire_read_varint(at, end, &value);
-    if (!at || value > (uint64_t)(end - at)) return NULL;
+    const uint8_t *after = wire_read_varint(at, end, &value);
+    if (!after || after - at > WIRE_LONGEST_TAG || value > (uint64_t)(end - after)) return NULL;
     *length = (size_t)value;
-    return at;
+    return after;
 }
 
 static inline uint32_t wire_load_32(const uint8_t *at) {
