@@ -30,6 +30,7 @@ enum http_error {
     HTTP_PROTOCOL_ERROR = 1,
     HTTP_INTERNAL_ERROR = 2,
     HTTP_FLOW_CONTROL_ERROR = 3,
+    HTTP_SETTINGS_TIMEOUT = 4,
     HTTP_STREAM_CLOSED = 5,
     HTTP_FRAME_SIZE_ERROR = 6,
     HTTP_REFUSED_STREAM = 7,
@@ -41,11 +42,11 @@ enum http_error {
  * every one the user may call any function of this header. `user` is the stream's own pointer, set in on_request or
  * at http_session_open(); a stream that was answered in on_request may keep NULL. */
 struct http_events {
-    /* Server: a whole request header block. Borrowed. `is_end`: no body follows. The headers contain the
+    /* Server: a whole request header block. Borrowed. `is_end`: no body follows, and no on_end. The headers contain the
      * pseudo-headers; a list over the limit comes with is_too_large and the fields up to the limit. */
     void (*on_request)(struct http_session *session, struct http_stream *stream, const struct http_header *headers,
                        size_t count, bool is_end, bool is_too_large);
-    /* Client: response headers (1xx are not shown). `is_end`: Trailers-Only. */
+    /* Client: response headers (1xx are not shown). `is_end`: Trailers-Only, no on_end follows. */
     void (*on_response)(void *user, const struct http_header *headers, size_t count, bool is_end);
     /* Bytes borrowed until after_read() has returned: several calls may come before it. The user gives window back
      * with http_stream_consumed(). */

@@ -1,0 +1,13 @@
+# Limits that Debian's nghttp2 1.52 has by a back-port: its version number does not tell.
+include(CheckSymbolExists)
+include(CMakePushCheckState)
+cmake_push_check_state(RESET)
+set(CMAKE_REQUIRED_LIBRARIES PkgConfig::NGHTTP2)
+check_symbol_exists(nghttp2_option_set_stream_reset_rate_limit nghttp2/nghttp2.h HTTP_HAS_RESET_RATE_LIMIT)
+check_symbol_exists(nghttp2_option_set_max_continuations nghttp2/nghttp2.h HTTP_HAS_MAX_CONTINUATIONS)
+cmake_pop_check_state()
+foreach(limit HTTP_HAS_RESET_RATE_LIMIT HTTP_HAS_MAX_CONTINUATIONS)
+  if(${limit})
+    target_compile_definitions(room_http PRIVATE ${limit}=1)
+  endif()
+endforeach()

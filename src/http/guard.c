@@ -1,0 +1,130 @@
+/* http/guard.c - the account of what costs us and serves nobody.
+ *
+ * Every frame of that kind takes tokens from a bucket that fills up over time. The prices leave room for what
+ * gRPC clients really do (cancelling thousands of calls, measuring the bandwidth with a PING for each burst
+ * of data) and end floods within a fraction of a second: PING, SETTINGS, PRIORITY, empty frames
+ * (CVE-2019-9512 to -9518), rapid reset (CVE-2023-44487) and its mirror image, resets that a peer makes us
+ * send (CVE-2025-8671). */
+#include <string.h>
+
+#include "http/session_private.h"
+
+enum {
+    MOST_TOKENS = 10000,
+    TOKENS_PER_SECOND = 2000,
+
+    PRICE_RESET = 1, /* of a stream that we had not answered */
+    PRICE_REFUSED = 1,
+    PRICE_FAULT = 10, /* our RST_STREAM for something that the peer did */
+    PRICE_SETTINGS = 50,
+    PRICE_PRIORITY = 5,
+    PRICE_PING = 10,         /* where no interval is policed, and for ACKs */
+    PRICE_WINDOW_UPDATE = 2, /* beyond those that data and new streams have earned */
+    PRICE_EMPTY_DATA = 10,
+    PRICE_OTHER = 5, /* frames of unknown types, GOAWAY */
+
+    UPDATES_PER_STREAM = 4,
+    MOST_STRIKES = 2,
+};
+
+/* Without streams, and unless the limits allow more: as grpc-go and gRPC core have it. */
+#define LONE_PING_INTERVAL (2 * 3600 * NS_PER_S)
+
+void http_guard_init(struct http_session *session) {
+    session->guard = (struct http_guard){.tokens = MOST_TOKENS, .refilled = loop_now(session->worker->loop)};
+}
+
+static void refill(struct http_session *session) {
+    struct http_guard *guard = &session->guard;
+    uint64_t now = loop_now(session->worker->loop), passed = now - guard->refilled;
+    uint64_t most = MOST_TOKENS * NS_PER_S / TOKENS_PER_SECOND;
+    guard->refilled = now;
+    if (passed > most) passed = most;
+    guard->tokens += (int32_t)(passed * TOKENS_PER_SECOND / NS_PER_S);
+    if (guard->tokens > MOST_TOKENS) guard->tokens = MOST_TOKENS;
+}
+
+static void charge(struct http_session *session, int price, const char *what) {
+    struct http_guard *guard = &session->guard;
+    guard->tokens -= price;
+    if (guard->tokens >= 0) return;
+    refill(session);
+    if (guard->tokens >= 0 || !http_session_is_alive(session)) return;
+    http_session_close(session, HTTP_ENHANCE_YOUR_CALM, what);
+}
+
+void http_guard_on_frame(struct http_session *session, const nghttp2_frame_hd *frame) {
+    struct http_guard *guard = &session->guard;
+    switch (frame->type) {
+    case NGHTTP2_DATA:
+        if (frame->length)
+            guard->has_received_since_ping = true;
+        else if (!(frame->flags & NGHTTP2_FLAG_END_STREAM))
+            charge(session, PRICE_EMPTY_DATA, "too many empty frames");
+        break;
+    case NGHTTP2_HEADERS:
+        if (guard->window_updates < UINT32_MAX / 2) guard->window_updates += UPDATES_PER_STREAM;
+        break;
+    case NGHTTP2_WINDOW_UPDATE:
+        if (guard->window_updates)
+            guard->window_updates--;
+        else
+            charge(session, PRICE_WINDOW_UPDATE, "too many window updates");
+        break;
+    case NGHTTP2_PRIORITY:
+        charge(session, PRICE_PRIORITY, "too many priority frames");
+        break;
+    case NGHTTP2_SETTINGS:
+        charge(session, PRICE_SETTINGS, "too many settings");
+        break;
+    case NGHTTP2_PING:
+        if (frame->flags & NGHTTP2_FLAG_ACK) charge(session, PRICE_PING, "too many pings");
+        break;
+    case NGHTTP2_RST_STREAM:
+    case NGHTTP2_CONTINUATION:
+        break; /* http_guard_on_reset(); nghttp2's own limit */
+    default:
+        charge(session, PRICE_OTHER, "too many useless frames");
+        break;
+    }
+}
+
+static bool measures_bandwidth(const uint8_t *payload) {
+    static const uint8_t payload_of_grpc[8] = {2, 4, 16, 16, 9, 14, 7, 7};
+    return memcmp(payload, payload_of_grpc, sizeof payload_of_grpc) == 0;
+}
+
+/* gRPC's rule for servers (proposal A8): a PING is bad when it comes sooner than allowed after the one
+ * before, unless we have sent HEADERS or DATA in between; more than two bad ones end the connection. */
+void http_guard_on_ping(struct http_session *session, const uint8_t *payload) {
+    struct http_guard *guard = &session->guard;
+    const struct http_limits *limits = &session->limits;
+    if (!session->is_server || !limits->least_ping_interval) {
+        charge(session, PRICE_PING, "too many pings");
+        return;
+    }
+    uint64_t now = loop_now(session->worker->loop);
+    bool is_first = !guard->last_ping;
+    uint64_t passed = now - guard->last_ping;
+    bool is_excused =
+        guard->has_sent_since_ping || (guard->has_received_since_ping && measures_bandwidth(payload));
+    guard->last_ping = now;
+    guard->has_sent_since_ping = guard->has_received_since_ping = false;
+    if (is_excused) {
+        guard->ping_strikes = 0;
+        return;
+    }
+    bool is_lone = !session->stream_count && !limits->pings_without_streams;
+    if (is_first || passed >= (is_lone ? LONE_PING_INTERVAL : limits->least_ping_interval)) return;
+    if (++guard->ping_strikes > MOST_STRIKES)
+        http_session_close(session, HTTP_ENHANCE_YOUR_CALM, "too_many_pings");
+}
+
+void http_guard_on_reset(struct http_session *session, const struct http_stream *stream) {
+    if (!session->is_server) return; /* a server may reset what it likes */
+    if (!stream || !stream->is_answered) charge(session, PRICE_RESET, "too many resets");
+}
+
+void http_guard_on_own_reset(struct http_session *session, uint32_t error) {
+    charge(session, error == NGHTTP2_REFUSED_STREAM ? PRICE_REFUSED : PRICE_FAULT, "too many faulty streams");
+}

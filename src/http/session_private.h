@@ -1,0 +1,166 @@
+/* http/session_private.h - what the files of this room share: the worker, the session, the stream.
+ *
+ *   worker.c    nghttp2's settings and call table, made once for a thread
+ *   session.c   a session's life: ready, open, closing, lingering, gone; the connection's events
+ *   preface.c   what the first bytes of a client say
+ *   input.c     bytes from the peer → events of the user
+ *   output.c    frames and bodies → one gathered write
+ *   stream.c    what the user does with a stream
+ *   goaway.c    drain in two phases
+ *   guard.c     the account of useless frames, and who may ping how often
+ *   deadlines.c all of a session's time-outs in one timer
+ *
+ * nghttp2 must not be entered from its own callbacks, and users may call anything from theirs. So functions
+ * of stream.h only note and queue; reading, writing and closing happen in the connection's callbacks, in the
+ * session's flush task (LOOP_FLUSH) and its timer. */
+#ifndef TIDEWIRE_HTTP_SESSION_PRIVATE_H
+#define TIDEWIRE_HTTP_SESSION_PRIVATE_H
+#include <nghttp2/nghttp2.h>
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/memory.h"
+#include "http/output_private.h"
+#include "http/stream.h"
+#include "net/connection.h"
+#include "net/loop.h"
+
+/* The fields of the header block that is being received. */
+struct http_fields {
+    struct http_header *headers; /* point into the counted buffers */
+    nghttp2_rcbuf **buffers;     /* name and value of each field in turn */
+    size_t count, capacity;
+};
+
+struct http_worker {
+    struct loop *loop;
+    nghttp2_session_callbacks *callbacks;
+    struct pool streams;
+    struct list sessions;
+    struct http_fields fields; /* of the session that reads now */
+    nghttp2_nv *names_values;  /* of what is being submitted */
+    size_t names_values_capacity;
+    struct http_output output; /* of the session that writes now */
+};
+
+enum http_phase {
+    HTTP_CONNECTING, /* no bytes may flow yet */
+    HTTP_PREFACE, /* server: the client's first bytes must say that this is HTTP/2; nothing is written before
+                   */
+    HTTP_OPEN,
+    HTTP_CLOSING,   /* the user is told and the connection shut down by the next flush */
+    HTTP_LINGERING, /* streams are gone, the last bytes leave */
+    HTTP_GONE,      /* waits for LOOP_FREE */
+};
+
+/* guard.c: what a peer may do that is legal and useless. */
+struct http_guard {
+    uint64_t refilled; /* when tokens were added last */
+    uint64_t last_ping;
+    int32_t tokens;
+    uint32_t window_updates; /* that our DATA and the peer's new streams have earned the peer */
+    uint8_t ping_strikes;
+    bool has_sent_since_ping, has_received_since_ping; /* HEADERS or DATA; DATA */
+};
+
+struct http_session {
+    nghttp2_session *h2;
+    struct http_worker *worker;
+    const struct http_events *events;
+    struct connection *connection;
+    void *owner;
+    struct list node;    /* in worker->sessions */
+    struct list streams; /* by http_stream.node */
+    struct task flush, release;
+    struct timer timer;
+    size_t stream_count;
+    struct http_stream *recent;    /* most frames follow one of the same stream */
+    struct http_fields unfinished; /* of a header block that the last read left incomplete */
+    uint64_t header_bytes;
+    char *reason; /* why it ends */
+    struct http_limits limits;
+    struct http_guard guard;
+    /* deadlines.c; 0: none */
+    uint64_t setup_due, header_due, stall_due, ping_due, drain_due, linger_due;
+    uint64_t idle_since, last_read;
+    size_t stalled_bytes;
+    size_t withheld; /* bytes received while the window is closed */
+    char *drain_text;
+    enum http_error close_error;
+    int32_t header_stream;
+    uint8_t phase;
+    uint8_t preface_matched;
+    bool is_server;
+    bool is_ready;     /* bytes may flow */
+    bool is_too_large; /* the header block that is being received */
+    bool is_window_closed, is_paused;
+    bool is_draining, is_goaway_received;
+    bool awaits_settings, awaits_settings_ack;
+};
+
+struct http_stream {
+    struct list node;
+    struct http_session *session;
+    void *user;
+    struct http_trailers *trailers; /* wait for the end of the body */
+    uint32_t id;
+    uint32_t consumed;    /* given back by the user, not yet told to nghttp2 */
+    bool has_body : 1;    /* a data source is attached */
+    bool is_deferred : 1; /* it had nothing when asked last */
+    bool is_finished : 1; /* no more body comes */
+    bool is_answered : 1; /* server: response headers were submitted; client: they have come */
+    bool is_reset : 1;    /* by us: the user hears nothing more but on_close */
+};
+
+/* session.c */
+bool http_session_is_alive(const struct http_session *session); /* streams may still do something */
+void http_session_mark(struct http_session *session); /* has something to write: flush in this turn */
+void http_session_fail(struct http_session *session, int nghttp2_error);
+/* Closes without a word to the peer: it takes nothing any more. */
+void http_session_cut(struct http_session *session, const char *reason);
+/* The streams end; then the connection is shut down. */
+void http_session_finish_closing(struct http_session *session);
+void http_session_set_reason(struct http_session *session, const char *reason, size_t length);
+
+/* preface.c */
+/* How many of the bytes belong to the preface; the phase has changed when all of it has come. */
+size_t http_preface_take(struct http_session *session, const uint8_t *bytes, size_t length);
+
+/* input.c */
+void http_input_bytes(struct http_session *session, const uint8_t *bytes, size_t length);
+/* A stream has gone: if its header block was being received, that is forgotten. */
+void http_input_forget_block(struct http_session *session, uint32_t id);
+/* Gives the peer back what it has sent, unless the user has closed the connection's window. */
+void http_input_return_window(struct http_session *session);
+void http_input_set_callbacks(nghttp2_session_callbacks *callbacks);
+void http_fields_clear(struct http_fields *fields);
+void http_fields_free(struct http_fields *fields);
+
+/* output.c */
+void http_output_flush(struct http_session *session);
+void http_output_set_callbacks(nghttp2_session_callbacks *callbacks);
+void http_output_hold_reading(struct http_session *session);
+
+/* stream.c */
+struct http_stream *http_stream_find(struct http_session *session, int32_t id);
+struct http_stream *http_stream_new(struct http_session *session, int32_t id);
+void http_stream_closed(struct http_stream *stream, uint32_t error, bool is_connection);
+
+/* goaway.c */
+void http_goaway_submit(struct http_session *session, enum http_error error, const char *text);
+void http_goaway_final(struct http_session *session);
+void http_goaway_on_ping_ack(struct http_session *session, const uint8_t *payload);
+
+/* guard.c */
+void http_guard_init(struct http_session *session);
+void http_guard_on_frame(struct http_session *session, const nghttp2_frame_hd *frame);
+void http_guard_on_ping(struct http_session *session, const uint8_t *payload);
+void http_guard_on_reset(struct http_session *session, const struct http_stream *stream);
+void http_guard_on_own_reset(struct http_session *session, uint32_t error);
+
+/* deadlines.c */
+void http_deadlines_init(struct http_session *session);
+/* After a due time was set: the timer moves if it is earlier. */
+void http_deadlines_watch(struct http_session *session);
+void http_deadlines_stop(struct http_session *session);
+#endif

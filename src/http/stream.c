@@ -1,0 +1,197 @@
+/* http/stream.c - what the user does with a stream. Everything is queued here and leaves with the next flush.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "http/session_private.h"
+
+/* One allocation: the fields, then their bytes. */
+struct http_trailers {
+    size_t count;
+    struct http_header fields[];
+};
+
+static struct http_trailers *copy_trailers(const struct http_header *fields, size_t count) {
+    size_t size = sizeof(struct http_trailers) + count * sizeof *fields;
+    for (size_t i = 0; i < count; i++) size += fields[i].name_length + fields[i].value_length;
+    struct http_trailers *trailers = memory_resize(NULL, size);
+    trailers->count = count;
+    char *place = (char *)(trailers->fields + count);
+    for (size_t i = 0; i < count; i++) {
+        struct http_header *copy = &trailers->fields[i];
+        *copy = fields[i];
+        copy->name = place;
+        place = mempcpy(place, fields[i].name, fields[i].name_length);
+        copy->value = place;
+        place = mempcpy(place, fields[i].value, fields[i].value_length);
+    }
+    return trailers;
+}
+
+/* nghttp2's form of the fields, in scratch that the next call reuses; nghttp2 copies the bytes. */
+static const nghttp2_nv *to_names_values(struct http_worker *worker, const struct http_header *headers,
+                                         size_t count) {
+    if (worker->names_values_capacity < count) {
+        worker->names_values_capacity = count + 32;
+        worker->names_values =
+            memory_resize(worker->names_values, worker->names_values_capacity * sizeof(nghttp2_nv));
+    }
+    for (size_t i = 0; i < count; i++)
+        worker->names_values[i] = (nghttp2_nv){
+            .name = (uint8_t *)headers[i].name,
+            .namelen = headers[i].name_length,
+            .value = (uint8_t *)headers[i].value,
+            .valuelen = headers[i].value_length,
+        };
+    return worker->names_values;
+}
+
+struct http_stream *http_stream_find(struct http_session *session, int32_t id) {
+    if (session->recent && session->recent->id == (uint32_t)id) return session->recent;
+    struct http_stream *stream = nghttp2_session_get_stream_user_data(session->h2, id);
+    if (stream) session->recent = stream;
+    return stream;
+}
+
+struct http_stream *http_stream_new(struct http_session *session, int32_t id) {
+    struct http_stream *stream = pool_take(&session->worker->streams);
+    stream->session = session;
+    stream->id = (uint32_t)id;
+    list_append(&session->streams, &stream->node);
+    session->stream_count++;
+    session->idle_since = 0;
+    return stream;
+}
+
+static void release(struct http_stream *stream) {
+    struct http_session *session = stream->session;
+    list_remove(&stream->node);
+    if (session->recent == stream) session->recent = NULL;
+    session->stream_count--;
+    free(stream->trailers);
+    pool_give(&session->worker->streams, stream);
+}
+
+void http_stream_closed(struct http_stream *stream, uint32_t error, bool is_connection) {
+    struct http_session *session = stream->session;
+    stream->is_reset = true; /* whatever the user still asks of it is nothing */
+    http_input_forget_block(session, stream->id);
+    if (stream->user) session->events->on_close(stream->user, error, is_connection);
+    release(stream);
+    if (!session->stream_count && session->limits.idle && http_session_is_alive(session)) {
+        session->idle_since = loop_now(session->worker->loop);
+        http_deadlines_watch(session);
+    }
+}
+
+static void submit_trailers(struct http_stream *stream) {
+    struct http_session *session = stream->session;
+    const struct http_trailers *trailers = stream->trailers;
+    nghttp2_submit_trailer(session->h2, (int32_t)stream->id,
+                           to_names_values(session->worker, trailers->fields, trailers->count),
+                           trailers->count);
+    free(stream->trailers);
+    stream->trailers = NULL;
+}
+
+static ssize_t read_body(nghttp2_session *h2, int32_t id, uint8_t *bytes, size_t length, uint32_t *flags,
+                         nghttp2_data_source *source, void *user_data) {
+    struct http_session *session = user_data;
+    struct http_stream *stream = source->ptr;
+    (void)h2;
+    (void)id;
+    (void)bytes;
+    if (stream->is_reset || !http_session_is_alive(session)) return NGHTTP2_ERR_DEFERRED;
+    size_t ready = stream->user ? session->events->body_ready(stream->user) : 0;
+    if (ready > length) {
+        ready = length;
+    } else if (stream->is_finished) {
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+        if (stream->trailers) {
+            *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+            submit_trailers(stream);
+        }
+    } else if (!ready) {
+        stream->is_deferred = true;
+        return NGHTTP2_ERR_DEFERRED;
+    }
+    *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    return (ssize_t)ready;
+}
+
+struct http_stream *http_session_open(struct http_session *session, const struct http_header *headers,
+                                      size_t count, bool has_body, void *user) {
+    if (session->is_server || session->is_draining || session->is_goaway_received ||
+        !http_session_is_alive(session) || !nghttp2_session_check_request_allowed(session->h2) ||
+        session->stream_count >=
+            nghttp2_session_get_remote_settings(session->h2, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS))
+        return NULL;
+    struct http_stream *stream = http_stream_new(session, 0);
+    nghttp2_data_provider body = {.source.ptr = stream, .read_callback = read_body};
+    int32_t id = nghttp2_submit_request(session->h2, NULL, to_names_values(session->worker, headers, count),
+                                        count, has_body ? &body : NULL, stream);
+    if (id < 0) { /* ids are used up */
+        release(stream);
+        return NULL;
+    }
+    stream->id = (uint32_t)id;
+    stream->user = user;
+    stream->has_body = has_body;
+    stream->is_finished = !has_body;
+    http_session_mark(session);
+    return stream;
+}
+
+void http_stream_set_user(struct http_stream *stream, void *user) { stream->user = user; }
+struct http_session *http_stream_session(const struct http_stream *stream) {
+    return stream->session;
+}
+uint32_t http_stream_id(const struct http_stream *stream) { return stream->id; }
+
+void http_stream_respond(struct http_stream *stream, const struct http_header *headers, size_t count,
+                         bool is_end) {
+    struct http_session *session = stream->session;
+    if (stream->is_reset || stream->is_answered || !session->is_server) return;
+    nghttp2_data_provider body = {.source.ptr = stream, .read_callback = read_body};
+    nghttp2_submit_response(session->h2, (int32_t)stream->id,
+                            to_names_values(session->worker, headers, count), count, is_end ? NULL : &body);
+    stream->is_answered = true;
+    stream->has_body = !is_end;
+    stream->is_finished |= is_end;
+    http_session_mark(session);
+}
+
+void http_stream_resume(struct http_stream *stream) {
+    struct http_session *session = stream->session;
+    if (stream->is_reset) return;
+    if (stream->is_deferred) {
+        stream->is_deferred = false;
+        nghttp2_session_resume_data(session->h2, (int32_t)stream->id);
+    }
+    http_session_mark(session);
+}
+
+void http_stream_finish(struct http_stream *stream, const struct http_header *trailers, size_t count) {
+    if (stream->is_finished || stream->is_reset) return;
+    stream->is_finished = true;
+    if (count) stream->trailers = copy_trailers(trailers, count);
+    http_stream_resume(stream);
+}
+
+void http_stream_reset(struct http_stream *stream, enum http_error error) {
+    if (stream->is_reset) return;
+    stream->is_reset = true;
+    nghttp2_submit_rst_stream(stream->session->h2, NGHTTP2_FLAG_NONE, (int32_t)stream->id, (uint32_t)error);
+    http_session_mark(stream->session);
+}
+
+/* nghttp2 tells the peer when half the window has been given back; it is asked in steps of an eighth, because
+ * that costs a look-up of the stream. */
+void http_stream_consumed(struct http_stream *stream, size_t length) {
+    struct http_session *session = stream->session;
+    stream->consumed += (uint32_t)length;
+    if (stream->is_reset || stream->consumed < session->limits.stream_window / 8) return;
+    nghttp2_session_consume_stream(session->h2, (int32_t)stream->id, stream->consumed);
+    stream->consumed = 0;
+    http_session_mark(session);
+}
