@@ -21,7 +21,7 @@ struct mail {
 struct mailbox *mailbox_new(struct loop *loop, void *receiver, size_t most_mail, size_t most_weight);
 /* In the loop's thread, when no other thread can post any more; drops what is queued. */
 void mailbox_free(struct mailbox **mailbox);
-/* Any thread. False when full: the mail is still the caller's. */
+/* Any thread. False when full: the mail is still the caller's. An empty mailbox takes any mail, however heavy. */
 bool mailbox_post(struct mailbox *mailbox, struct mail *mail);
 /* As mailbox_post(), but never refuses: for the few mails of control (reload, drain, an accepted socket). */
 void mailbox_post_always(struct mailbox *mailbox, struct mail *mail);
