@@ -11,14 +11,19 @@ struct loop;
 struct listener;
 
 struct listener_options {
-    const char *host, *port; /* numeric or name; all addresses that the name has are bound; "" or "*" is every address */
+    /* Numeric or name; all addresses that the name has are bound, all to the same port; "" or "*" is every address of
+     * both families. "::" is IPv6 alone (IPV6_V6ONLY), so that it and "0.0.0.0" can be listened on together. */
+    const char *host, *port;
     const char *path;        /* of a unix socket; then host and port are NULL */
     uint32_t mode;           /* of the unix socket's file */
-    int backlog;
-    char *const *proxy_from; /* networks whose connections begin with a PROXY header; ended by NULL; may be NULL */
+    int backlog;             /* 0: as many as the kernel allows */
+    /* Networks whose connections begin with a PROXY header: "10.0.0.0/8", "::1", "unix" for every unix socket; ended by
+     * NULL; may be NULL. */
+    char *const *proxy_from;
 };
 
-/* Takes the descriptor over. `expects_proxy_header`: the peer is in one of the proxy_from networks. */
+/* Takes the descriptor over: connected, non-blocking, TCP_NODELAY and SO_KEEPALIVE set. It may close the listener.
+ * `expects_proxy_header`: the peer is in one of the proxy_from networks. */
 typedef void listener_accept_fn(void *context, struct listener *listener, int fd, bool expects_proxy_header);
 
 /* A stale unix socket (nobody answers there) is removed, a live one is an error. NULL and an error text on failure.
@@ -26,7 +31,7 @@ typedef void listener_accept_fn(void *context, struct listener *listener, int fd
  * accepting pauses for a moment instead of spinning. */
 struct listener *listener_open(struct loop *loop, const struct listener_options *options, listener_accept_fn *on_accept,
                                void *context, struct error *error);
-/* The address with the port that was got: "127.0.0.1:40123". */
+/* The address with the port that was got: "127.0.0.1:40123"; the first of several; "unix:/run/x.sock". */
 const char *listener_address(const struct listener *listener);
 void listener_pause(struct listener *listener);
 void listener_resume(struct listener *listener);

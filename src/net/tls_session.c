@@ -21,6 +21,7 @@ enum { RECORD = SSL3_RT_MAX_PLAIN_LENGTH };
 
 struct tls_session {
     SSL *ssl;
+    struct tls_server *server; /* whose choices the handshake asks for; NULL: client */
     const uint8_t *bytes; /* not yet read of what came, during a call */
     size_t length;
     struct buffer *cipher; /* where to write, during a call */
@@ -89,6 +90,7 @@ static struct tls_session *new_session(SSL_CTX *context) {
 
 struct tls_session *tls_session_accept(struct tls_server *server) {
     struct tls_session *session = new_session(tls_server_context(server));
+    session->server = tls_server_ref(server);
     SSL_set_accept_state(session->ssl);
     return session;
 }
@@ -107,6 +109,7 @@ void tls_session_free(struct tls_session **session) {
     *session = NULL;
     old->cipher = NULL;
     SSL_free(old->ssl);
+    tls_server_unref(&old->server);
     tls_info_free(&old->info);
     free(old->fault);
     free(old);
