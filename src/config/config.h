@@ -65,10 +65,12 @@ struct config_service {
 };
 
 struct config {
-    char *file;
+    const char *file; /* the main one */
+    char **files;     /* with those that it includes; ended by NULL */
     uint32_t workers;       /* resolved: at least 1 */
-    char **proto_path, **proto; /* ended by NULL */
-    char *script_path;
+    char **proto_path;      /* folders; ended by NULL */
+    char **proto;           /* .proto files as protoc looks them up below proto_path, and paths of descriptor sets; ended by NULL */
+    char *script_path;      /* a folder */
     struct config_listener *listeners;
     size_t listener_count;
     struct config_service *services;
@@ -91,6 +93,8 @@ struct config {
 
 /* NULL and an error text (`file:line: error: …`) when anything in the file is wrong. Main thread only. */
 struct config *config_read(const char *file, struct error *error);
+/* As config_read(), but with this for the text of `file`, whose folder relative paths still start from. */
+struct config *config_read_text(const char *file, const char *text, size_t length, struct error *error);
 void config_free(struct config **config);
 /* The service that owns `name` ("pkg.Service"): the longest match; NULL when there is none. */
 const struct config_service *config_find_service(const struct config *config, const char *name);

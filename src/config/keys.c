@@ -1,0 +1,228 @@
+/* config/keys.c - see keys.h */
+#include "config/keys.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "config/config.h"
+
+const struct section sections[SECTION_COUNT] = {
+    [SECTION_FILE] = {.name = "", .help = "Outside of all braces."},
+    [SECTION_LISTEN] =
+        {.name = "listen",
+         .title = "ADDRESS",
+         .example = "127.0.0.1:50051",
+         .help =
+             "An address that clients connect to: \"127.0.0.1:50051\", \"[::1]:50051\", \"*:50051\" (every "
+             "address), \"localhost:0\" (any free port; it is printed), \"unix:/run/tidewire.sock\". "
+             "Nothing listens that no `listen` names."},
+    [SECTION_TLS] =
+        {.name = "tls",
+         .parent = SECTION_LISTEN,
+         .help = "TLS on this address, HTTP/2 by ALPN. Without it the address speaks HTTP/2 in plain text."},
+    [SECTION_SERVICE] =
+        {.name = "service",
+         .title = "NAME",
+         .example = "greet.GreetService",
+         .help =
+             "A gRPC service and who answers it: \"pkg.Service\", \"pkg.*\" for every service of a package "
+             "and of those below it, \"*\" for the rest. The longest match wins."},
+    [SECTION_METHOD] = {.name = "method",
+                        .parent = SECTION_SERVICE,
+                        .title = "NAME",
+                        .example = "Greet",
+                        .help = "Limits of one method, over those of its service."},
+    [SECTION_LIMITS] =
+        {.name = "limits",
+         .help = "What one client, or all of them together, may cost. Those that say so can also be "
+                 "set in a `service` and in a `method`, for the calls of it."},
+    [SECTION_KEEPALIVE] = {.name = "keepalive",
+                           .help = "PINGs: ours to silent clients, and how many of theirs are borne."},
+    [SECTION_LOG] = {.name = "log", .help = "Log lines and access lines."},
+};
+
+static const char *const automatic[] = {"auto", NULL};
+static const char *const int64_words[] = {"number", "string", "exact", NULL};
+static const char *const certificate_words[] = {"none", "optional", "required", NULL};
+static const char *const tls_words[] = {"1.2", "1.3", NULL};
+
+#define AT(type, member) .offset = offsetof(struct type, member), .size = sizeof(((struct type *)0)->member)
+#define KIB UINT64_C(1024)
+#define MIB (KIB * 1024)
+#define GIB (MIB * 1024)
+#define MS UINT64_C(1000000)
+#define S (MS * 1000)
+#define H (S * 3600)
+
+const struct key keys[] = {
+    {SECTION_FILE, "workers", VALUE_COUNT, .standard = "auto", .least = 1, .most = 256, .words = automatic,
+     AT(config, workers),
+     .help = "Threads that serve; each has its own loop, Lua state and connections. `auto` is one for each "
+             "processor that "
+             "the process may use. A change takes a restart."},
+    {SECTION_FILE, "proto_path", VALUE_PATH, .is_list = true, .standard = ".", AT(config, proto_path),
+     .help = "Folders in which `proto` and the imports of .proto files are looked up, the first match wins."},
+    {SECTION_FILE, "proto", VALUE_TEXT, .is_list = true, .example = "\"greet.proto\"",
+     .help = "The types of all services: .proto files, named as in an import below `proto_path`, or "
+             "descriptor sets "
+             "made by protoc (any other ending), relative to the file that names them."},
+    {SECTION_FILE, "script_path", VALUE_PATH, .standard = ".", AT(config, script_path),
+     .help = "The folder of handler scripts, and of what they `require`."},
+    {SECTION_FILE, "health", VALUE_BOOLEAN, .standard = "on", AT(config, health),
+     .help = "Answer grpc.health.v1.Health for all services."},
+    {SECTION_FILE, "reflection", VALUE_BOOLEAN, .standard = "on", AT(config, reflection),
+     .help = "Answer gRPC server reflection, v1 and v1alpha, from the loaded types."},
+    {SECTION_FILE, "drain_timeout", VALUE_DURATION, .standard = "30s", .most = 24 * H,
+     AT(config, drain_timeout),
+     .help = "After TERM, streams may go on for so long; what is left then ends UNAVAILABLE."},
+
+    {SECTION_LISTEN, "mode", VALUE_MODE, .standard = "0660", .most = 0777, AT(config_listener, mode),
+     .help = "Permissions of a unix socket's file, octal. Only for unix: addresses."},
+    {SECTION_LISTEN, "backlog", VALUE_COUNT, .standard = "4096", .least = 1, .most = 65535,
+     AT(config_listener, backlog),
+     .help = "Connections that may wait to be accepted; the kernel's net.core.somaxconn bounds it too."},
+    {SECTION_LISTEN, "proxy_from", VALUE_TEXT, .is_list = true, .example = "\"10.0.0.0/8\"",
+     AT(config_listener, proxy_from),
+     .help = "Networks, or `unix`, whose connections begin with a PROXY protocol header, version 1 or 2. "
+             "Handlers and "
+             "logs then see the address in it. Others are taken as they are."},
+
+    {SECTION_TLS, "certificate", VALUE_PATH, .is_list = true, .example = "\"server.pem\"",
+     AT(config_tls, certificates),
+     .help = "PEM files, each a certificate with its chain. With several the client's server name (SNI) "
+             "picks; the "
+             "first is for all others."},
+    {SECTION_TLS, "key", VALUE_PATH, .is_list = true, .example = "\"server.key\"", AT(config_tls, keys),
+     .help = "PEM files: the private keys, in the order of the certificates."},
+    {SECTION_TLS, "client_ca", VALUE_PATH, .example = "\"clients.pem\"", AT(config_tls, client_ca),
+     .help = "PEM file of the authorities that client certificates must come from."},
+    {SECTION_TLS, "client_certificate", VALUE_WORD, .standard = "none", .words = certificate_words,
+     AT(config_tls, client_certificate),
+     .help = "Ask clients for a certificate; `required` refuses those without one. Handlers see it as "
+             "`stream.tls`."},
+    {SECTION_TLS, "minimum", VALUE_WORD, .standard = "1.2", .words = tls_words,
+     .help = "The oldest TLS version that is spoken."},
+
+    {SECTION_SERVICE, "script", VALUE_TEXT, .is_list = true, .example = "\"greet.lua\"",
+     .help = "The handler script, in `script_path`. Required."},
+    {SECTION_SERVICE, "jit", VALUE_BOOLEAN, .standard = "off", AT(config_service, is_jit),
+     .help = "Let LuaJIT compile the script. A compiled hook that never returns cannot be stopped by "
+             "`handler_time`."},
+    {SECTION_SERVICE, "int64", VALUE_WORD, .standard = "number", .words = int64_words,
+     AT(config_service, int64),
+     .help = "How the script reads 64-bit integers: as a Lua `number` up to 2^53 and an exact int64 beyond, "
+             "always as a "
+             "`string` (for ids that are keys), or always `exact`. All three are accepted on the way out."},
+
+    {SECTION_LIMITS, "message", VALUE_SIZE, .is_per_call = true, .standard = "4MiB", .least = 1, .most = GIB,
+     AT(config_limits, message),
+     .help = "The largest message, after decompression. A larger one ends its call RESOURCE_EXHAUSTED."},
+    {SECTION_LIMITS, "headers", VALUE_SIZE, .standard = "64KiB", .least = KIB, .most = 16 * MIB,
+     AT(config_limits, headers),
+     .help = "The largest header list of a request: names, values and 32 bytes for each field (RFC 9113)."},
+    {SECTION_LIMITS, "streams_per_connection", VALUE_COUNT, .standard = "1000", .least = 1, .most = 1000000,
+     AT(config_limits, streams_per_connection), .help = "Streams that one connection may have open at once."},
+    {SECTION_LIMITS, "connections", VALUE_COUNT, .standard = "10000", .least = 1, .most = 10000000,
+     AT(config_limits, connections), .help = "Connections that may be open at once, over all addresses."},
+    {SECTION_LIMITS, "idle", VALUE_DURATION, .standard = "0", .most = 8760 * H, AT(config_limits, idle),
+     .help = "A connection without streams is closed after this time; 0 never."},
+    {SECTION_LIMITS, "buffered_per_stream", VALUE_SIZE, .is_per_call = true, .standard = "256KiB",
+     .least = KIB, .most = GIB, AT(config_limits, buffered_per_stream),
+     .help = "What may wait in each direction of a stream, besides its one unfinished message. At the bound "
+             "the peer's window "
+             "stays closed, and `send` waits."},
+    {SECTION_LIMITS, "buffered_per_connection", VALUE_SIZE, .standard = "32MiB", .least = 64 * KIB,
+     .most = 64 * GIB, AT(config_limits, buffered_per_connection),
+     .help = "What may wait on all streams of a connection together, unfinished messages included."},
+    {SECTION_LIMITS, "buffered_total", VALUE_SIZE, .standard = "1GiB", .least = MIB, .most = 1024 * GIB,
+     AT(config_limits, buffered_total),
+     .help = "What may wait in the whole process. Each worker has its equal share."},
+    {SECTION_LIMITS, "stalled", VALUE_DURATION, .standard = "10s", .least = 100 * MS, .most = 24 * H,
+     AT(config_limits, stalled),
+     .help = "While a bound is reached, a stream that buffers and makes no progress for so long ends "
+             "RESOURCE_EXHAUSTED."},
+    {SECTION_LIMITS, "topics", VALUE_COUNT, .standard = "100000", .least = 1, .most = 100000000,
+     AT(config_limits, topics), .help = "Topics that may live at once."},
+    {SECTION_LIMITS, "list_elements", VALUE_COUNT, .is_per_call = true, .standard = "100000", .least = 1,
+     .most = 100000000, AT(config_limits, list_elements),
+     .help = "Elements of one list or map that a script reads."},
+    {SECTION_LIMITS, "handler_time", VALUE_DURATION, .is_per_call = true, .standard = "1s", .least = 10 * MS,
+     .most = H, AT(config_limits, handler_time),
+     .help = "Processor time that a handler may use between two waits; one that needs more is stopped, and "
+             "its call ends INTERNAL."},
+
+    {SECTION_KEEPALIVE, "interval", VALUE_DURATION, .standard = "2h", .most = 8760 * H,
+     AT(config, keepalive.interval), .help = "A client that was silent for so long gets a PING; 0 never."},
+    {SECTION_KEEPALIVE, "timeout", VALUE_DURATION, .standard = "20s", .least = S, .most = H,
+     AT(config, keepalive.timeout), .help = "A PING that is not answered for so long ends the connection."},
+    {SECTION_KEEPALIVE, "least_interval", VALUE_DURATION, .standard = "5s", .most = 24 * H,
+     AT(config, keepalive.least_interval),
+     .help = "A client's PINGs that come faster are strikes; the third ends the connection with "
+             "ENHANCE_YOUR_CALM."},
+    {SECTION_KEEPALIVE, "without_streams", VALUE_BOOLEAN, .standard = "on",
+     AT(config, keepalive.without_streams),
+     .help = "Clients may send PINGs while they have no stream open; when off, such PINGs must be two hours "
+             "apart."},
+
+    {SECTION_LOG, "level", VALUE_WORD, .standard = "info", .words = log_level_names, AT(config, log.level),
+     .help = "The least level that is written. The environment variable TIDEWIRE_LOG_LEVEL goes before it."},
+    {SECTION_LOG, "format", VALUE_WORD, .standard = "text", .words = log_format_names, AT(config, log.format),
+     .help =
+         "Lines for people or for programs. The environment variable TIDEWIRE_LOG_FORMAT goes before it."},
+    {SECTION_LOG, "access", VALUE_BOOLEAN, .standard = "on", AT(config, log.access),
+     .help = "A line for each call when it ends, and one when it has been open for a second."},
+    {SECTION_LOG, "file", VALUE_PATH, .example = "\"/var/log/tidewire.log\"", AT(config, log.file),
+     .help = "Where lines go; without it to standard error. USR1 opens it anew. A change takes a restart."},
+};
+const size_t key_count = sizeof keys / sizeof *keys;
+
+static const struct later later_keys[] = {
+    {SECTION_FILE, "admin"},
+    {SECTION_FILE, "upstream"},
+    {SECTION_FILE, "peer"},
+    {SECTION_FILE, "shared_dict"},
+    {SECTION_FILE, "bus"},
+    {SECTION_FILE, "cors"},
+    {SECTION_FILE, "route"},
+    {SECTION_SERVICE, "upstream"},
+    {SECTION_SERVICE, "cors"},
+    {SECTION_SERVICE, "route"},
+    {SECTION_LIMITS, "messages_per_second"},
+    {SECTION_SERVICE, "messages_per_second"},
+    {SECTION_METHOD, "messages_per_second"},
+};
+
+bool key_comes_later(enum section_id section, const char *name) {
+    for (size_t i = 0; i < sizeof later_keys / sizeof *later_keys; i++)
+        if (later_keys[i].section == section && !strcmp(later_keys[i].name, name)) return true;
+    return false;
+}
+
+bool key_is_in(const struct key *key, enum section_id section) {
+    return key->section == section ||
+           (key->is_per_call && (section == SECTION_SERVICE || section == SECTION_METHOD));
+}
+
+const struct key *key_find(enum section_id section, const char *name) {
+    for (size_t i = 0; i < key_count; i++)
+        if (key_is_in(&keys[i], section) && !strcmp(keys[i].name, name)) return &keys[i];
+    return NULL;
+}
+
+int section_find(enum section_id parent, const char *name) {
+    for (int id = SECTION_FILE + 1; id < SECTION_COUNT; id++)
+        if (sections[id].parent == parent && !strcmp(sections[id].name, name)) return id;
+    return -1;
+}
+
+const char *key_nearest(enum section_id section, const char *name) {
+    const char *names[64 + SECTION_COUNT];
+    size_t count = 0;
+    for (size_t i = 0; i < key_count; i++)
+        if (key_is_in(&keys[i], section)) names[count++] = keys[i].name;
+    for (int id = SECTION_FILE + 1; id < SECTION_COUNT; id++)
+        if (sections[id].parent == section) names[count++] = sections[id].name;
+    names[count] = NULL;
+    return error_nearest(name, names);
+}
