@@ -35,6 +35,7 @@ static struct {
     uint64_t dropped, reported; /* lines */
     uint64_t stop_began;        /* monotonic ns; 0: not stopping */
     bool is_idle, wants_reopen;
+    bool has_failed; /* the last write */
 
     /* The writer's own from here. */
     pthread_t thread;
@@ -119,23 +120,23 @@ static void write_batch(const struct buffer *batch) {
     uint64_t lost = count_lines(bytes + written, length - written);
 
     pthread_mutex_lock(&writer.lock);
-    uint64_t dropped = writer.dropped += lost;
-    bool reports = !lost && dropped != writer.reported;
-    if (reports) writer.reported = dropped;
+    writer.dropped += lost;
+    writer.has_failed = lost > 0;
     pthread_mutex_unlock(&writer.lock);
-    if (reports) writer.report_dropped(dropped);
 }
 
-/* Called with the lock held. */
+/* Called with the lock held, as the two below. While writing fails there is nobody to report to. */
+static bool has_report(void) { return writer.dropped != writer.reported && !writer.has_failed; }
+
 static void wait_for_work(void) {
-    while (!buffer_length(&writer.queued) && !writer.stop_began && !writer.wants_reopen) {
+    while (!buffer_length(&writer.queued) && !writer.stop_began && !writer.wants_reopen && !has_report()) {
         writer.is_idle = true;
         pthread_cond_wait(&writer.wake, &writer.lock);
     }
     writer.is_idle = false;
 }
 
-/* Called with the lock held: lets lines gather unless the queue is already half full. */
+/* Lets lines gather unless the queue is already half full. */
 static void gather(void) {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
@@ -151,13 +152,16 @@ static void *run(void *unused) {
     pthread_mutex_lock(&writer.lock);
     for (;;) {
         wait_for_work();
-        bool wants_reopen = writer.wants_reopen;
-        writer.wants_reopen = false;
+        bool wants_reopen = writer.wants_reopen, reports = has_report();
         struct buffer queued = writer.queued;
-        if (!wants_reopen && !buffer_length(&queued)) break;
+        if (!wants_reopen && !reports && !buffer_length(&queued)) break;
+        writer.wants_reopen = false;
         writer.queued = batch;
+        uint64_t dropped = writer.dropped;
+        if (reports) writer.reported = dropped;
         pthread_mutex_unlock(&writer.lock);
 
+        if (reports) writer.report_dropped(dropped); /* the queue is empty now: it has room for this line */
         if (wants_reopen) reopen();
         write_batch(&queued);
         buffer_clear(&queued);
@@ -215,7 +219,8 @@ void log_writer_stop(void) {
     free(writer.path);
     writer.path = NULL;
     writer.fd = STDERR_FILENO;
-    writer.is_cut = false;
+    writer.is_cut = writer.has_failed = false;
+    writer.reported = writer.dropped;
     buffer_free(&writer.queued);
 }
 
