@@ -59,7 +59,7 @@ struct field {
     int16_t oneof;        /* index in message_type.oneofs, or -1; synthetic oneofs of proto3 optional count as -1 */
     const struct message_type *message; /* of FIELD_MESSAGE and FIELD_GROUP; of a map: its entry type */
     const struct enum_type *enumeration;
-    /* The declared proto2 default; zero without one. Strings and bytes may contain NUL. */
+    /* The declared proto2 default; without one zero, and of an enum its first value. Bytes may contain NUL. */
     union {
         int64_t integer;
         uint64_t unsigned_integer;
@@ -106,15 +106,16 @@ struct method {
 
 struct service {
     const char *full_name; /* "chat.ChatService" */
-    const struct method *methods;
+    const struct method *methods; /* by name */
     size_t method_count;
 };
 
 struct schema;
 
-/* `files`: .proto files, compiled by protoc with `paths` as its -I, or files of a serialized FileDescriptorSet (any
- * other ending). Ended by NULL. Runs protoc and waits for it: start-up and reload only. Errors are protoc's own
- * lines, or name the file. NULL on failure. */
+/* `files`: .proto files, compiled by protoc with `paths` as its -I (without any: the folders of the files), or files of
+ * a serialized FileDescriptorSet (any other ending), each with all its imports before it. Both ended by NULL. Runs
+ * protoc and waits for it: start-up and reload only. Errors are protoc's own lines, or name the file. NULL on
+ * failure. */
 struct schema *schema_load(char *const *paths, char *const *files, struct error *error);
 /* From the bytes of a FileDescriptorSet. */
 struct schema *schema_parse(const uint8_t *set, size_t length, const char *name, struct error *error);
@@ -127,6 +128,7 @@ const struct service *schema_service(const struct schema *schema, const char *fu
 const struct method *service_method(const struct service *service, const char *name, size_t length);
 size_t schema_message_count(const struct schema *schema);
 size_t schema_service_count(const struct schema *schema);
+/* By name. */
 const struct service *schema_service_at(const struct schema *schema, size_t index);
 
 const struct field *message_field(const struct message_type *type, const char *name, size_t length);
@@ -152,7 +154,7 @@ static inline const struct field *message_field_by_number(const struct message_t
     return low < type->field_count && type->fields[low].number == number ? &type->fields[low] : NULL;
 }
 
-/* For reflection: the serialized FileDescriptorProto of every file, in dependency order. */
+/* For reflection: the serialized FileDescriptorProto of every file. Imports are never circular. */
 struct schema_file {
     const char *name;
     const uint8_t *bytes;
@@ -165,5 +167,5 @@ const struct schema_file *schema_file_by_symbol(const struct schema *schema, con
 const struct schema_file *schema_file_by_extension(const struct schema *schema, const char *type, uint32_t number);
 /* Extension numbers of a type, ascending; returns how many, at most `most`. */
 size_t schema_extension_numbers(const struct schema *schema, const char *type, uint32_t *numbers, size_t most);
-const char *schema_versions(void); /* "protobuf-c 1.4.1, jansson 2.14" */
+const char *schema_versions(void); /* "protobuf-c 1.4.1" */
 #endif
