@@ -21,7 +21,7 @@ enum {
     PRICE_PING = 10,         /* where no interval is policed, and for ACKs */
     PRICE_WINDOW_UPDATE = 2, /* beyond those that data and new streams have earned */
     PRICE_EMPTY_DATA = 10,
-    PRICE_OTHER = 5, /* frames of unknown types, GOAWAY */
+    PRICE_OTHER = 5, /* GOAWAY and the like; unknown types are skipped by nghttp2 */
 
     UPDATES_PER_STREAM = 4,
     MOST_STRIKES = 2,
@@ -53,6 +53,21 @@ static void charge(struct http_session *session, int price, const char *what) {
     http_session_close(session, HTTP_ENHANCE_YOUR_CALM, what);
 }
 
+/* nghttp2 forgets a stream when it is closed, and ignores what still comes for it. That is right for streams
+ * that we have reset; a peer that goes on after its own end is at fault (RFC 9113 section 5.1, "closed"). */
+void http_guard_on_ended(struct http_session *session, int32_t id) {
+    struct http_guard *guard = &session->guard;
+    guard->ended[guard->next_ended] = id;
+    guard->next_ended = (uint8_t)((guard->next_ended + 1) % ENDED_REMEMBERED);
+}
+
+static void refuse_after_end(struct http_session *session, int32_t id) {
+    for (int i = 0; i < ENDED_REMEMBERED; i++) {
+        if (session->guard.ended[i] == id && id)
+            http_session_close(session, HTTP_STREAM_CLOSED, "a frame for a closed stream");
+    }
+}
+
 void http_guard_on_frame(struct http_session *session, const nghttp2_frame_hd *frame) {
     struct http_guard *guard = &session->guard;
     switch (frame->type) {
@@ -63,6 +78,7 @@ void http_guard_on_frame(struct http_session *session, const nghttp2_frame_hd *f
             charge(session, PRICE_EMPTY_DATA, "too many empty frames");
         break;
     case NGHTTP2_HEADERS:
+        refuse_after_end(session, frame->stream_id);
         if (guard->window_updates < UINT32_MAX / 2) guard->window_updates += UPDATES_PER_STREAM;
         break;
     case NGHTTP2_WINDOW_UPDATE:
@@ -71,7 +87,8 @@ void http_guard_on_frame(struct http_session *session, const nghttp2_frame_hd *f
         else
             charge(session, PRICE_WINDOW_UPDATE, "too many window updates");
         break;
-    case NGHTTP2_PRIORITY:
+    case NGHTTP2_PRIORITY: /* nghttp2 doesn't look at them, because our SETTINGS say that we don't */
+        if (!frame->stream_id) http_session_close(session, HTTP_PROTOCOL_ERROR, "PRIORITY for stream 0");
         charge(session, PRICE_PRIORITY, "too many priority frames");
         break;
     case NGHTTP2_SETTINGS:

@@ -85,6 +85,7 @@ static void on_request(struct http_session *session, const nghttp2_frame *frame,
     if (!http_session_is_alive(session)) return;
     const struct http_fields *fields = &session->worker->fields;
     struct http_stream *stream = http_stream_new(session, frame->hd.stream_id);
+    stream->has_peer_ended = is_end;
     nghttp2_session_set_stream_user_data(session->h2, frame->hd.stream_id, stream);
     session->events->on_request(session, stream, fields->headers, fields->count, is_end,
                                 session->is_too_large);
@@ -114,6 +115,7 @@ static void on_header_block(struct http_session *session, const nghttp2_frame *f
         on_request(session, frame, is_end);
     } else {
         struct http_stream *stream = http_stream_find(session, frame->hd.stream_id);
+        if (stream && is_end) stream->has_peer_ended = true;
         if (!is_heard(stream)) return;
         if (!session->is_server && !stream->is_answered)
             on_response(session, stream, is_end);
@@ -147,6 +149,7 @@ static int on_frame(nghttp2_session *h2, const nghttp2_frame *frame, void *user_
     case NGHTTP2_DATA:
         if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
             struct http_stream *stream = http_stream_find(session, frame->hd.stream_id);
+            if (stream) stream->has_peer_ended = true;
             if (is_heard(stream)) session->events->on_end(stream->user, NULL, 0);
         }
         break;
@@ -163,9 +166,12 @@ static int on_frame(nghttp2_session *h2, const nghttp2_frame *frame, void *user_
         else
             http_guard_on_ping(session, frame->ping.opaque_data);
         break;
-    case NGHTTP2_RST_STREAM:
-        http_guard_on_reset(session, http_stream_find(session, frame->hd.stream_id));
+    case NGHTTP2_RST_STREAM: {
+        struct http_stream *stream = http_stream_find(session, frame->hd.stream_id);
+        if (stream) stream->has_peer_ended = true;
+        http_guard_on_reset(session, stream);
         break;
+    }
     case NGHTTP2_GOAWAY:
         on_goaway(session, &frame->goaway);
         break;

@@ -53,13 +53,17 @@ enum http_phase {
     HTTP_GONE,      /* waits for LOOP_FREE */
 };
 
+enum { ENDED_REMEMBERED = 8 };
+
 /* guard.c: what a peer may do that is legal and useless. */
 struct http_guard {
     uint64_t refilled; /* when tokens were added last */
     uint64_t last_ping;
     int32_t tokens;
-    uint32_t window_updates; /* that our DATA and the peer's new streams have earned the peer */
+    int32_t ended[ENDED_REMEMBERED]; /* streams that are closed, and the peer's part had ended */
+    uint32_t window_updates;         /* that our DATA and the peer's new streams have earned the peer */
     uint8_t ping_strikes;
+    uint8_t next_ended;
     bool has_sent_since_ping, has_received_since_ping; /* HEADERS or DATA; DATA */
 };
 
@@ -104,12 +108,13 @@ struct http_stream {
     void *user;
     struct http_trailers *trailers; /* wait for the end of the body */
     uint32_t id;
-    uint32_t consumed;    /* given back by the user, not yet told to nghttp2 */
-    bool has_body : 1;    /* a data source is attached */
-    bool is_deferred : 1; /* it had nothing when asked last */
-    bool is_finished : 1; /* no more body comes */
-    bool is_answered : 1; /* server: response headers were submitted; client: they have come */
-    bool is_reset : 1;    /* by us: the user hears nothing more but on_close */
+    uint32_t consumed;       /* given back by the user, not yet told to nghttp2 */
+    bool has_body : 1;       /* a data source is attached */
+    bool is_deferred : 1;    /* it had nothing when asked last */
+    bool is_finished : 1;    /* no more body comes */
+    bool is_answered : 1;    /* server: response headers were submitted; client: they have come */
+    bool has_peer_ended : 1; /* END_STREAM or RST_STREAM has come */
+    bool is_reset : 1;       /* by us: the user hears nothing more but on_close */
 };
 
 /* session.c */
@@ -156,6 +161,7 @@ void http_guard_init(struct http_session *session);
 void http_guard_on_frame(struct http_session *session, const nghttp2_frame_hd *frame);
 void http_guard_on_ping(struct http_session *session, const uint8_t *payload);
 void http_guard_on_reset(struct http_session *session, const struct http_stream *stream);
+void http_guard_on_ended(struct http_session *session, int32_t id);
 void http_guard_on_own_reset(struct http_session *session, uint32_t error);
 
 /* deadlines.c */

@@ -76,6 +76,7 @@ void http_stream_closed(struct http_stream *stream, uint32_t error, bool is_conn
     struct http_session *session = stream->session;
     stream->is_reset = true; /* whatever the user still asks of it is nothing */
     http_input_forget_block(session, stream->id);
+    if (stream->has_peer_ended) http_guard_on_ended(session, (int32_t)stream->id);
     if (stream->user) session->events->on_close(stream->user, error, is_connection);
     release(stream);
     if (!session->stream_count && session->limits.idle && http_session_is_alive(session)) {
