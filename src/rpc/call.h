@@ -34,7 +34,7 @@ struct call_message {
 };
 
 struct call_handler {
-    /* The request's metadata is there. A server handler may answer, or wait. For methods with one request it comes
+    /* Server calls: the request's metadata is there. The handler may answer, or wait. For methods with one request it comes
      * when the request is whole and the peer has half-closed: a wrong count has had its status then. */
     void (*on_open)(struct call *call);
     /* Messages or the half-close have arrived since call_receive() said CALL_EMPTY. */
@@ -62,7 +62,8 @@ struct call {
     const struct call_route *route;  /* of a server call */
     const struct method *method;
     struct log_scope log;            /* connection, stream number, method; the handler may add its script */
-    const struct metadata *metadata; /* the peer's: of the request (server) or the response headers (client) */
+    const struct metadata *metadata; /* the peer's: of the request (server) or the response headers (client: empty
+                                      * until on_headers) */
     uint64_t deadline;               /* monotonic ns; 0: none */
     uint64_t opened;                 /* monotonic ns */
     uint64_t messages_in, messages_out, bytes_in, bytes_out;

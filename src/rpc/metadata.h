@@ -1,7 +1,7 @@
 /* rpc/metadata.h - the metadata of a call: names with one or more values, in order.
  *
  * Names are lower-case `[0-9a-z_.-]+`; values of names that end in "-bin" are raw bytes here and base64 on the wire.
- * One allocation, counted: calls of one connection with equal metadata share it. */
+ * What a peer has sent is constant, and shared by the calls of a connection that were sent the same. */
 #ifndef TIDEWIRE_RPC_METADATA_H
 #define TIDEWIRE_RPC_METADATA_H
 #include <stdbool.h>
@@ -24,12 +24,13 @@ enum metadata_fault {
     METADATA_BAD_NAME,  /* empty, upper case, or a byte that names may not have */
     METADATA_RESERVED,  /* "grpc-…", pseudo-headers, content-type, te, and the hop-by-hop names */
     METADATA_BAD_VALUE, /* a byte outside 0x20…0x7E in a name without -bin */
-    METADATA_TOO_LARGE,
+    METADATA_TOO_LARGE, /* the list would be larger than 32 KiB */
 };
 
+/* Blanks around a value that is not binary go. */
 enum metadata_fault metadata_add(struct metadata *metadata, const char *name, size_t name_length, const char *value,
                                  size_t value_length);
-/* Removes all values of the name first. */
+/* Instead of all values that the name has; a fault leaves them. */
 enum metadata_fault metadata_set(struct metadata *metadata, const char *name, size_t name_length, const char *value,
                                  size_t value_length);
 void metadata_remove(struct metadata *metadata, const char *name, size_t name_length);
@@ -37,5 +38,7 @@ void metadata_remove(struct metadata *metadata, const char *name, size_t name_le
 const struct metadata_entry *metadata_find(const struct metadata *metadata, const char *name, size_t name_length,
                                            size_t *place);
 void metadata_clear(struct metadata *metadata); /* frees */
+/* Ends in "-bin". */
+bool metadata_is_binary(const char *name, size_t length);
 const char *metadata_fault_text(enum metadata_fault fault);
 #endif

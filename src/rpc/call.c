@@ -1,0 +1,532 @@
+/* rpc/call.c - the call: what handlers do with it, and what they are told when. See call.h.
+ *
+ * HTTP's events and expired timers only note what happened ("news") and put the call on the worker's ready list; the
+ * list is worked through behind a read of the socket, or in the loop's run phase. So handler functions are never
+ * called from inside of a function that they themselves called. */
+#include "rpc/call.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "rpc/call_private.h"
+#include "rpc/grpc_client.h"
+#include "rpc/router_private.h"
+
+/* Numbers calls over all workers, for the log. */
+static atomic_uint_fast64_t last_number;
+
+/* ---- beginning and end ---- */
+
+static uint64_t limit_or(uint64_t limit, uint64_t without) { return limit && limit < without ? limit : without; }
+
+static void deadline_passed(struct timer *timer) {
+    struct rpc_call *call = container_of(timer, struct rpc_call, timer);
+    call_fail(call, STATUS_DEADLINE_EXCEEDED, "deadline", "the deadline has passed");
+}
+
+struct rpc_call *call_new(struct rpc_connection *connection, const struct dialect *dialect,
+                          const struct method *method, const struct call_handler *handler, void *data,
+                          const struct call_limits *limits) {
+    struct rpc *rpc = connection->rpc;
+    struct rpc_call *call = pool_take(&rpc->calls);
+    call->call = (struct call){.rpc = rpc, .handler = handler, .data = data, .method = method, .log = connection->log};
+    call->call.log.stream = atomic_fetch_add_explicit(&last_number, 1, memory_order_relaxed) + 1;
+    call->call.log.method = method->full_name;
+    call->call.opened = loop_now(rpc->loop);
+    call->dialect = dialect;
+    call->connection = connection;
+    call->is_client = connection->is_client;
+    call->is_hungry = true;
+    call->most_message = limit_or(limits->message, INT32_MAX);
+    call->most_queued = limit_or(limits->buffered_per_stream, INT64_MAX);
+    list_init(&call->ready);
+    list_init(&call->young);
+    list_append(&connection->calls, &call->sibling);
+    timer_init(&call->timer, deadline_passed);
+    rpc->counters.calls++;
+    rpc->counters.calls_started++;
+    return call;
+}
+
+void call_set_deadline(struct rpc_call *call, uint64_t deadline) {
+    call->call.deadline = deadline;
+    timer_start(call->call.rpc->loop, &call->timer, deadline);
+}
+
+static void metadata_free(struct metadata **metadata) {
+    if (!*metadata) return;
+    metadata_clear(*metadata);
+    free(*metadata);
+    *metadata = NULL;
+}
+
+static void call_free(struct rpc_call *call) {
+    struct rpc_connection *connection = call->connection;
+    inbound_drop(call);
+    inbound_release(call);
+    list_remove(&call->ready);
+    list_remove(&call->sibling);
+    metadata_free(&call->headers);
+    metadata_free(&call->trailers);
+    peer_metadata_unref(&call->peer_headers);
+    peer_metadata_unref(&call->peer_trailers);
+    free(call->text);
+    pool_give(&call->call.rpc->calls, call);
+    rpc_connection_free_if_done(connection);
+}
+
+static void drop_queued(struct rpc_call *call) {
+    size_t bytes = call->outbox.bytes;
+    outbox_clear(&call->outbox, &call->call.rpc->outboxes);
+    account_discharge(call, bytes);
+}
+
+static void set_status(struct rpc_call *call, enum status status, const char *reason, const char *text) {
+    char *copy = text && *text ? memory_copy_string(text) : NULL; /* `text` may be the old one */
+    free(call->text);
+    call->text = copy;
+    call->status = (uint8_t)status;
+    call->reason = reason;
+}
+
+/* Nothing is buffered or timed for the call any more; its handler learns the status in its turn. */
+static void settle(struct rpc_call *call) {
+    call->state = CALL_OVER;
+    timer_stop(call->call.rpc->loop, &call->timer);
+    inbound_drop(call);
+    drop_queued(call);
+    call_wake(call, 0);
+}
+
+void call_end(struct rpc_call *call, enum status status, const char *reason, const char *text) {
+    if (call->state >= CALL_OVER) return;
+    set_status(call, status, reason, text);
+    settle(call);
+}
+
+void call_fail(struct rpc_call *call, enum status status, const char *reason, const char *text) {
+    if (call->state >= CALL_OVER) return;
+    bool has_ended = call->state == CALL_FINISHING;
+    /* Trailers that HTTP has already could only leave without the messages before them: a wrong answer. */
+    if (has_ended && !call->is_client && call->outbox.bytes == 0) return;
+    set_status(call, status, reason, text);
+    drop_queued(call);
+    if (call->stream) {
+        if (call->is_client || has_ended)
+            http_stream_reset(call->stream, status == STATUS_RESOURCE_EXHAUSTED ? HTTP_ENHANCE_YOUR_CALM : HTTP_CANCEL);
+        else
+            call->dialect->send_end(call, NULL, 0);
+    }
+    settle(call);
+}
+
+void call_conclude(struct rpc_call *call, enum status status, const char *reason, const char *text) {
+    struct inbound *in = &call->inbound;
+    set_status(call, status, reason, text);
+    call->state = CALL_FINISHING;
+    call->news &= (uint8_t)~NEWS_FAULT;
+    in->is_ended = true;
+    timer_stop(call->call.rpc->loop, &call->timer);
+    drop_queued(call);
+    call_wake(call, NEWS_READABLE);
+}
+
+/* Not once its handler has ended it; a client's answer can still turn out to be broken while it is read. */
+static bool may_fail(const struct rpc_call *call) {
+    return call->state <= CALL_OPEN || (call->state == CALL_FINISHING && call->is_client);
+}
+
+void call_fault(struct rpc_call *call, enum status status, const char *reason, const char *format, ...) {
+    if (!may_fail(call) || call->news & NEWS_FAULT) return;
+    char text[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    set_status(call, status, reason, text);
+    call_wake(call, NEWS_FAULT);
+}
+
+/* ---- the handler's turn ---- */
+
+void call_wake(struct rpc_call *call, unsigned news) {
+    struct rpc *rpc = call->call.rpc;
+    call->news |= (uint8_t)news;
+    if (!list_is_empty(&call->ready)) return;
+    list_append(&rpc->ready, &call->ready);
+    loop_defer(rpc->loop, LOOP_RUN, &rpc->run);
+}
+
+static bool take_news(struct rpc_call *call, unsigned news) {
+    bool has = call->news & news;
+    call->news &= (uint8_t)~news;
+    return has;
+}
+
+/* Client calls are read to their end even when the answer is complete. */
+static bool is_told_news(const struct rpc_call *call) {
+    return call->state == CALL_OPEN || (call->state == CALL_FINISHING && call->is_client);
+}
+
+static bool has_something_to_read(const struct rpc_call *call) {
+    return call->inbound.whole || (call->inbound.is_ended && !call->inbound.is_faulty && !call->is_end_told);
+}
+
+/* The one request of a method is inflated before its handler hears of it, so that a handler which is told of a
+ * request has one. */
+static bool inflate_sole_request(struct rpc_call *call) {
+    struct framed framed;
+    struct message *message;
+    if (call->call.method->is_client_streaming || !inbound_peek(call, &framed) || !framed.is_compressed) return true;
+    switch (compressor_inflate(call->call.rpc->compressor, framed.data, framed.length, call->most_message, &message)) {
+    case INFLATE_OK: inbound_replace(call, message); return true;
+    case INFLATE_BROKEN: call_fail(call, STATUS_INTERNAL, "client", "the request could not be decompressed"); break;
+    case INFLATE_TOO_LARGE:
+        call->call.rpc->counters.limited++;
+        call_fail(call, STATUS_RESOURCE_EXHAUSTED, "limit", "received message after decompression larger than max");
+        break;
+    }
+    return false;
+}
+
+static void tell_open(struct rpc_call *call) {
+    if (call->state != CALL_ARRIVING || !inflate_sole_request(call)) return;
+    call->state = CALL_OPEN;
+    call->was_opened = true;
+    if (has_something_to_read(call)) call->news |= NEWS_READABLE;
+    if (call->connection->is_draining) call->news |= NEWS_DRAIN;
+    call->call.handler->on_open(&call->call);
+}
+
+static void tell_close(struct rpc_call *call) {
+    struct rpc *rpc = call->call.rpc;
+    call->state = CALL_TOLD;
+    access_closed(call);
+    rpc->counters.calls--;
+    rpc->counters.calls_ended[call->status]++;
+    if (call->was_opened) call->call.handler->on_close(&call->call, call->status, call->text ? call->text : "");
+    const struct call_route *route = call->call.route;
+    call->call.route = NULL;
+    call->call.handler = NULL;
+    if (route) router_call_closed(route);
+}
+
+void call_run(struct rpc_call *call) {
+    const struct call_handler *handler = call->call.handler;
+    struct rpc *rpc = call->call.rpc;
+    rpc->running = call;
+    if (take_news(call, NEWS_OPEN)) tell_open(call);
+    if (take_news(call, NEWS_HEADERS) && is_told_news(call) && handler->on_headers) handler->on_headers(&call->call);
+    if (take_news(call, NEWS_READABLE) && is_told_news(call) && call->is_hungry && has_something_to_read(call)) {
+        call->is_hungry = false;
+        handler->on_readable(&call->call);
+    }
+    if (take_news(call, NEWS_WRITABLE) && call->state == CALL_OPEN && call->is_choked) {
+        call->is_choked = false;
+        handler->on_writable(&call->call);
+    }
+    if (take_news(call, NEWS_DRAIN) && call->state == CALL_OPEN && handler->on_drain) handler->on_drain(&call->call);
+    if (take_news(call, NEWS_FAULT) && may_fail(call))
+        call_fail(call, call->status, call->reason, call->text);
+    rpc->running = NULL;
+    inbound_spill(call);
+    inbound_release(call);
+    if (call->window_due && call->stream) http_stream_consumed(call->stream, call->window_due);
+    call->window_due = 0;
+    if (call->state == CALL_OVER) tell_close(call);
+    if (call->state == CALL_TOLD && !call->stream) call_free(call);
+}
+
+/* ---- HTTP's events ---- */
+
+/* A method's one request: exactly one, before the handler hears of the call (grpc/grpc: doc/statuscodes.md has
+ * UNIMPLEMENTED for other counts). A client counts replies in the same way, but when the status is there. */
+static void count_sole_message(struct rpc_call *call) {
+    const struct inbound *in = &call->inbound;
+    const struct method *method = call->call.method;
+    if (call->is_client ? method->is_server_streaming : method->is_client_streaming) return;
+    if (in->received + (in->have > 0) > 1) {
+        call_fault(call, call->is_client ? STATUS_INTERNAL : STATUS_UNIMPLEMENTED, "client",
+                   "%s has one %s message, more than one came", method->full_name, call->is_client ? "reply" : "request");
+    } else if (!call->is_client && in->is_ended && in->received == 1) {
+        call_wake(call, NEWS_OPEN);
+    } else if (!call->is_client && in->is_ended && !in->is_faulty) {
+        call_fault(call, STATUS_UNIMPLEMENTED, "client", "%s has one request message, none came", method->full_name);
+    }
+}
+
+void call_on_data(void *user, const uint8_t *bytes, size_t length) {
+    struct rpc_call *call = user;
+    if (!call || call->state >= CALL_OVER || (call->state == CALL_FINISHING && !call->is_client)) return;
+    inbound_receive(call, bytes, length);
+    count_sole_message(call);
+    call_wake(call, NEWS_READABLE);
+}
+
+void call_on_end(struct rpc_call *call) {
+    inbound_end(call);
+    count_sole_message(call);
+    call_wake(call, NEWS_READABLE);
+}
+
+/* The stream is closed: by an answer that was sent whole, or because someone gave up. */
+void call_on_close(void *user, uint32_t error, bool is_connection) {
+    struct rpc_call *call = user;
+    if (!call) return;
+    call->stream = NULL;
+    call->window_due = 0;
+    if (call->state >= CALL_OVER) {
+        call_wake(call, 0);
+    } else if (call->is_client) {
+        grpc_client_closed(call, error, is_connection);
+    } else if (call->state == CALL_FINISHING && error == HTTP_NO_ERROR && !is_connection && !call->outbox.bytes) {
+        settle(call);
+    } else if (is_connection) {
+        call_end(call, STATUS_CANCELLED, "connection", "the connection was lost");
+    } else {
+        call_end(call, STATUS_CANCELLED, "client", "the client has cancelled the call");
+    }
+}
+
+size_t call_body_ready(void *user) {
+    const struct rpc_call *call = user;
+    return call ? call->outbox.bytes : 0;
+}
+
+void call_body_give(void *user, size_t length, struct http_output *output) {
+    struct rpc_call *call = user;
+    outbox_give(&call->outbox, &call->call.rpc->outboxes, length, output);
+    account_discharge(call, length);
+    call->progress = loop_now(call->call.rpc->loop);
+    if (call->is_choked && call->outbox.bytes <= call->most_queued / 2 && !connection_is_limited(call->connection))
+        call_wake(call, NEWS_WRITABLE);
+}
+
+/* ---- receiving ---- */
+
+void call_give_window(struct rpc_call *call, size_t bytes) {
+    if (call->inbound.is_ended || !call->stream) return;
+    call->window_due += (uint32_t)bytes;
+    if (call->call.rpc->running != call) call_wake(call, 0);
+}
+
+/* The fault ends the call in its turn; until then its handler waits for more. */
+static enum call_next broken(struct rpc_call *call) {
+    inbound_drop(call);
+    call->is_hungry = true;
+    return CALL_EMPTY;
+}
+
+static enum call_next inflate_into(struct rpc_call *call, const struct framed *framed, struct call_message *message) {
+    struct message *inflated;
+    switch (compressor_inflate(call->call.rpc->compressor, framed->data, framed->length, call->most_message, &inflated)) {
+    case INFLATE_OK: break;
+    case INFLATE_TOO_LARGE:
+        call->call.rpc->counters.limited++;
+        call_fault(call, STATUS_RESOURCE_EXHAUSTED, "limit", "received message after decompression larger than max");
+        return broken(call);
+    default:
+        call_fault(call, STATUS_INTERNAL, "client", "a message could not be decompressed");
+        return broken(call);
+    }
+    inbound_lend(call, inflated);
+    *message = (struct call_message){.data = inflated->data, .length = inflated->length, .owner = inflated};
+    return CALL_MESSAGE;
+}
+
+static enum call_next nothing_to_receive(struct rpc_call *call) {
+    struct inbound *in = &call->inbound;
+    if (!in->is_ended || in->is_faulty) {
+        call->is_hungry = true;
+        return CALL_EMPTY;
+    }
+    /* A client's answer is complete: its status could not come before the last message was taken. */
+    if (call->is_client && call->state == CALL_FINISHING && !call->is_end_told) settle(call);
+    call->is_end_told = true;
+    return CALL_END;
+}
+
+enum call_next call_receive(struct call *public, struct call_message *message) {
+    struct rpc_call *call = rpc_call_of(public);
+    struct framed framed;
+    if (call->state >= CALL_OVER) return CALL_END;
+    if (!inbound_take(call, &framed)) return nothing_to_receive(call);
+    /* What was taken outside of a handler function is released in the call's next turn. */
+    if (call->inbound.taken && public->rpc->running != call) call_wake(call, 0);
+    if (framed.is_compressed) {
+        enum call_next next = inflate_into(call, &framed, message);
+        if (next != CALL_MESSAGE) return next;
+    } else {
+        *message = (struct call_message){.data = framed.data, .length = framed.length, .owner = framed.owner};
+    }
+    public->messages_in++;
+    public->bytes_in += message->length;
+    return CALL_MESSAGE;
+}
+
+bool call_has_half_closed(const struct call *public) { return rpc_call_of_const(public)->inbound.is_ended; }
+
+/* ---- sending ---- */
+
+bool call_is_open(const struct call *public) {
+    const struct rpc_call *call = rpc_call_of_const(public);
+    return call->state <= CALL_OPEN && !call->has_sent_end && call->stream;
+}
+
+void call_send_headers(struct call *public) {
+    struct rpc_call *call = rpc_call_of(public);
+    if (!call->has_sent_headers && call_is_open(public)) call->dialect->send_headers(call);
+}
+
+bool call_headers_are_sent(const struct call *public) { return rpc_call_of_const(public)->has_sent_headers; }
+
+static struct metadata *metadata_of(struct metadata **metadata) {
+    if (!*metadata) *metadata = memory_new(sizeof **metadata);
+    return *metadata;
+}
+
+struct metadata *call_headers(struct call *public) { return metadata_of(&rpc_call_of(public)->headers); }
+struct metadata *call_trailers(struct call *public) { return metadata_of(&rpc_call_of(public)->trailers); }
+
+static bool may_send(struct rpc_call *call) {
+    if (!call_is_open(&call->call)) return false;
+    if (!call->has_sent_headers) call->dialect->send_headers(call);
+    return true;
+}
+
+static void queued(struct rpc_call *call, size_t framed, size_t length) {
+    if (call->outbox.bytes == framed) call->progress = loop_now(call->call.rpc->loop);
+    call->call.messages_out++;
+    call->call.bytes_out += length;
+    account_charge(call, framed);
+    http_stream_resume(call->stream);
+}
+
+/* Sent as it is where compression gains nothing: the flag is each message's own (gRPC: doc/compression.md). */
+static void send_compressed(struct rpc_call *call, const void *data, size_t length) {
+    struct rpc *rpc = call->call.rpc;
+    struct buffer *out = &rpc->compressed;
+    buffer_clear(out);
+    compressor_deflate(rpc->compressor, data, length, out);
+    bool is_smaller = buffer_length(out) < length;
+    const void *bytes = is_smaller ? buffer_bytes(out) : data;
+    size_t size = is_smaller ? buffer_length(out) : length;
+    queued(call, outbox_add_copy(&call->outbox, &rpc->outboxes, bytes, size, is_smaller), length);
+}
+
+bool call_send_bytes(struct call *public, const void *data, size_t length) {
+    struct rpc_call *call = rpc_call_of(public);
+    if (!may_send(call)) return false;
+    if (call->is_compressing && length) {
+        send_compressed(call, data, length);
+    } else {
+        queued(call, outbox_add_copy(&call->outbox, &public->rpc->outboxes, data, length, false), length);
+    }
+    return true;
+}
+
+bool call_send(struct call *public, struct message *message) {
+    struct rpc_call *call = rpc_call_of(public);
+    if (message->length < OUTBOX_REFERENCE_LEAST || call->is_compressing)
+        return call_send_bytes(public, message->data, message->length);
+    if (!may_send(call)) return false;
+    queued(call, outbox_add_reference(&call->outbox, &public->rpc->outboxes, message), message->length);
+    return true;
+}
+
+struct buffer *call_begin_message(struct call *public) {
+    struct rpc_call *call = rpc_call_of(public);
+    if (!call_is_open(public)) return NULL;
+    if (!call->is_compressing) return outbox_begin(&call->outbox, &public->rpc->outboxes);
+    buffer_clear(&public->rpc->scratch);
+    return &public->rpc->scratch;
+}
+
+void call_end_message(struct call *public) {
+    struct rpc_call *call = rpc_call_of(public);
+    if (!call->has_sent_headers) call->dialect->send_headers(call);
+    if (call->is_compressing) {
+        struct buffer *scratch = &public->rpc->scratch;
+        call_send_bytes(public, scratch->data, buffer_length(scratch));
+        return;
+    }
+    size_t framed = outbox_end(&call->outbox, false);
+    queued(call, framed, framed - MESSAGE_PREFIX);
+}
+
+void call_abandon_message(struct call *public) {
+    struct rpc_call *call = rpc_call_of(public);
+    if (!call->is_compressing) outbox_abandon(&call->outbox, &public->rpc->outboxes);
+}
+
+bool call_is_full(struct call *public) {
+    struct rpc_call *call = rpc_call_of(public);
+    bool is_full = call->outbox.bytes >= call->most_queued || connection_is_limited(call->connection);
+    if (is_full) call->is_choked = true;
+    return is_full;
+}
+
+void call_pending(const struct call *public, size_t *messages, size_t *bytes) {
+    const struct rpc_call *call = rpc_call_of_const(public);
+    *messages = call->outbox.messages;
+    *bytes = call->outbox.bytes;
+}
+
+/* ---- ending ---- */
+
+void call_finish_for(struct rpc_call *call, enum status status, const char *reason, const char *text,
+                     const void *details, size_t details_length) {
+    if (call->is_client || call->state >= CALL_FINISHING) return;
+    call->news &= (uint8_t)~NEWS_FAULT;
+    set_status(call, status, reason, text);
+    call->state = CALL_FINISHING;
+    inbound_drop(call);
+    if (call->stream) call->dialect->send_end(call, details, details_length);
+}
+
+void call_finish(struct call *public, enum status status, const char *text, const void *details,
+                 size_t details_length) {
+    call_finish_for(rpc_call_of(public), status, "handler", text, details, details_length);
+}
+
+void call_half_close(struct call *public) {
+    struct rpc_call *call = rpc_call_of(public);
+    if (!call->is_client || !call_is_open(public)) return;
+    call->has_sent_end = true;
+    http_stream_finish(call->stream, NULL, 0);
+}
+
+void call_reset(struct call *public, uint32_t http_error) {
+    struct rpc_call *call = rpc_call_of(public);
+    if (call->state >= CALL_OVER) return;
+    if (call->stream) http_stream_reset(call->stream, http_error);
+    call_end(call, STATUS_CANCELLED, "handler", "the call was cancelled");
+}
+
+/* ---- facts ---- */
+
+const struct metadata *call_peer_trailers(const struct call *public) {
+    static const struct metadata none;
+    const struct rpc_call *call = rpc_call_of_const(public);
+    return call->peer_trailers ? &call->peer_trailers->metadata : &none;
+}
+
+const char *call_peer(const struct call *public) { return rpc_connection_peer(rpc_call_of_const(public)->connection); }
+const char *call_protocol(const struct call *public) { return rpc_call_of_const(public)->dialect->name; }
+
+const struct tls_info *call_tls(const struct call *public) {
+    const struct rpc_connection *connection = rpc_call_of_const(public)->connection;
+    struct connection *wire = connection->session ? http_session_connection(connection->session) : NULL;
+    return wire ? connection_tls(wire) : NULL;
+}
+
+const char *call_authority(const struct call *public) {
+    size_t place = 0;
+    const struct metadata_entry *entry =
+        public->metadata ? metadata_find(public->metadata, ":authority", 10, &place) : NULL;
+    return entry ? entry->value : "";
+}
+
+bool call_is_draining(const struct call *public) { return rpc_call_of_const(public)->connection->is_draining; }

@@ -1,0 +1,116 @@
+/* rpc/call_private.h - a call as rpc/ sees it, and what its files say to each other about calls. */
+#ifndef TIDEWIRE_RPC_CALL_PRIVATE_H
+#define TIDEWIRE_RPC_CALL_PRIVATE_H
+#include "net/loop.h"
+#include "rpc/call.h"
+#include "rpc/inbound.h"
+#include "rpc/outbox.h"
+#include "rpc/peer_metadata.h"
+#include "rpc/router.h"
+#include "rpc/rpc_private.h"
+
+enum call_state {
+    CALL_ARRIVING,  /* the handler has not been told of it yet */
+    CALL_OPEN,      /* both sides may send */
+    CALL_FINISHING, /* server: trailers wait behind what is queued; client: the answer is whole, but not read */
+    CALL_OVER,      /* the status stands, on_close is due; nothing is buffered any more */
+    CALL_TOLD,      /* the handler knows; only the HTTP stream may be left */
+};
+
+/* What a handler is to be told in its next turn on the ready list. */
+enum call_news {
+    NEWS_OPEN = 1,
+    NEWS_HEADERS = 2,
+    NEWS_READABLE = 4,
+    NEWS_WRITABLE = 8,
+    NEWS_DRAIN = 16,
+    NEWS_FAULT = 32, /* status and text are set: ends the call after the messages before the fault were told */
+};
+
+enum call_encoding { ENCODING_IDENTITY, ENCODING_GZIP };
+
+/* How a call looks on the wire. */
+struct dialect {
+    const char *name; /* "grpc" */
+    void (*send_headers)(struct rpc_call *call);
+    /* Server: trailers, or everything in one where nothing has been sent, with call->status and call->text. */
+    void (*send_end)(struct rpc_call *call, const void *details, size_t details_length);
+};
+
+struct rpc_call {
+    struct call call; /* what handlers hold */
+    const struct dialect *dialect;
+    struct rpc_connection *connection;
+    struct http_stream *stream; /* NULL once it is closed */
+    struct list ready;          /* in rpc.ready while there is news */
+    struct list sibling;        /* in rpc_connection.calls */
+    struct list young;          /* in rpc.young until it is a second old */
+    struct inbound inbound;
+    struct outbox outbox;
+    struct timer timer; /* the deadline */
+    uint64_t buffered;  /* bytes charged to the accounts */
+    uint64_t progress;  /* when bytes last came, left or were taken while some were buffered */
+    struct metadata *headers, *trailers; /* ours; made when first asked for */
+    struct peer_metadata *peer_headers, *peer_trailers;
+    char *text;           /* of the status; NULL: empty */
+    const char *reason;   /* who ended it, for the access line */
+    uint64_t most_message, most_queued;
+    uint32_t window_due;  /* of the stream, to be given back when the handler function has returned */
+    uint8_t state, news, status;
+    uint8_t encoding;         /* of the peer's messages */
+    bool is_client : 1;
+    bool was_opened : 1;      /* the handler knows it */
+    bool is_hungry : 1;       /* call_receive() has said CALL_EMPTY, or nothing was asked yet */
+    bool is_end_told : 1;     /* call_receive() has said CALL_END */
+    bool is_compressing : 1;
+    bool is_choked : 1;       /* call_is_full() was true */
+    bool has_sent_headers : 1;
+    bool has_sent_end : 1;
+    bool is_proto_suffix : 1; /* content-type ends in +proto */
+};
+
+static inline struct rpc_call *rpc_call_of(struct call *call) { return container_of(call, struct rpc_call, call); }
+static inline const struct rpc_call *rpc_call_of_const(const struct call *call) {
+    return container_of(call, const struct rpc_call, call);
+}
+
+/* A new call of the connection, in CALL_ARRIVING. */
+struct rpc_call *call_new(struct rpc_connection *connection, const struct dialect *dialect,
+                          const struct method *method, const struct call_handler *handler, void *data,
+                          const struct call_limits *limits);
+/* Puts it on the ready list. */
+void call_wake(struct rpc_call *call, unsigned news);
+/* Tells the handler its news, and copies what it leaves in the read buffer. May free the call. */
+void call_run(struct rpc_call *call);
+void call_set_deadline(struct rpc_call *call, uint64_t deadline);
+/* The peer is to blame: applied once the handler was told of what came before. */
+void call_fault(struct rpc_call *call, enum status status, const char *reason, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Ends it for the peer and for the handler without waiting for either. */
+void call_fail(struct rpc_call *call, enum status status, const char *reason, const char *text);
+/* The status stands, and the wire knows or needs no telling. The first one counts. */
+void call_end(struct rpc_call *call, enum status status, const char *reason, const char *text);
+/* Client: the answer is complete, and what has come of it may still be read; the status follows that. */
+void call_conclude(struct rpc_call *call, enum status status, const char *reason, const char *text);
+/* Server: as call_finish(), with a reason. */
+void call_finish_for(struct rpc_call *call, enum status status, const char *reason, const char *text,
+                     const void *details, size_t details_length);
+/* Gives bytes of the stream's window back, together with others of this turn. */
+void call_give_window(struct rpc_call *call, size_t bytes);
+
+/* HTTP's events. */
+void call_on_data(void *user, const uint8_t *bytes, size_t length);
+void call_on_end(struct rpc_call *call);
+void call_on_close(void *user, uint32_t error, bool is_connection);
+size_t call_body_ready(void *user);
+void call_body_give(void *user, size_t length, struct http_output *output);
+
+/* rpc/account.c: bytes that a call makes the process keep. */
+void account_charge(struct rpc_call *call, uint64_t bytes);
+void account_discharge(struct rpc_call *call, uint64_t bytes);
+
+/* rpc/access.c: the lines of the access log. */
+void access_opened(struct rpc_call *call);
+void access_closed(struct rpc_call *call);
+void access_refused(struct rpc_connection *connection, const char *path, size_t path_length, enum status status);
+#endif

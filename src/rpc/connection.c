@@ -1,0 +1,104 @@
+/* rpc/connection.c - a connection and its calls: HTTP's events, and the turn of the calls that have news. */
+#include "net/connection.h"
+
+#include <stdlib.h>
+
+#include "rpc/call_private.h"
+#include "rpc/grpc_client.h"
+
+struct rpc_connection *rpc_connection_new(struct rpc *rpc, bool is_client) {
+    struct rpc_connection *connection = memory_new(sizeof *connection);
+    connection->rpc = rpc;
+    connection->is_client = is_client;
+    list_init(&connection->limited);
+    list_init(&connection->calls);
+    timer_init(&connection->stalled, account_stalled);
+    list_append(&rpc->connections, &connection->node);
+    connection->session =
+        http_session_new(rpc->http, !is_client, &rpc->limits.http,
+                         is_client ? &rpc_client_events : &rpc_server_events, connection);
+    rpc->counters.connections++;
+    return connection;
+}
+
+void rpc_connection_free_if_done(struct rpc_connection *connection) {
+    if (connection->session || !list_is_empty(&connection->calls)) return;
+    account_forget(connection);
+    list_remove(&connection->node);
+    connection->rpc->counters.connections--;
+    peer_metadata_unref(&connection->last_metadata);
+    free(connection->peer);
+    free(connection->reason);
+    if (connection->on_gone) connection->on_gone(connection->context);
+    free(connection);
+}
+
+/* Copied, as lines about a call are written when its connection has gone already. */
+const char *rpc_connection_peer(struct rpc_connection *connection) {
+    if (connection->peer) return connection->peer;
+    struct connection *wire = connection->session ? http_session_connection(connection->session) : NULL;
+    if (!wire) return "";
+    connection->peer = memory_copy_string(connection_peer(wire));
+    return connection->peer;
+}
+
+void rpc_connection_drain(struct rpc_connection *connection) {
+    if (connection->is_draining || !connection->session) return;
+    connection->is_draining = true;
+    http_session_drain(connection->session, "graceful_stop");
+}
+
+void rpc_run_ready(struct rpc *rpc) {
+    struct list batch;
+    list_init(&batch);
+    list_splice(&batch, &rpc->ready);
+    struct list *node;
+    while ((node = list_take(&batch))) call_run(container_of(node, struct rpc_call, ready));
+}
+
+/* ---- HTTP's events ---- */
+
+static void on_after_read(struct http_session *session) {
+    struct rpc_connection *connection = http_session_owner(session);
+    rpc_run_ready(connection->rpc);
+}
+
+static void on_server_end(void *user, const struct http_header *trailers, size_t count) {
+    (void)trailers, (void)count; /* requests have none that mean anything */
+    if (user) call_on_end(user);
+}
+
+static void on_client_end(void *user, const struct http_header *trailers, size_t count) {
+    if (user) grpc_client_end(user, trailers, count);
+}
+
+static void on_session_end(struct http_session *session, const char *reason) {
+    struct rpc_connection *connection = http_session_owner(session);
+    log_debug(&connection->log, "connection ends: %s", reason);
+    connection->session = NULL;
+    connection->reason = memory_copy_string(reason);
+    rpc_client_lost(connection);
+    rpc_connection_free_if_done(connection);
+}
+
+const struct http_events rpc_server_events = {
+    .on_request = grpc_server_request,
+    .on_data = call_on_data,
+    .on_end = on_server_end,
+    .on_close = call_on_close,
+    .after_read = on_after_read,
+    .on_session_end = on_session_end,
+    .body_ready = call_body_ready,
+    .body_give = call_body_give,
+};
+
+const struct http_events rpc_client_events = {
+    .on_response = grpc_client_response,
+    .on_data = call_on_data,
+    .on_end = on_client_end,
+    .on_close = call_on_close,
+    .after_read = on_after_read,
+    .on_session_end = on_session_end,
+    .body_ready = call_body_ready,
+    .body_give = call_body_give,
+};

@@ -1,0 +1,187 @@
+/* rpc/grpc_client.c - see grpc_client.h. What is believed of an answer is what grpc-go's client believes. */
+#include "rpc/grpc_client.h"
+
+#include <stdio.h>
+
+#include "rpc/call_private.h"
+#include "rpc/grpc_request.h"
+#include "rpc/status_text.h"
+#include "rpc/timeout.h"
+
+static const struct dialect grpc;
+static const struct metadata no_metadata;
+
+/* ---- asking ---- */
+
+static bool has_name(const struct metadata *metadata, const char *name) {
+    size_t place = 0;
+    return metadata && metadata_find(metadata, name, strlen(name), &place);
+}
+
+static void write_request(struct rpc *rpc, const struct grpc_client_request *request, char timeout[TIMEOUT_TEXT]) {
+    struct header_block *block = &rpc->block;
+    buffer_clear(&rpc->scratch);
+    buffer_format(&rpc->scratch, "/%s", request->method->full_name);
+    header_block_begin(block, 0, request->metadata, NULL);
+    HEADER_BLOCK_ADD(block, ":method", "POST");
+    header_block_add(block, ":scheme", 7, request->is_tls ? "https" : "http", request->is_tls ? 5 : 4);
+    header_block_add(block, ":path", 5, (const char *)buffer_bytes(&rpc->scratch), buffer_length(&rpc->scratch));
+    header_block_add(block, ":authority", 10, request->authority, strlen(request->authority));
+    HEADER_BLOCK_ADD(block, "content-type", "application/grpc");
+    HEADER_BLOCK_ADD(block, "te", "trailers");
+    if (!has_name(request->metadata, "user-agent"))
+        HEADER_BLOCK_ADD(block, "user-agent", "grpc-c-tidewire/" TIDEWIRE_VERSION);
+    HEADER_BLOCK_ADD(block, "grpc-accept-encoding", "gzip");
+    if (request->timeout) header_block_add(block, "grpc-timeout", 12, timeout, timeout_format(timeout, request->timeout));
+    header_block_add_metadata(block, request->metadata);
+}
+
+/* The one who opens it may send at once: there is no on_open. */
+static struct rpc_call *new_call(struct rpc_connection *connection, const struct grpc_client_request *request) {
+    struct rpc_call *call =
+        call_new(connection, &grpc, request->method, request->handler, request->data, request->limits);
+    call->call.metadata = &no_metadata;
+    call->state = CALL_OPEN;
+    call->was_opened = true;
+    if (request->timeout) call_set_deadline(call, call->call.opened + request->timeout);
+    return call;
+}
+
+struct rpc_call *grpc_client_open(struct rpc_connection *connection, const struct grpc_client_request *request) {
+    struct rpc *rpc = connection->rpc;
+    char timeout[TIMEOUT_TEXT];
+    if (!connection->session) return NULL;
+    write_request(rpc, request, timeout);
+    struct http_stream *stream = http_session_open(connection->session, rpc->block.headers, rpc->block.count, true, NULL);
+    if (!stream) return NULL;
+    struct rpc_call *call = new_call(connection, request);
+    call->stream = stream;
+    call->has_sent_headers = true;
+    http_stream_set_user(stream, call);
+    return call;
+}
+
+struct rpc_call *grpc_client_open_failed(struct rpc_connection *connection, const struct grpc_client_request *request,
+                                         const char *text) {
+    struct rpc_call *call = new_call(connection, request);
+    call_end(call, STATUS_UNAVAILABLE, "connection", text);
+    return call;
+}
+
+static void send_nothing(struct rpc_call *call) { (void)call; }
+
+static void cancel(struct rpc_call *call, const void *details, size_t details_length) {
+    (void)details, (void)details_length;
+    http_stream_reset(call->stream, HTTP_CANCEL);
+}
+
+static const struct dialect grpc = {.name = "grpc", .send_headers = send_nothing, .send_end = cancel};
+
+/* ---- the answer ---- */
+
+/* The status of a call that nothing more will come for. Its messages are read first; then it ends. */
+static void answered(struct rpc_call *call, enum status status, const char *reason, const char *text) {
+    if (call->state != CALL_OPEN) return;
+    if (!call->inbound.whole && call->inbound.is_faulty) { /* nobody can read up to an end that is not there */
+        call_end(call, status, reason, text);
+        return;
+    }
+    call_conclude(call, status, reason, text);
+}
+
+static const struct http_header *find(const struct http_header *headers, size_t count, const char *name) {
+    size_t length = strlen(name);
+    for (size_t i = 0; i < count; i++)
+        if (headers[i].name_length == length && memcmp(headers[i].name, name, length) == 0) return &headers[i];
+    return NULL;
+}
+
+/* Trailers, or the header block of a Trailers-Only answer. */
+static void read_status(struct rpc_call *call, const struct http_header *trailers, size_t count) {
+    struct rpc *rpc = call->call.rpc;
+    const struct http_header *number = find(trailers, count, "grpc-status");
+    const struct http_header *text = find(trailers, count, "grpc-message");
+    int status = number ? status_parse(number->value, number->value_length) : STATUS_UNKNOWN;
+    const struct method *method = call->call.method;
+    peer_metadata_unref(&call->peer_trailers);
+    call->peer_trailers = peer_metadata_read(&rpc->reader, trailers, count, NULL);
+    buffer_clear(&rpc->scratch);
+    if (text) status_text_decode(&rpc->scratch, text->value, text->value_length);
+    buffer_append_byte(&rpc->scratch, 0);
+    const char *message = (const char *)buffer_bytes(&rpc->scratch);
+    if (!number) {
+        answered(call, STATUS_UNKNOWN, "server", "the server has sent no grpc-status");
+    } else if (status < 0) {
+        answered(call, STATUS_UNKNOWN, "server", "the server has sent a malformed grpc-status");
+    } else if (!call->peer_trailers) {
+        answered(call, STATUS_INTERNAL, "server", "the server has sent a -bin trailer that is not base64");
+    } else if (status == STATUS_OK && call->inbound.have) {
+        answered(call, STATUS_INTERNAL, "server", "the answer ended inside of a message");
+    } else if (status == STATUS_OK && !method->is_server_streaming && call->inbound.received != 1) {
+        answered(call, STATUS_INTERNAL, "server", "the server has sent no reply, but status OK");
+    } else {
+        answered(call, (enum status)status, "server", message);
+    }
+}
+
+static int status_number(const struct http_header *status) {
+    int number = 0;
+    for (size_t i = 0; i < status->value_length && i < 3; i++) number = number * 10 + (status->value[i] - '0');
+    return number;
+}
+
+/* Whoever answers without gRPC's content-type is no gRPC server: its HTTP status has to do. */
+static void read_http_status(struct rpc_call *call, const struct http_header *headers, size_t count) {
+    const struct http_header *status = find(headers, count, ":status");
+    const struct http_header *type = find(headers, count, "content-type");
+    int number = status ? status_number(status) : 0;
+    char text[256];
+    snprintf(text, sizeof text, "unexpected answer: HTTP status %d, content-type \"%.*s\"", number,
+             type && type->value_length < 100 ? (int)type->value_length : 0, type ? type->value : "");
+    call_fail(call, status_of_http(number), "server", text);
+}
+
+void grpc_client_response(void *user, const struct http_header *headers, size_t count, bool is_end) {
+    struct rpc_call *call = user;
+    if (!call || call->state != CALL_OPEN) return;
+    const struct http_header *type = find(headers, count, "content-type"), *encoding = find(headers, count, "grpc-encoding");
+    if (!type || grpc_content_of((struct text){type->value, type->value_length}) == CONTENT_OTHER) {
+        read_http_status(call, headers, count);
+        return;
+    }
+    if (is_end) {
+        read_status(call, headers, count);
+        return;
+    }
+    if (encoding && encoding->value_length == 4 && memcmp(encoding->value, "gzip", 4) == 0)
+        call->encoding = ENCODING_GZIP;
+    call->peer_headers = peer_metadata_read(&call->call.rpc->reader, headers, count, &call->connection->last_metadata);
+    if (!call->peer_headers) {
+        call_fail(call, STATUS_INTERNAL, "server", "the server has sent a -bin header that is not base64");
+        return;
+    }
+    call->call.metadata = &call->peer_headers->metadata;
+    call_wake(call, NEWS_HEADERS);
+}
+
+void grpc_client_end(struct rpc_call *call, const struct http_header *trailers, size_t count) {
+    if (call->state != CALL_OPEN) return;
+    if (count) read_status(call, trailers, count);
+    else answered(call, STATUS_INTERNAL, "server", "the server has closed the stream without trailers");
+    /* The server wants no more of the request. */
+    if (!call->has_sent_end && call->stream) http_stream_reset(call->stream, HTTP_NO_ERROR);
+}
+
+void grpc_client_closed(struct rpc_call *call, uint32_t error, bool is_connection) {
+    char text[256];
+    if (call->state != CALL_OPEN) return;
+    if (is_connection) {
+        const struct http_session *session = call->connection->session;
+        const char *reason = session ? http_session_reason(session) : NULL;
+        snprintf(text, sizeof text, "the connection was lost: %s", reason ? reason : "unknown");
+        answered(call, STATUS_UNAVAILABLE, "connection", text);
+    } else {
+        snprintf(text, sizeof text, "the server has reset the stream, HTTP/2 error %u", error);
+        answered(call, status_of_reset(error), "server", text);
+    }
+}

@@ -1,0 +1,50 @@
+/* rpc/outbox.h - what waits to be sent on a call: framed messages in order, given to HTTP as its windows allow.
+ *
+ * Small messages stand behind each other in chunks, larger ones are referenced. A chunk begins with room for the head
+ * of a struct message, so that one large message that was encoded in place becomes a struct message without a copy.
+ * A drained outbox owns nothing. */
+#ifndef TIDEWIRE_RPC_OUTBOX_H
+#define TIDEWIRE_RPC_OUTBOX_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/memory.h"
+#include "base/message.h"
+
+struct http_output;
+
+enum { OUTBOX_REFERENCE_LEAST = 1024 /* from here on referencing is cheaper than copying */ };
+
+struct piece;
+
+/* Chunks and pieces that wait for their next use; one a worker. */
+struct outbox_pool {
+    struct piece *chunks; /* with their memory */
+    size_t kept;
+    struct pool pieces; /* without */
+};
+void outbox_pool_init(struct outbox_pool *pool);
+void outbox_pool_clear(struct outbox_pool *pool);
+
+struct outbox {
+    struct piece *first, *last;
+    size_t bytes;      /* with prefixes */
+    uint32_t messages; /* of which some byte is still here */
+    uint32_t left;     /* bytes still here of the message in a chunk that has begun to leave; 0: none has */
+    size_t begun;      /* place in the last chunk of the prefix of a message that is being encoded; 0: none */
+};
+
+/* All return the bytes that were queued. */
+size_t outbox_add_copy(struct outbox *outbox, struct outbox_pool *pool, const void *data, size_t length,
+                       bool is_compressed);
+/* Takes a reference of its own. */
+size_t outbox_add_reference(struct outbox *outbox, struct outbox_pool *pool, struct message *message);
+struct buffer *outbox_begin(struct outbox *outbox, struct outbox_pool *pool);
+size_t outbox_end(struct outbox *outbox, bool is_compressed);
+void outbox_abandon(struct outbox *outbox, struct outbox_pool *pool);
+/* Hands over `length` bytes, at most outbox.bytes. */
+void outbox_give(struct outbox *outbox, struct outbox_pool *pool, size_t length, struct http_output *output);
+void outbox_clear(struct outbox *outbox, struct outbox_pool *pool);
+#endif

@@ -1,0 +1,83 @@
+/* rpc/router.c - see router.h */
+#include "rpc/router.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/map.h"
+#include "base/memory.h"
+#include "rpc/router_private.h"
+
+/* No name of a method is longer: what a path names beyond it is unknown. */
+enum { NAME_MOST = 512 };
+
+struct router {
+    struct map routes;   /* "pkg.Service/Method" → struct call_route */
+    struct map services; /* names of the services that have a route */
+    uint32_t generation;
+    bool is_retired;
+    size_t calls;
+    void (*on_idle)(void *context);
+    void *context;
+};
+
+struct router *router_new(uint32_t generation, void (*on_idle)(void *context), void *context) {
+    struct router *router = memory_new(sizeof *router);
+    router->generation = generation;
+    router->on_idle = on_idle;
+    router->context = context;
+    return router;
+}
+
+void router_add(struct router *router, const struct method *method, const struct call_handler *handler, void *data,
+                const struct call_limits *limits) {
+    struct call_route *route = memory_new(sizeof *route);
+    *route = (struct call_route){
+        .method = method, .handler = handler, .data = data, .limits = *limits, .router = router};
+    const char *slash = strrchr(method->full_name, '/');
+    assert(slash);
+    map_put(&router->services, method->full_name, (size_t)(slash - method->full_name), router);
+    free(map_put(&router->routes, method->full_name, strlen(method->full_name), route));
+}
+
+const struct call_route *router_find(const struct router *router, const char *service, size_t service_length,
+                                     const char *method, size_t method_length, bool *is_known_service) {
+    char name[NAME_MOST];
+    *is_known_service = map_get(&router->services, service, service_length) != NULL;
+    if (service_length + 1 + method_length > sizeof name) return NULL;
+    memcpy(name, service, service_length);
+    name[service_length] = '/';
+    memcpy(name + service_length + 1, method, method_length);
+    return map_get(&router->routes, name, service_length + 1 + method_length);
+}
+
+uint32_t router_generation(const struct router *router) { return router->generation; }
+size_t router_call_count(const struct router *router) { return router->calls; }
+
+void router_retire(struct router *router) {
+    if (router->is_retired) return;
+    router->is_retired = true;
+    if (router->calls == 0 && router->on_idle) router->on_idle(router->context);
+}
+
+void router_free(struct router **router) {
+    struct router *r = *router;
+    *router = NULL;
+    if (!r) return;
+    map_free(&r->routes, free);
+    map_free(&r->services, NULL);
+    free(r);
+}
+
+/* Routes are constant for everyone but these two. */
+void router_call_opened(const struct call_route *route) {
+    ((struct call_route *)(uintptr_t)route)->calls++;
+    route->router->calls++;
+}
+
+void router_call_closed(const struct call_route *route) {
+    struct router *router = route->router;
+    ((struct call_route *)(uintptr_t)route)->calls--;
+    if (--router->calls == 0 && router->is_retired && router->on_idle) router->on_idle(router->context);
+}

@@ -1,0 +1,124 @@
+/* rpc/rpc.c - see rpc.h */
+#include "rpc/rpc.h"
+
+#include <stdlib.h>
+
+#include "net/connection.h"
+#include "rpc/call_private.h"
+#include "rpc/status_text.h"
+
+enum { CALLS_KEPT = 4096, RANGES_KEPT = 1024 };
+
+static void run_ready(struct task *task) { rpc_run_ready(container_of(task, struct rpc, run)); }
+static void grace_is_over(struct timer *timer) { rpc_abort_all(container_of(timer, struct rpc, end_timer)); }
+
+struct rpc *rpc_new(struct loop *loop, const struct rpc_limits *limits) {
+    struct rpc *rpc = memory_new(sizeof *rpc);
+    rpc->loop = loop;
+    rpc->http = http_worker_new(loop);
+    rpc_set_limits(rpc, limits);
+    list_init(&rpc->connections);
+    list_init(&rpc->limited);
+    list_init(&rpc->ready);
+    list_init(&rpc->young);
+    task_init(&rpc->run, run_ready);
+    timer_init(&rpc->young_timer, access_grow_up);
+    timer_init(&rpc->end_timer, grace_is_over);
+    pool_init(&rpc->calls, sizeof(struct rpc_call), CALLS_KEPT);
+    pool_init(&rpc->ranges, sizeof(struct range), RANGES_KEPT);
+    outbox_pool_init(&rpc->outboxes);
+    rpc->compressor = compressor_new();
+    return rpc;
+}
+
+void rpc_free(struct rpc **handle) {
+    struct rpc *rpc = *handle;
+    *handle = NULL;
+    if (!rpc) return;
+    /* Cuts what is still connected; the calls on it end in their turn, which may make others ready. */
+    http_worker_free(&rpc->http);
+    while (!list_is_empty(&rpc->ready)) rpc_run_ready(rpc);
+    timer_stop(rpc->loop, &rpc->young_timer);
+    timer_stop(rpc->loop, &rpc->end_timer);
+    task_cancel(&rpc->run);
+    pool_clear(&rpc->calls);
+    pool_clear(&rpc->ranges);
+    outbox_pool_clear(&rpc->outboxes);
+    compressor_free(&rpc->compressor);
+    metadata_reader_free(&rpc->reader);
+    header_block_free(&rpc->block);
+    buffer_free(&rpc->scratch);
+    buffer_free(&rpc->compressed);
+    free(rpc);
+}
+
+void rpc_set_limits(struct rpc *rpc, const struct rpc_limits *limits) {
+    const uint64_t unbounded = INT64_MAX;
+    rpc->limits = *limits;
+    if (!rpc->limits.buffered_per_connection) rpc->limits.buffered_per_connection = unbounded;
+    if (!rpc->limits.buffered_total) rpc->limits.buffered_total = unbounded;
+}
+
+void rpc_set_router(struct rpc *rpc, struct router *router) { rpc->router = router; }
+struct loop *rpc_loop(const struct rpc *rpc) { return rpc->loop; }
+const struct rpc_counters *rpc_counters(const struct rpc *rpc) { return &rpc->counters; }
+
+void rpc_accept(struct rpc *rpc, const struct rpc_accepted *accepted) {
+    const struct connection_options options = {.tls_server = accepted->tls,
+                                               .reads_proxy_header = accepted->reads_proxy_header,
+                                               .handshake_timeout = rpc->limits.http.settings_timeout};
+    struct rpc_connection *connection = rpc_connection_new(rpc, false);
+    connection->on_gone = accepted->on_gone;
+    connection->context = accepted->context;
+    struct connection *wire = connection_accepted(rpc->loop, accepted->fd, &options, &http_connection_events,
+                                                  connection->session);
+    connection->log.connection = connection_id(wire);
+    http_session_attach(connection->session, wire);
+    if (rpc->is_draining) rpc_connection_drain(connection);
+}
+
+void rpc_each_call(struct rpc *rpc, void (*f)(struct call *call, void *context), void *context) {
+    for (struct list *c = rpc->connections.next; c != &rpc->connections; c = c->next) {
+        struct rpc_connection *connection = container_of(c, struct rpc_connection, node);
+        for (struct list *node = connection->calls.next; node != &connection->calls; node = node->next) {
+            struct rpc_call *call = container_of(node, struct rpc_call, sibling);
+            if (call->was_opened && call->state != CALL_TOLD) f(&call->call, context);
+        }
+    }
+}
+
+void rpc_drain(struct rpc *rpc) {
+    rpc->is_draining = true;
+    for (struct list *c = rpc->connections.next; c != &rpc->connections; c = c->next) {
+        struct rpc_connection *connection = container_of(c, struct rpc_connection, node);
+        rpc_connection_drain(connection);
+        for (struct list *node = connection->calls.next; node != &connection->calls; node = node->next)
+            call_wake(container_of(node, struct rpc_call, sibling), NEWS_DRAIN);
+    }
+}
+
+/* Calls that the handler has not heard of are answered at once, others behind what it has queued. */
+static void end_call(struct rpc_call *call, const char *text) {
+    if (call->is_client || call->state == CALL_ARRIVING)
+        call_fail(call, STATUS_UNAVAILABLE, "drain", text);
+    else
+        call_finish_for(call, STATUS_UNAVAILABLE, "drain", text, NULL, 0);
+}
+
+void rpc_end_all(struct rpc *rpc, const char *text, uint64_t grace) {
+    rpc_drain(rpc);
+    for (struct list *c = rpc->connections.next; c != &rpc->connections; c = c->next) {
+        struct rpc_connection *connection = container_of(c, struct rpc_connection, node);
+        for (struct list *node = connection->calls.next; node != &connection->calls; node = node->next)
+            end_call(container_of(node, struct rpc_call, sibling), text);
+    }
+    timer_start(rpc->loop, &rpc->end_timer, loop_now(rpc->loop) + grace);
+}
+
+void rpc_abort_all(struct rpc *rpc) {
+    for (struct list *c = rpc->connections.next, *next; c != &rpc->connections; c = next) {
+        next = c->next;
+        struct rpc_connection *connection = container_of(c, struct rpc_connection, node);
+        if (connection->session) http_session_close(connection->session, HTTP_NO_ERROR, "the server ends");
+    }
+}

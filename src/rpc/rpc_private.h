@@ -1,0 +1,82 @@
+/* rpc/rpc_private.h - the worker's side of all calls, and one connection of it. */
+#ifndef TIDEWIRE_RPC_RPC_PRIVATE_H
+#define TIDEWIRE_RPC_RPC_PRIVATE_H
+#include "base/buffer.h"
+#include "base/list.h"
+#include "base/memory.h"
+#include "net/loop.h"
+#include "rpc/compress.h"
+#include "rpc/header_block.h"
+#include "rpc/outbox.h"
+#include "rpc/peer_metadata.h"
+#include "rpc/rpc.h"
+
+struct rpc_call;
+
+struct rpc {
+    struct loop *loop;
+    struct http_worker *http;
+    struct rpc_limits limits; /* no bound: a number that is never reached */
+    struct rpc_counters counters;
+    struct router *router;
+    struct list connections; /* rpc_connection.node */
+    struct list limited;     /* rpc_connection.limited: at a bound of the accounts */
+    struct list ready;       /* rpc_call.ready */
+    struct list young;       /* rpc_call.young, oldest first */
+    struct task run;         /* tells the ready calls */
+    struct timer young_timer, end_timer;
+    struct rpc_call *running; /* its handler is on the stack */
+    struct pool calls, ranges;
+    struct outbox_pool outboxes;
+    struct compressor *compressor;
+    struct metadata_reader reader;
+    struct header_block block; /* scratch for what is sent as headers */
+    struct buffer scratch;     /* messages before compression, texts */
+    struct buffer compressed;  /* messages after it */
+    bool is_draining;
+};
+
+struct rpc_connection {
+    struct rpc *rpc;
+    struct http_session *session; /* NULL once it has ended */
+    struct rpc_client *client;    /* of a connection that we made; NULL once it was let go */
+    struct list node, limited;
+    struct list calls; /* rpc_call.sibling */
+    struct peer_metadata *last_metadata;
+    uint64_t buffered; /* by its calls */
+    struct timer stalled;
+    struct log_scope log;
+    char *peer;   /* its address; known from the first call on */
+    char *reason; /* why it ended */
+    bool is_client, is_draining;
+    void (*on_gone)(void *context);
+    void *context;
+};
+
+extern const struct http_events rpc_server_events, rpc_client_events;
+
+static inline bool connection_is_limited(const struct rpc_connection *connection) {
+    return !list_is_empty(&connection->limited);
+}
+
+/* rpc/connection.c */
+struct rpc_connection *rpc_connection_new(struct rpc *rpc, bool is_client);
+/* The session has ended and the last call has gone. */
+void rpc_connection_free_if_done(struct rpc_connection *connection);
+const char *rpc_connection_peer(struct rpc_connection *connection);
+void rpc_connection_drain(struct rpc_connection *connection);
+/* Tells every call that is ready now. */
+void rpc_run_ready(struct rpc *rpc);
+
+/* rpc/grpc_server.c */
+void grpc_server_request(struct http_session *session, struct http_stream *stream, const struct http_header *headers,
+                         size_t count, bool is_end, bool is_too_large);
+/* rpc/client.c */
+void rpc_client_lost(struct rpc_connection *connection);
+
+/* rpc/account.c */
+void account_stalled(struct timer *timer);
+void account_forget(struct rpc_connection *connection);
+/* rpc/access.c */
+void access_grow_up(struct timer *timer);
+#endif
