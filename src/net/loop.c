@@ -140,7 +140,8 @@ void loop_run(struct loop *loop) {
     do {
         bool may_wait = set_alarm(loop) && !has_tasks(loop);
         loop->now = 0;
-        event_base_loop(loop->base, may_wait ? EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY : EVLOOP_NONBLOCK);
+        /* NONBLOCK alone would go on for as long as sockets have something. */
+        event_base_loop(loop->base, EVLOOP_ONCE | (may_wait ? EVLOOP_NO_EXIT_ON_EMPTY : EVLOOP_NONBLOCK));
         fire_timers(loop);
         run_tasks(loop);
         log_flush();
