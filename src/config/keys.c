@@ -8,15 +8,14 @@
 #include "config/config.h"
 
 const struct section sections[SECTION_COUNT] = {
-    [SECTION_FILE] = {.name = "", .help = "Outside of all braces."},
-    [SECTION_LISTEN] =
-        {.name = "listen",
-         .title = "ADDRESS",
-         .example = "127.0.0.1:50051",
-         .help =
-             "An address that clients connect to: \"127.0.0.1:50051\", \"[::1]:50051\", \"*:50051\" (every "
-             "address), \"localhost:0\" (any free port; it is printed), \"unix:/run/tidewire.sock\". "
-             "Nothing listens that no `listen` names."},
+    [SECTION_FILE] = {.name = "", .help = "What stands outside of all braces."},
+    [SECTION_LISTEN] = {.name = "listen",
+                        .title = "ADDRESS",
+                        .example = "127.0.0.1:50051",
+                        .help =
+                            "An address that clients connect to: \"127.0.0.1:50051\", \"[::1]:50051\", "
+                            "\"*:50051\" (every address), \"localhost:0\" (any free port; it is printed), "
+                            "\"unix:/run/tidewire.sock\". Nothing listens that no `listen` names."},
     [SECTION_TLS] =
         {.name = "tls",
          .parent = SECTION_LISTEN,
@@ -25,18 +24,16 @@ const struct section sections[SECTION_COUNT] = {
         {.name = "service",
          .title = "NAME",
          .example = "greet.GreetService",
-         .help =
-             "A gRPC service and who answers it: \"pkg.Service\", \"pkg.*\" for every service of a package "
-             "and of those below it, \"*\" for the rest. The longest match wins."},
+         .help = "A gRPC service and who answers it: \"pkg.Service\", \"pkg.*\" for every service of a "
+                 "package and of those below it, \"*\" for the rest. The longest match wins."},
     [SECTION_METHOD] = {.name = "method",
                         .parent = SECTION_SERVICE,
                         .title = "NAME",
                         .example = "Greet",
                         .help = "Limits of one method, over those of its service."},
-    [SECTION_LIMITS] =
-        {.name = "limits",
-         .help = "What one client, or all of them together, may cost. Those that say so can also be "
-                 "set in a `service` and in a `method`, for the calls of it."},
+    [SECTION_LIMITS] = {.name = "limits",
+                        .help = "What one client, or all of them together, may cost. Those that say so can "
+                                "also be set in a `service` and in a `method`, for the calls of it."},
     [SECTION_KEEPALIVE] = {.name = "keepalive",
                            .help = "PINGs: ours to silent clients, and how many of theirs are borne."},
     [SECTION_LOG] = {.name = "log", .help = "Log lines and access lines."},
@@ -59,14 +56,12 @@ const struct key keys[] = {
     {SECTION_FILE, "workers", VALUE_COUNT, .standard = "auto", .least = 1, .most = 256, .words = automatic,
      AT(config, workers),
      .help = "Threads that serve; each has its own loop, Lua state and connections. `auto` is one for each "
-             "processor that "
-             "the process may use. A change takes a restart."},
+             "processor that the process may use. A change takes a restart."},
     {SECTION_FILE, "proto_path", VALUE_PATH, .is_list = true, .standard = ".", AT(config, proto_path),
      .help = "Folders in which `proto` and the imports of .proto files are looked up, the first match wins."},
     {SECTION_FILE, "proto", VALUE_TEXT, .is_list = true, .example = "\"greet.proto\"",
      .help = "The types of all services: .proto files, named as in an import below `proto_path`, or "
-             "descriptor sets "
-             "made by protoc (any other ending), relative to the file that names them."},
+             "descriptor sets made by protoc (any other ending), relative to the file that names them."},
     {SECTION_FILE, "script_path", VALUE_PATH, .standard = ".", AT(config, script_path),
      .help = "The folder of handler scripts, and of what they `require`."},
     {SECTION_FILE, "health", VALUE_BOOLEAN, .standard = "on", AT(config, health),
@@ -77,7 +72,8 @@ const struct key keys[] = {
      AT(config, drain_timeout),
      .help = "After TERM, streams may go on for so long; what is left then ends UNAVAILABLE."},
 
-    {SECTION_LISTEN, "mode", VALUE_MODE, .standard = "0660", .most = 0777, AT(config_listener, mode),
+    {SECTION_LISTEN, "mode", VALUE_MODE, .standard = "0660", .example = "0660", .most = 0777,
+     AT(config_listener, mode),
      .help = "Permissions of a unix socket's file, octal. Only for unix: addresses."},
     {SECTION_LISTEN, "backlog", VALUE_COUNT, .standard = "4096", .least = 1, .most = 65535,
      AT(config_listener, backlog),
@@ -85,14 +81,12 @@ const struct key keys[] = {
     {SECTION_LISTEN, "proxy_from", VALUE_TEXT, .is_list = true, .example = "\"10.0.0.0/8\"",
      AT(config_listener, proxy_from),
      .help = "Networks, or `unix`, whose connections begin with a PROXY protocol header, version 1 or 2. "
-             "Handlers and "
-             "logs then see the address in it. Others are taken as they are."},
+             "Handlers and logs then see the address in it. Others are taken as they are."},
 
     {SECTION_TLS, "certificate", VALUE_PATH, .is_list = true, .example = "\"server.pem\"",
      AT(config_tls, certificates),
      .help = "PEM files, each a certificate with its chain. With several the client's server name (SNI) "
-             "picks; the "
-             "first is for all others."},
+             "picks; the first is for all others."},
     {SECTION_TLS, "key", VALUE_PATH, .is_list = true, .example = "\"server.key\"", AT(config_tls, keys),
      .help = "PEM files: the private keys, in the order of the certificates."},
     {SECTION_TLS, "client_ca", VALUE_PATH, .example = "\"clients.pem\"", AT(config_tls, client_ca),
@@ -112,8 +106,8 @@ const struct key keys[] = {
     {SECTION_SERVICE, "int64", VALUE_WORD, .standard = "number", .words = int64_words,
      AT(config_service, int64),
      .help = "How the script reads 64-bit integers: as a Lua `number` up to 2^53 and an exact int64 beyond, "
-             "always as a "
-             "`string` (for ids that are keys), or always `exact`. All three are accepted on the way out."},
+             "always as a `string` (for ids that are keys), or always `exact`. All three are accepted on the "
+             "way out."},
 
     {SECTION_LIMITS, "message", VALUE_SIZE, .is_per_call = true, .standard = "4MiB", .least = 1, .most = GIB,
      AT(config_limits, message),
@@ -130,8 +124,7 @@ const struct key keys[] = {
     {SECTION_LIMITS, "buffered_per_stream", VALUE_SIZE, .is_per_call = true, .standard = "256KiB",
      .least = KIB, .most = GIB, AT(config_limits, buffered_per_stream),
      .help = "What may wait in each direction of a stream, besides its one unfinished message. At the bound "
-             "the peer's window "
-             "stays closed, and `send` waits."},
+             "the peer's window stays closed, and `send` waits."},
     {SECTION_LIMITS, "buffered_per_connection", VALUE_SIZE, .standard = "32MiB", .least = 64 * KIB,
      .most = 64 * GIB, AT(config_limits, buffered_per_connection),
      .help = "What may wait on all streams of a connection together, unfinished messages included."},

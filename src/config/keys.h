@@ -23,7 +23,7 @@ struct section {
     enum section_id parent;
     const char *title; /* what its title is, for the reference; NULL: it has none */
     const char *help;
-    const char *example; /* a title */
+    const char *example; /* of a title */
 };
 extern const struct section sections[SECTION_COUNT];
 
@@ -50,7 +50,7 @@ struct key {
         *words; /* of VALUE_WORD in the order of their numbers; of VALUE_COUNT: the one that means 0 */
     size_t offset, size; /* in the section's struct; size 0: config.c does it by hand */
     const char *help;
-    const char *example; /* where there is no default */
+    const char *example; /* where there is no default, or it does not go with every section of this kind */
 };
 extern const struct key keys[];
 extern const size_t key_count;
