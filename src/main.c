@@ -1,7 +1,4 @@
 /* main.c - wiring only: the command line is in cli/. */
-#include <stdio.h>
+#include "cli/cli.h"
 
-int main(void) {
-    puts("tidewire " TIDEWIRE_VERSION);
-    return 0;
-}
+int main(int argc, char **argv) { return cli_main(argc, argv); }

@@ -280,10 +280,8 @@ static bool is_pattern(const char *name) {
 }
 
 static bool build_script(const struct build *build, cfg_t *section, struct config_service *service) {
-    size_t count = tree_value_count(section, "script");
-    if (!count) return SECTION_FAULT(build, section, "`service \"%s\"` needs a `script`", service->name);
-    if (count > 1) return KEY_FAULT(build, section, "script", "chained scripts are not served yet: name one");
     const struct value *value = tree_value(section, "script", 0);
+    if (!value) return SECTION_FAULT(build, section, "`service \"%s\"` needs a `script`", service->name);
     service->script_name = memory_copy_string(value->text);
     service->script = *value->text == '/' ? memory_copy_string(value->text)
                                           : memory_format("%s/%s", build->config->script_path, value->text);

@@ -103,4 +103,5 @@ const struct config_limits *config_method_limits(const struct config_service *se
 /* A commented file with every key at its default (`tidewire config default`), and the reference page. */
 void config_write_default(struct buffer *out);
 void config_write_reference(struct buffer *out);
+const char *config_versions(void); /* "libconfuse 3.3" */
 #endif

@@ -12,20 +12,19 @@ const struct section sections[SECTION_COUNT] = {
     [SECTION_LISTEN] = {.name = "listen",
                         .title = "ADDRESS",
                         .example = "127.0.0.1:50051",
-                        .help =
-                            "An address that clients connect to: \"127.0.0.1:50051\", \"[::1]:50051\", "
-                            "\"*:50051\" (every address), \"localhost:0\" (any free port; it is printed), "
-                            "\"unix:/run/tidewire.sock\". Nothing listens that no `listen` names."},
+                        .help = "An address that clients connect to: `127.0.0.1:50051`, `[::1]:50051`, "
+                                "`*:50051` (every address), `localhost:0` (any free port; it is printed), "
+                                "`unix:/run/tidewire.sock`. Nothing listens that no `listen` names."},
     [SECTION_TLS] =
         {.name = "tls",
          .parent = SECTION_LISTEN,
          .help = "TLS on this address, HTTP/2 by ALPN. Without it the address speaks HTTP/2 in plain text."},
-    [SECTION_SERVICE] =
-        {.name = "service",
-         .title = "NAME",
-         .example = "greet.GreetService",
-         .help = "A gRPC service and who answers it: \"pkg.Service\", \"pkg.*\" for every service of a "
-                 "package and of those below it, \"*\" for the rest. The longest match wins."},
+    [SECTION_SERVICE] = {.name = "service",
+                         .title = "NAME",
+                         .example = "greet.GreetService",
+                         .help =
+                             "A gRPC service and who answers it: `pkg.Service`, `pkg.*` for every service of "
+                             "a package and of those below it, `*` for the rest. The longest match wins."},
     [SECTION_METHOD] = {.name = "method",
                         .parent = SECTION_SERVICE,
                         .title = "NAME",
@@ -98,7 +97,8 @@ const struct key keys[] = {
     {SECTION_TLS, "minimum", VALUE_WORD, .standard = "1.2", .words = tls_words,
      .help = "The oldest TLS version that is spoken."},
 
-    {SECTION_SERVICE, "script", VALUE_TEXT, .is_list = true, .example = "\"greet.lua\"",
+    {SECTION_SERVICE, "script", VALUE_TEXT, .example = "\"greet.lua\"",
+     .list_fault = "chained scripts are not served yet: name one",
      .help = "The handler script, in `script_path`. Required."},
     {SECTION_SERVICE, "jit", VALUE_BOOLEAN, .standard = "off", AT(config_service, is_jit),
      .help = "Let LuaJIT compile the script. A compiled hook that never returns cannot be stopped by "

@@ -92,6 +92,12 @@ static enum outcome walk_key(struct walk *walk, struct map *seen, enum section_i
     walk->at += 2;
     if (kind_at(walk, walk->at) == TOKEN_WORD && kind_at(walk, walk->at + 1) == TOKEN_EQUALS)
         return place_error(name->place, walk->error, "`%s` has no value", name->text), FAULT;
+    const struct key *key = key_find(section, name->text);
+    if (kind_at(walk, walk->at) == TOKEN_OPEN && !key->is_list)
+        return key->list_fault
+                   ? place_error(name->place, walk->error, "%s", key->list_fault)
+                   : place_error(name->place, walk->error, "`%s` takes one value, not a list", name->text),
+               FAULT;
     return skip_value(walk) ? FINE : LOST;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "config/config.h"
 #include "config/keys.h"
 #include "config/value.h"
 
@@ -136,6 +137,12 @@ cfg_t *tree_parse(const struct source *source, struct error *error) {
     if (!parse.has_failed) error_at(error, source->files[0], 0, "the configuration is not understood");
     cfg_free(tree);
     return NULL;
+}
+
+const char *config_versions(void) {
+    static char text[64];
+    if (!*text) snprintf(text, sizeof text, "libconfuse %s", confuse_version);
+    return text;
 }
 
 void tree_free(cfg_t *tree) { cfg_free(tree); }

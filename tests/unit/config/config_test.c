@@ -76,7 +76,7 @@ static const struct {
     {LISTEN "workers 2", "t.conf:2: error: `workers` is a key: workers = …"},
     {LISTEN "workers = \nhealth = on", "t.conf:2: error: `workers` has no value"},
     {LISTEN "workers = = 2", "t.conf:2: error: unexpected token '='"},
-    {LISTEN "workers = { 2 }", "t.conf:2: error: unexpected token '{'"},
+    {LISTEN "workers = { 2 }", "t.conf:2: error: `workers` takes one value, not a list"},
     {LISTEN "workers += 2", "t.conf:2: error: attempt to append to non-list option 'workers'"},
     {LISTEN "= 2", "t.conf:2: error: unexpected token '='"},
     {LISTEN "limits \"all\" { }", "t.conf:2: error: missing opening brace for section 'limits'"},
