@@ -93,12 +93,9 @@ static enum outcome walk_key(struct walk *walk, struct map *seen, enum section_i
     if (kind_at(walk, walk->at) == TOKEN_WORD && kind_at(walk, walk->at + 1) == TOKEN_EQUALS)
         return place_error(name->place, walk->error, "`%s` has no value", name->text), FAULT;
     const struct key *key = key_find(section, name->text);
-    if (kind_at(walk, walk->at) == TOKEN_OPEN && !key->is_list)
-        return key->list_fault
-                   ? place_error(name->place, walk->error, "%s", key->list_fault)
-                   : place_error(name->place, walk->error, "`%s` takes one value, not a list", name->text),
-               FAULT;
-    return skip_value(walk) ? FINE : LOST;
+    if (kind_at(walk, walk->at) != TOKEN_OPEN || key->is_list) return skip_value(walk) ? FINE : LOST;
+    if (key->list_fault) return place_error(name->place, walk->error, "%s", key->list_fault), FAULT;
+    return place_error(name->place, walk->error, "`%s` takes one value, not a list", name->text), FAULT;
 }
 
 /* Until the brace that closes the section, or the end. */
@@ -119,7 +116,9 @@ static enum outcome walk_statements(struct walk *walk, enum section_id section) 
     return outcome;
 }
 
-bool outline_check(const struct source *source, struct error *error) {
+bool outline_check(const struct source *source, size_t *lost, struct error *error) {
     struct walk walk = {.source = source, .error = error};
-    return walk_statements(&walk, SECTION_FILE) != FAULT;
+    enum outcome outcome = walk_statements(&walk, SECTION_FILE);
+    *lost = walk.at;
+    return outcome != FAULT;
 }

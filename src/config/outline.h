@@ -8,5 +8,6 @@
 #include "base/error.h"
 #include "config/source.h"
 
-bool outline_check(const struct source *source, struct error *error);
+/* `lost` is the token that was no statement, or the number of tokens. */
+bool outline_check(const struct source *source, size_t *lost, struct error *error);
 #endif

@@ -174,13 +174,20 @@ static bool includes_itself(const struct reader *reader) {
     return false;
 }
 
+/* The main file is named by its place already. */
+static void blame_errno(const struct reader *reader, const char *file, struct place blame) {
+    if (reader->parent)
+        place_error(blame, reader->error, "%s: %s", file, strerror(errno));
+    else
+        place_error(blame, reader->error, "%s", strerror(errno));
+}
+
 /* `blame` is where the file was asked for. The main one may be a pipe. */
 static bool read_file(struct reader *reader, const char *file, struct place blame) {
     struct stat status;
     int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | (reader->parent ? O_NONBLOCK : 0));
     if (fd < 0 || fstat(fd, &status)) {
-        place_error(blame, reader->error, "%s%s%s", reader->parent ? file : "", reader->parent ? ": " : "",
-                    strerror(errno));
+        blame_errno(reader, file, blame);
         if (fd >= 0) close(fd);
         return false;
     }
@@ -193,7 +200,7 @@ static bool read_file(struct reader *reader, const char *file, struct place blam
     else if (includes_itself(reader))
         place_error(blame, reader->error, "%s includes itself", file);
     else if (!read_bytes(fd, &bytes))
-        place_error(blame, reader->error, "%s: %s", file, strerror(errno));
+        blame_errno(reader, file, blame);
     else
         is_fine = read_text(reader, (const char *)bytes.data, buffer_length(&bytes));
     close(fd);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "base/memory.h"
 
 #include "check.h"
@@ -232,11 +233,409 @@ static void every_fault_is_told_with_its_line(void) {
     CHECK_INT(wrong, 0);
 }
 
+/* --- what is read --- */
+
+static void a_file_without_keys_has_the_defaults(void) {
+    struct config *config = read_text(LISTEN);
+    CHECK_STR(config->file, "t.conf");
+    CHECK(config->workers >= 1 && config->workers <= 256);
+    CHECK_STR(config->proto_path[0], ".");
+    CHECK(!config->proto_path[1] && !config->proto[0]);
+    CHECK_STR(config->script_path, ".");
+    CHECK_INT(config->listener_count, 1);
+    CHECK_INT(config->listeners[0].backlog, 4096);
+    CHECK(!config->listeners[0].tls && !config->listeners[0].proxy_from && !config->listeners[0].path);
+    CHECK_INT(config->service_count, 0);
+    CHECK_INT(config->limits.message, 4 << 20);
+    CHECK_INT(config->limits.headers, 64 << 10);
+    CHECK_INT(config->limits.streams_per_connection, 1000);
+    CHECK_INT(config->limits.connections, 10000);
+    CHECK_INT(config->limits.idle, 0);
+    CHECK_INT(config->limits.buffered_per_stream, 256 << 10);
+    CHECK_INT(config->limits.buffered_per_connection, 32 << 20);
+    CHECK_INT(config->limits.buffered_total, 1 << 30);
+    CHECK_INT(config->limits.stalled, 10 * NS_PER_S);
+    CHECK_INT(config->limits.topics, 100000);
+    CHECK_INT(config->limits.list_elements, 100000);
+    CHECK_INT(config->limits.handler_time, NS_PER_S);
+    CHECK_INT(config->log.level, LOG_INFO);
+    CHECK_INT(config->log.format, LOG_TEXT);
+    CHECK(config->log.access && !config->log.file);
+    CHECK(config->health && config->reflection);
+    CHECK_INT(config->drain_timeout, 30 * NS_PER_S);
+    CHECK_INT(config->keepalive.interval, 7200 * NS_PER_S);
+    CHECK_INT(config->keepalive.timeout, 20 * NS_PER_S);
+    CHECK_INT(config->keepalive.least_interval, 5 * NS_PER_S);
+    CHECK(config->keepalive.without_streams);
+    config_free(&config);
+    CHECK(config == NULL);
+}
+
+static void every_key_is_read(void) {
+    struct config *config = read_text(
+        "workers = 3  proto_path = { proto, \"scripts\" }  proto = { 'greet.proto', types.pb }  script_path "
+        "= scripts\n"
+        "health = off  reflection = no  drain_timeout = 1500ms\n"
+        "listen \"LocalHost:050051\" { backlog = 7  proxy_from = { \"10.0.0.0/8\", \"::1\", \"192.168.1.1\", "
+        "unix } }\n"
+        "listen \"[::0001]:1\" { tls {\n"
+        "  certificate = { server.pem, \"other.pem\" } key = { server.key, other.key }\n"
+        "  client_ca = ca.pem client_certificate = optional minimum = 1.3 } }\n"
+        "listen \"unix:run/x.sock\" { mode = 0600 }\n"
+        "listen \"*:2\" { tls { certificate = server.pem key = server.key } }\n"
+        "service a.B { script = greet.lua  jit = on  int64 = string  message = 1KiB\n"
+        "  method M { buffered_per_stream = 2KiB list_elements = 5 handler_time = 20ms } }\n"
+        "service \"a.*\" { script = \"chat.lua\" int64 = exact }\n"
+        "limits { message = 2MB headers = 8KiB streams_per_connection = 10 connections = 11 idle = 5m\n"
+        "  buffered_per_stream = 64KiB buffered_per_connection = 16MiB buffered_total = 64MiB stalled = 2s\n"
+        "  topics = 12 list_elements = 13 handler_time = 50ms }\n"
+        "keepalive { interval = 1h timeout = 2s least_interval = 0 without_streams = false }\n"
+        "log { level = warn format = json access = off file = \"logs/x.log\" }\n");
+    CHECK_INT(config->workers, 3);
+    CHECK_STR(config->proto_path[0], "proto");
+    CHECK_STR(config->proto_path[1], "scripts");
+    CHECK(!config->proto_path[2]);
+    CHECK_STR(config->proto[0], "greet.proto");
+    CHECK_STR(config->proto[1], "types.pb");
+    CHECK(!config->proto[2]);
+    CHECK_STR(config->script_path, "scripts");
+    CHECK(!config->health && !config->reflection);
+    CHECK_INT(config->drain_timeout, 1500 * NS_PER_MS);
+
+    CHECK_INT(config->listener_count, 4);
+    struct config_listener *listener = &config->listeners[0];
+    CHECK_STR(listener->address, "LocalHost:050051");
+    CHECK_STR(listener->host, "localhost");
+    CHECK_STR(listener->port, "50051");
+    CHECK_INT(listener->backlog, 7);
+    CHECK_INT(listener->line, 3);
+    CHECK_STR(listener->proxy_from[0], "10.0.0.0/8");
+    CHECK_STR(listener->proxy_from[1], "::1/128");
+    CHECK_STR(listener->proxy_from[2], "192.168.1.1/32");
+    CHECK_STR(listener->proxy_from[3], "unix");
+    CHECK(!listener->proxy_from[4] && !listener->tls);
+    listener++;
+    CHECK_STR(listener->host, "::1");
+    CHECK_STR(listener->tls->certificates[0], "server.pem");
+    CHECK_STR(listener->tls->certificates[1], "other.pem");
+    CHECK_STR(listener->tls->keys[1], "other.key");
+    CHECK(!listener->tls->certificates[2] && !listener->tls->keys[2]);
+    CHECK_STR(listener->tls->client_ca, "ca.pem");
+    CHECK_INT(listener->tls->client_certificate, CLIENT_CERTIFICATE_OPTIONAL);
+    CHECK(listener->tls->is_tls13_only);
+    listener++;
+    CHECK_STR(listener->path, "run/x.sock");
+    CHECK_INT(listener->mode, 0600);
+    CHECK(!listener->host && !listener->port);
+    listener++;
+    CHECK_STR(listener->host, "*");
+    CHECK_INT(listener->tls->client_certificate, CLIENT_CERTIFICATE_NONE);
+    CHECK(!listener->tls->is_tls13_only);
+
+    CHECK_INT(config->service_count, 2);
+    struct config_service *service = &config->services[0];
+    CHECK_STR(service->name, "a.B");
+    CHECK_STR(service->script, "scripts/greet.lua");
+    CHECK_STR(service->script_name, "greet.lua");
+    CHECK_STR(service->file, "t.conf");
+    CHECK_INT(service->line, 9);
+    CHECK(service->is_jit);
+    CHECK_INT(service->int64, INT64_STRING);
+    CHECK_INT(service->limits.message, 1024);
+    CHECK_INT(service->limits.buffered_per_stream, 64 << 10);
+    CHECK_INT(service->method_count, 1);
+    CHECK_STR(service->methods[0].name, "M");
+    CHECK_INT(service->methods[0].limits.message, 1024);
+    CHECK_INT(service->methods[0].limits.buffered_per_stream, 2048);
+    CHECK_INT(service->methods[0].limits.list_elements, 5);
+    CHECK_INT(service->methods[0].limits.handler_time, 20 * NS_PER_MS);
+    CHECK_INT(service->methods[0].limits.stalled, 2 * NS_PER_S);
+    CHECK(config_method_limits(service, "M") == &service->methods[0].limits);
+    CHECK(config_method_limits(service, "N") == &service->limits);
+    CHECK_INT(config->services[1].int64, INT64_EXACT);
+    CHECK(!config->services[1].is_jit);
+    CHECK_INT(config->services[1].limits.message, 2000000);
+
+    CHECK_INT(config->limits.message, 2000000);
+    CHECK_INT(config->limits.headers, 8 << 10);
+    CHECK_INT(config->limits.streams_per_connection, 10);
+    CHECK_INT(config->limits.connections, 11);
+    CHECK_INT(config->limits.idle, 300 * NS_PER_S);
+    CHECK_INT(config->limits.buffered_per_connection, 16 << 20);
+    CHECK_INT(config->limits.buffered_total, 64 << 20);
+    CHECK_INT(config->limits.topics, 12);
+    CHECK_INT(config->limits.list_elements, 13);
+    CHECK_INT(config->limits.handler_time, 50 * NS_PER_MS);
+    CHECK_INT(config->keepalive.interval, 3600 * NS_PER_S);
+    CHECK_INT(config->keepalive.timeout, 2 * NS_PER_S);
+    CHECK_INT(config->keepalive.least_interval, 0);
+    CHECK(!config->keepalive.without_streams);
+    CHECK_INT(config->log.level, LOG_WARN);
+    CHECK_INT(config->log.format, LOG_JSON);
+    CHECK(!config->log.access);
+    CHECK_STR(config->log.file, "logs/x.log");
+    config_free(&config);
+}
+
+static void words_and_comments_read_as_the_reference_says(void) {
+    struct config *config =
+        read_text("\xef\xbb\xbf# one\n// two\n/* three\n{ = \" */ workers=2 // end\n" LISTEN
+                  "log{file=\"a \\\"b\\\" \\\\ \\$ {}=,#()\\t\"}\r\n"
+                  "proto += types.pb proto += { 'types.pb', } script_path = 'scripts'# no blank\n");
+    CHECK_INT(config->workers, 2);
+    CHECK_STR(config->log.file, "a \"b\" \\ $ {}=,#()\t");
+    CHECK_STR(config->proto[1], "types.pb");
+    CHECK(!config->proto[2]);
+    config_free(&config);
+}
+
+static void variables_are_filled_in(void) {
+    setenv("TIDEWIRE_TEST_NAME", "wa", 1);
+    setenv("TIDEWIRE_TEST_EMPTY", "", 1);
+    unsetenv("TIDEWIRE_TEST_UNSET");
+    mkdir("${TIDEWIRE_TEST_NAME}", 0755);
+    struct config *config =
+        read_text(LISTEN "log { level = ${TIDEWIRE_TEST_NAME}rn\n"
+                         " format = ${TIDEWIRE_TEST_EMPTY:-json}\n"
+                         " file = \"${TIDEWIRE_TEST_UNSET:-x y}${TIDEWIRE_TEST_EMPTY}\" }\n"
+                         "proto_path = '${TIDEWIRE_TEST_NAME}'\n");
+    CHECK_INT(config->log.level, LOG_WARN);
+    CHECK_INT(config->log.format, LOG_JSON);
+    CHECK_STR(config->log.file, "x y");
+    CHECK_STR(config->proto_path[0], "${TIDEWIRE_TEST_NAME}");
+    config_free(&config);
+}
+
+static void the_environment_goes_before_the_file_for_the_log(void) {
+    setenv("TIDEWIRE_LOG_LEVEL", "debug", 1);
+    setenv("TIDEWIRE_LOG_FORMAT", "json", 1);
+    struct config *config = read_text(LISTEN "log { level = error format = text }");
+    CHECK_INT(config->log.level, LOG_DEBUG);
+    CHECK_INT(config->log.format, LOG_JSON);
+    config_free(&config);
+    setenv("TIDEWIRE_LOG_LEVEL", "loud", 1);
+    struct error error;
+    CHECK(!config_read_text("t.conf", LISTEN, strlen(LISTEN), &error));
+    CHECK_STR(error.text,
+              "TIDEWIRE_LOG_LEVEL: error: `level` = \"loud\" is unknown; there are `debug`, `info`, "
+              "`warn`, `error`, `off`");
+    unsetenv("TIDEWIRE_LOG_LEVEL");
+    unsetenv("TIDEWIRE_LOG_FORMAT");
+}
+
+/* --- include --- */
+
+static void included_files_stand_in_the_place_of_their_include(void) {
+    write_file("conf.d/10.conf", LISTEN "limits {\ninclude(more/limits.inc)\n}\n");
+    write_file("conf.d/20.conf", "script_path = ../scripts proto_path = ../proto proto = greet.proto\n"
+                                 "listen unix:here.sock { }\nservice a.B { script = greet.lua }\n");
+    mkdir("conf.d/more", 0755);
+    write_file("conf.d/more/limits.inc", "message = 1MiB\n");
+    write_file("conf.d/ignored.txt", "broken {");
+    struct config *config = read_text("workers = 1 include( \"conf.d/*.conf\" )\nhealth = off\n");
+    CHECK_INT(config->limits.message, 1 << 20);
+    CHECK(!config->health);
+    CHECK_STR(config->script_path, "conf.d/../scripts");
+    CHECK_STR(config->proto_path[0], "conf.d/../proto");
+    CHECK_STR(config->listeners[1].path, "conf.d/here.sock");
+    CHECK_STR(config->services[0].file, "conf.d/20.conf");
+    CHECK_INT(config->services[0].line, 3);
+    CHECK_STR(config->files[0], "t.conf");
+    config_free(&config);
+}
+
+static void expect_fault(const char *text, const char *expected) {
+    struct error error = {"nothing"};
+    struct config *config = config_read_text("t.conf", text, strlen(text), &error);
+    CHECK_STR(error.text, expected);
+    CHECK(!config);
+}
+
+static void faults_in_included_files_name_them(void) {
+    write_file("bad.conf", "\n\nwrokers = 1\n");
+    expect_fault(LISTEN "include(bad.conf)",
+                 "bad.conf:3: error: the file has no key `wrokers` (did you mean \"workers\"?)");
+    write_file("bad.conf", "health = on\n");
+    expect_fault(LISTEN "include(bad.conf)\nhealth = off",
+                 "t.conf:3: error: `health` is already in line 1 of bad.conf");
+    write_file("bad.conf", "}\n");
+    expect_fault(LISTEN "limits {\ninclude(bad.conf)", "bad.conf:1: error: this `}` closes nothing");
+    write_file("bad.conf", "limits {\n");
+    expect_fault(LISTEN "include(bad.conf)\n}", "bad.conf:1: error: this `{` is never closed");
+}
+
+static void a_file_that_includes_itself_is_a_fault(void) {
+    write_file("a.conf", "\ninclude(b.conf)\n");
+    write_file("b.conf", "include(./a.conf)\n");
+    expect_fault("include(a.conf)", "b.conf:1: error: ./a.conf includes itself");
+    struct error error;
+    CHECK(!config_read("a.conf", &error));
+    CHECK_STR(error.text, "b.conf:1: error: ./a.conf includes itself");
+}
+
+static void includes_are_bounded(void) {
+    char name[20], text[40];
+    for (int i = 0; i < 12; i++) {
+        snprintf(name, sizeof name, "deep%d.conf", i);
+        snprintf(text, sizeof text, "include(deep%d.conf)", i + 1);
+        write_file(name, text);
+    }
+    expect_fault("include(deep0.conf)", "deep9.conf:1: error: includes are nested too deeply");
+    write_file("empty.conf", "");
+    struct buffer wide = {0};
+    for (int i = 0; i < 2000; i++) buffer_append_text(&wide, "include(empty.conf) ");
+    buffer_append_byte(&wide, '\0');
+    expect_fault((char *)wide.data, "t.conf:1: error: too many files are included");
+    buffer_free(&wide);
+}
+
+static void a_file_that_is_too_large_is_a_fault(void) {
+    char *text = memory_new(3000001);
+    memset(text, ' ', 3000000);
+    write_file("large.conf", text);
+    struct error error;
+    CHECK(!config_read("large.conf", &error));
+    CHECK_STR(error.text, "large.conf: error: File too large");
+    for (int i = 0; i < 3000000; i += 2) text[i] = 'x';
+    expect_fault(text, "t.conf:1: error: the configuration is too long");
+    memset(text, '{', 3000000);
+    expect_fault(text, "t.conf:1: error: braces are nested too deeply");
+    free(text);
+}
+
+static void a_file_that_is_not_there_is_a_fault(void) {
+    struct error error;
+    CHECK(!config_read("gone/x.conf", &error));
+    CHECK_STR(error.text, "gone/x.conf: error: No such file or directory");
+    CHECK(!config_read("scripts", &error));
+    CHECK_STR(error.text, "scripts: error: Is a directory");
+}
+
+static void a_nul_byte_is_a_fault(void) {
+    struct error error;
+    CHECK(!config_read_text("t.conf", "workers = \"1\0\"", 14, &error));
+    CHECK_STR(error.text, "t.conf:1: error: a NUL byte");
+    CHECK(!config_read_text("t.conf", "\n\0", 2, &error));
+    CHECK_STR(error.text, "t.conf:2: error: a NUL byte");
+}
+
+/* --- services --- */
+
+static void the_longest_match_owns_a_service(void) {
+    struct config *config =
+        read_text(GREET "service \"*\" { script = greet.lua }\nservice \"a.*\" { script = greet.lua }\n"
+                        "service a.b.C { script = greet.lua }\nservice \"a.b.*\" { script = chat.lua }");
+    CHECK_STR(config_find_service(config, "a.b.C")->name, "a.b.C");
+    CHECK_STR(config_find_service(config, "a.b.D")->name, "a.b.*");
+    CHECK_STR(config_find_service(config, "a.b.c.D")->name, "a.b.*");
+    CHECK_STR(config_find_service(config, "a.bC")->name, "a.*");
+    CHECK_STR(config_find_service(config, "ab.C")->name, "*");
+    config_free(&config);
+    config = read_text(GREET "service a.B { script = greet.lua }");
+    CHECK(config_find_service(config, "a.BC") == NULL);
+    CHECK(config_find_service(config, "a") == NULL);
+    config_free(&config);
+}
+
+static void many_services_are_fine(void) {
+    struct buffer text = {0};
+    buffer_append_text(&text, GREET);
+    for (int i = 0; i < 5000; i++) buffer_format(&text, "service a.S%d { script = greet.lua }\n", i);
+    buffer_append_byte(&text, '\0');
+    struct config *config = read_text((char *)text.data);
+    CHECK_INT(config->service_count, 5000);
+    CHECK_INT(config->services[4999].line, 5002);
+    config_free(&config);
+    buffer_free(&text);
+}
+
+/* --- what the table of keys writes --- */
+
+static void the_default_file_reads_as_the_defaults(void) {
+    struct buffer text = {0};
+    config_write_default(&text);
+    buffer_append_byte(&text, '\0');
+    struct config *written = read_text((char *)text.data), *empty = read_text(LISTEN);
+    CHECK_MEM(&written->limits, sizeof written->limits, &empty->limits, sizeof empty->limits);
+    CHECK_MEM(&written->log, sizeof written->log, &empty->log, sizeof empty->log);
+    CHECK_MEM(&written->keepalive, sizeof written->keepalive, &empty->keepalive, sizeof empty->keepalive);
+    CHECK_INT(written->drain_timeout, empty->drain_timeout);
+    CHECK_INT(written->workers, empty->workers);
+    CHECK_INT(written->listeners[0].backlog, empty->listeners[0].backlog);
+    CHECK_STR(written->proto_path[0], empty->proto_path[0]);
+    CHECK_STR(written->script_path, empty->script_path);
+    CHECK(written->health == empty->health && written->reflection == empty->reflection);
+    config_free(&written);
+    config_free(&empty);
+    buffer_free(&text);
+}
+
+static void the_default_file_reads_with_its_comments_taken_away(void) {
+    struct buffer text = {0}, bare = {0};
+    config_write_default(&text);
+    buffer_append_byte(&text, '\0');
+    /* "# key = …", "# section {" and "# }" become what they stand for; mode needs another address. */
+    for (char *line = (char *)text.data, *end; (end = strchr(line, '\n')); line = end + 1) {
+        *end = '\0';
+        char *mark = strstr(line, "# ");
+        bool is_code = mark && (strstr(line, " = ") || line[strlen(line) - 1] == '{' || mark[2] == '}');
+        bool is_left_out = strstr(line, "mode =") || strstr(line, "client_certificate = none");
+        if (is_code && !is_left_out) memset(mark, ' ', 1);
+        buffer_format(&bare, "%s\n", is_left_out ? "" : line);
+        if (strstr(line, "client_ca = ")) buffer_append_text(&bare, "client_certificate = required\n");
+    }
+    buffer_append_byte(&bare, '\0');
+    write_file("greet.lua", "");
+    write_file("greet.proto", "");
+    write_file("clients.pem", "");
+    struct config *config = read_text((char *)bare.data);
+    CHECK(config->listeners[0].tls && config->listeners[0].proxy_from);
+    CHECK_STR(config->services[0].methods[0].name, "Greet");
+    CHECK_MEM(&config->services[0].methods[0].limits, sizeof config->limits, &config->limits,
+              sizeof config->limits);
+    config_free(&config);
+    buffer_free(&text);
+    buffer_free(&bare);
+}
+
+/* Runs in the source tree, before the folder is changed. */
+static void the_reference_page_is_what_the_table_says(void) {
+    struct buffer page = {0};
+    config_write_reference(&page);
+    FILE *file = fopen("docs/reference/config.md", "r");
+    CHECK(file != NULL);
+    char *written = memory_new(buffer_length(&page) + 2);
+    size_t length = fread(written, 1, buffer_length(&page) + 1, file);
+    fclose(file);
+    if (length != buffer_length(&page) || memcmp(written, buffer_bytes(&page), length))
+        fprintf(stderr, "run: build/dev/src/tidewire config reference >docs/reference/config.md\n");
+    CHECK_MEM(written, length, buffer_bytes(&page), buffer_length(&page));
+    free(written);
+    buffer_free(&page);
+}
+
 int main(void) {
     unsetenv("TIDEWIRE_LOG_LEVEL");
     unsetenv("TIDEWIRE_LOG_FORMAT");
+    RUN(the_reference_page_is_what_the_table_says);
     make_folder();
     RUN(every_fault_is_told_with_its_line);
+    RUN(a_file_without_keys_has_the_defaults);
+    RUN(every_key_is_read);
+    RUN(words_and_comments_read_as_the_reference_says);
+    RUN(variables_are_filled_in);
+    RUN(the_environment_goes_before_the_file_for_the_log);
+    RUN(included_files_stand_in_the_place_of_their_include);
+    RUN(faults_in_included_files_name_them);
+    RUN(a_file_that_includes_itself_is_a_fault);
+    RUN(includes_are_bounded);
+    RUN(a_file_that_is_too_large_is_a_fault);
+    RUN(a_file_that_is_not_there_is_a_fault);
+    RUN(a_nul_byte_is_a_fault);
+    RUN(the_longest_match_owns_a_service);
+    RUN(many_services_are_fine);
+    RUN(the_default_file_reads_as_the_defaults);
+    RUN(the_default_file_reads_with_its_comments_taken_away);
     remove_folder();
     return 0;
 }

@@ -1,0 +1,392 @@
+/* config/build.c - see build.h */
+#include "config/build.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "config/address.h"
+#include "config/keys.h"
+#include "config/value.h"
+
+struct build {
+    struct config *config;
+    const struct source *source;
+    struct error *error;
+    cfg_t *tree;
+};
+
+/* --- from keys to members --- */
+
+static void put_number(void *object, const struct key *key, uint64_t number) {
+    char *at = (char *)object + key->offset;
+    bool is_true = number != 0;
+    uint32_t narrow = (uint32_t)number; /* ranges keep it from being cut; enums have this size */
+    if (key->size == sizeof is_true)
+        memcpy(at, &is_true, sizeof is_true);
+    else if (key->size == sizeof narrow)
+        memcpy(at, &narrow, sizeof narrow);
+    else
+        memcpy(at, &number, sizeof number);
+}
+
+static char *put_text(const struct key *key, const char *text, const char *file) {
+    return key->type == VALUE_PATH ? source_resolve(file, text) : memory_copy_string(text);
+}
+
+static void put_list(void *object, const struct key *key, cfg_t *section, const char *main_file) {
+    size_t count = section ? tree_value_count(section, key->name) : 0;
+    if (!count && !key->standard) return;
+    char **list = memory_new((count + 2) * sizeof *list);
+    for (size_t i = 0; i < count; i++) {
+        const struct value *value = tree_value(section, key->name, i);
+        list[i] = put_text(key, value->text, value->place.file);
+    }
+    if (!count) list[0] = put_text(key, key->standard, main_file);
+    memcpy((char *)object + key->offset, &list, sizeof list);
+}
+
+static void put_key(void *object, const struct key *key, cfg_t *section, const char *main_file) {
+    bool is_text = key->type == VALUE_TEXT || key->type == VALUE_PATH;
+    if (key->is_list) {
+        put_list(object, key, section, main_file);
+        return;
+    }
+    const struct value *value = section ? tree_value(section, key->name, 0) : NULL;
+    if (!value && !key->standard) return;
+    if (is_text) {
+        char *text =
+            put_text(key, value ? value->text : key->standard, value ? value->place.file : main_file);
+        memcpy((char *)object + key->offset, &text, sizeof text);
+        return;
+    }
+    uint64_t number = value ? value->number : 0;
+    struct error unused; /* a test reads every default */
+    if (!value) value_parse(key, key->standard, &number, &unused);
+    put_number(object, key, number);
+}
+
+/* Every member of the section, at its default where the file (`section` may be NULL) does not set it. */
+static void put_section(const struct build *build, void *object, enum section_id id, cfg_t *section) {
+    for (size_t i = 0; i < key_count; i++)
+        if (keys[i].section == id && keys[i].size) put_key(object, &keys[i], section, build->config->file);
+}
+
+/* Only what a `service` or a `method` sets for itself. */
+static void put_call_limits(struct config_limits *limits, cfg_t *section) {
+    for (size_t i = 0; i < key_count; i++) {
+        const struct value *value = keys[i].is_per_call ? tree_value(section, keys[i].name, 0) : NULL;
+        if (value) put_number(limits, &keys[i], value->number);
+    }
+}
+
+/* --- faults --- */
+
+static struct place place_of_key(const struct build *build, cfg_t *section, const char *name) {
+    const struct value *value = section ? tree_value(section, name, 0) : NULL;
+    if (value) return value->place;
+    return section && section != build->tree ? tree_place(build->source, section)
+                                             : (struct place){build->config->file, 0};
+}
+
+#define KEY_FAULT(build, section, name, ...)                                                                 \
+    place_error(place_of_key(build, section, name), (build)->error, __VA_ARGS__)
+#define SECTION_FAULT(build, section, ...)                                                                   \
+    place_error(tree_place((build)->source, section), (build)->error, __VA_ARGS__)
+
+static bool is_folder(const char *path) {
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+/* Every file of a list is there and may be read. */
+static bool check_files(const struct build *build, cfg_t *section, const char *name) {
+    for (size_t i = 0; i < tree_value_count(section, name); i++) {
+        const struct value *value = tree_value(section, name, i);
+        char *path = source_resolve(value->place.file, value->text);
+        bool is_fine = !is_folder(path) && access(path, R_OK) == 0;
+        if (!is_fine)
+            place_error(value->place, build->error, "`%s`: %s: %s", name, path,
+                        strerror(is_folder(path) ? EISDIR : errno));
+        free(path);
+        if (!is_fine) return false;
+    }
+    return true;
+}
+
+static bool check_folders(const struct build *build, const char *name) {
+    for (size_t i = 0; i < tree_value_count(build->tree, name); i++) {
+        const struct value *value = tree_value(build->tree, name, i);
+        char *path = source_resolve(value->place.file, value->text);
+        bool is_fine = is_folder(path);
+        if (!is_fine) place_error(value->place, build->error, "`%s`: %s is not a folder", name, path);
+        free(path);
+        if (!is_fine) return false;
+    }
+    return true;
+}
+
+/* --- proto --- */
+
+static bool ends_with(const char *text, const char *end) {
+    size_t length = strlen(text), end_length = strlen(end);
+    return length >= end_length && !strcmp(text + length - end_length, end);
+}
+
+static bool is_below_proto_path(const struct config *config, const char *name) {
+    for (char **folder = config->proto_path; *folder; folder++) {
+        char *path = memory_format("%s/%s", *folder, name);
+        bool is_there = access(path, R_OK) == 0;
+        free(path);
+        if (is_there) return true;
+    }
+    return false;
+}
+
+/* .proto files keep the name that protoc looks up; descriptor sets become paths. */
+static bool build_proto(const struct build *build) {
+    struct config *config = build->config;
+    size_t count = tree_value_count(build->tree, "proto");
+    config->proto = memory_new((count + 1) * sizeof *config->proto);
+    for (size_t i = 0; i < count; i++) {
+        const struct value *value = tree_value(build->tree, "proto", i);
+        bool is_source = ends_with(value->text, ".proto");
+        config->proto[i] =
+            is_source ? memory_copy_string(value->text) : source_resolve(value->place.file, value->text);
+        bool is_named = is_source && *value->text != '/';
+        if (is_named ? is_below_proto_path(config, value->text) : access(config->proto[i], R_OK) == 0)
+            continue;
+        return is_named ? place_error(value->place, build->error, "`proto`: %s is not in `proto_path` (%s%s)",
+                                      value->text, config->proto_path[0], config->proto_path[1] ? ", …" : "")
+                        : place_error(value->place, build->error, "`proto`: %s: %s", config->proto[i],
+                                      strerror(errno));
+    }
+    return true;
+}
+
+/* --- listeners --- */
+
+static bool build_tls(const struct build *build, cfg_t *section, struct config_tls *tls) {
+    put_section(build, tls, SECTION_TLS, section);
+    const struct value *minimum = tree_value(section, "minimum", 0);
+    tls->is_tls13_only = minimum && minimum->number == 1;
+    size_t certificates = tree_value_count(section, "certificate"),
+           private_keys = tree_value_count(section, "key");
+    if (!certificates) return SECTION_FAULT(build, section, "`tls` needs a `certificate`");
+    if (!private_keys) return SECTION_FAULT(build, section, "`tls` needs a `key` for its certificate");
+    if (certificates != private_keys)
+        return KEY_FAULT(build, section, "key",
+                         "%zu certificates and %zu keys: each certificate needs its key", certificates,
+                         private_keys);
+    if (tls->client_certificate != CLIENT_CERTIFICATE_NONE && !tls->client_ca)
+        return KEY_FAULT(build, section, "client_certificate",
+                         "`client_certificate` needs `client_ca`: who signs them");
+    if (tls->client_certificate == CLIENT_CERTIFICATE_NONE && tls->client_ca)
+        return KEY_FAULT(
+            build, section, "client_ca",
+            "`client_ca` is of no use while `client_certificate` is none: make it optional or required");
+    return check_files(build, section, "certificate") && check_files(build, section, "key") &&
+           check_files(build, section, "client_ca");
+}
+
+static bool build_proxy_from(const struct build *build, cfg_t *section, struct config_listener *listener) {
+    for (size_t i = 0; i < tree_value_count(section, "proxy_from"); i++) {
+        struct error why;
+        char *network = network_parse(listener->proxy_from[i], &why);
+        if (!network)
+            return place_error(tree_value(section, "proxy_from", i)->place, build->error, "%s", why.text);
+        free(listener->proxy_from[i]);
+        listener->proxy_from[i] = network;
+    }
+    return true;
+}
+
+static bool is_same_address(const struct config_listener *a, const struct config_listener *b) {
+    if (a->path || b->path) return a->path && b->path && !strcmp(a->path, b->path);
+    return !strcmp(a->host, b->host) && !strcmp(a->port, b->port) && strcmp(a->port, "0") != 0;
+}
+
+static bool build_address(const struct build *build, cfg_t *section, struct config_listener *listener) {
+    struct place place = tree_place(build->source, section);
+    struct address address;
+    struct error why;
+    if (!address_parse(listener->address, &address, &why))
+        return place_error(place, build->error, "%s", why.text);
+    listener->host = address.host;
+    listener->port = address.port;
+    listener->path = address.path ? source_resolve(place.file, address.path) : NULL;
+    free(address.path);
+    for (struct config_listener *other = build->config->listeners; other < listener; other++)
+        if (is_same_address(other, listener))
+            return place_error(place, build->error,
+                               "`listen \"%s\"` is the same address as \"%s\" in line %d", listener->address,
+                               other->address, other->line);
+    if (!listener->path && tree_value(section, "mode", 0))
+        return KEY_FAULT(build, section, "mode", "`mode` is for unix sockets only");
+    return true;
+}
+
+static bool build_listener(const struct build *build, cfg_t *section, struct config_listener *listener) {
+    listener->address = memory_copy_string(cfg_title(section));
+    listener->line = tree_place(build->source, section).line;
+    put_section(build, listener, SECTION_LISTEN, section);
+    if (!build_address(build, section, listener) || !build_proxy_from(build, section, listener)) return false;
+    cfg_t *tls = tree_section(section, "tls", 0);
+    if (!tls) return true;
+    listener->tls = memory_new(sizeof *listener->tls);
+    return build_tls(build, tls, listener->tls);
+}
+
+static bool build_listeners(const struct build *build) {
+    struct config *config = build->config;
+    size_t count = tree_section_count(build->tree, "listen");
+    if (!count) return error_at(build->error, config->file, 0, "nothing to serve: there is no `listen`");
+    config->listeners = memory_new(count * sizeof *config->listeners);
+    for (; config->listener_count < count; config->listener_count++) {
+        struct config_listener *listener = &config->listeners[config->listener_count];
+        if (build_listener(build, tree_section(build->tree, "listen", config->listener_count), listener))
+            continue;
+        config->listener_count++; /* what it has so far is freed with the rest */
+        return false;
+    }
+    return true;
+}
+
+/* --- services --- */
+
+static size_t identifier_length(const char *text) {
+    size_t length = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789");
+    return *text >= '0' && *text <= '9' ? 0 : length;
+}
+
+/* "pkg.Service", "pkg.*" or "*". */
+static bool is_pattern(const char *name) {
+    for (;;) {
+        if (!strcmp(name, "*")) return true;
+        size_t length = identifier_length(name);
+        if (!length) return false;
+        if (!name[length]) return true;
+        if (name[length] != '.') return false;
+        name += length + 1;
+    }
+}
+
+static bool build_script(const struct build *build, cfg_t *section, struct config_service *service) {
+    const struct value *value = tree_value(section, "script", 0);
+    if (!value) return SECTION_FAULT(build, section, "`service \"%s\"` needs a `script`", service->name);
+    service->script_name = memory_copy_string(value->text);
+    service->script = *value->text == '/' ? memory_copy_string(value->text)
+                                          : memory_format("%s/%s", build->config->script_path, value->text);
+    bool is_there = !is_folder(service->script) && access(service->script, R_OK) == 0;
+    if (is_there) return true;
+    return place_error(value->place, build->error, "`script`: %s: %s", service->script,
+                       strerror(is_folder(service->script) ? EISDIR : errno));
+}
+
+/* Messages that are larger than what may be buffered could never arrive. */
+static bool check_message_limit(const struct build *build, cfg_t *section,
+                                const struct config_limits *limits) {
+    if (limits->message <= limits->buffered_per_connection) return true;
+    return KEY_FAULT(build, section, "message",
+                     "`message` is larger than `buffered_per_connection`: none could arrive");
+}
+
+static bool build_methods(const struct build *build, cfg_t *section, struct config_service *service) {
+    service->method_count = tree_section_count(section, "method");
+    service->methods = memory_new(service->method_count * sizeof *service->methods);
+    for (size_t i = 0; i < service->method_count; i++) {
+        cfg_t *method = tree_section(section, "method", i);
+        const char *name = cfg_title(method);
+        service->methods[i] = (struct config_method){memory_copy_string(name), service->limits};
+        if (!*name || name[identifier_length(name)])
+            return SECTION_FAULT(build, method, "\"%s\" is not the name of a method", name);
+        put_call_limits(&service->methods[i].limits, method);
+        if (!check_message_limit(build, method, &service->methods[i].limits)) return false;
+    }
+    return true;
+}
+
+static bool build_service(const struct build *build, cfg_t *section, struct config_service *service) {
+    struct place place = tree_place(build->source, section);
+    service->name = memory_copy_string(cfg_title(section));
+    service->file = place.file;
+    service->line = place.line;
+    service->limits = build->config->limits;
+    put_section(build, service, SECTION_SERVICE, section);
+    put_call_limits(&service->limits, section);
+    if (!is_pattern(service->name))
+        return place_error(place, build->error,
+                           "\"%s\" is not a service: write \"pkg.Service\", \"pkg.*\" or \"*\"",
+                           service->name);
+    return build_script(build, section, service) && check_message_limit(build, section, &service->limits) &&
+           build_methods(build, section, service);
+}
+
+static bool build_services(const struct build *build) {
+    struct config *config = build->config;
+    size_t count = tree_section_count(build->tree, "service");
+    config->services = memory_new(count * sizeof *config->services);
+    for (; config->service_count < count; config->service_count++) {
+        struct config_service *service = &config->services[config->service_count];
+        if (build_service(build, tree_section(build->tree, "service", config->service_count), service))
+            continue;
+        config->service_count++;
+        return false;
+    }
+    if (!count || config->proto[0]) return true;
+    return place_error((struct place){config->services[0].file, config->services[0].line}, build->error,
+                       "`service \"%s\"` has no types: name its .proto file in `proto`",
+                       config->services[0].name);
+}
+
+/* --- the rest of the file --- */
+
+static bool check_limits(const struct build *build, cfg_t *section) {
+    const struct config_limits *limits = &build->config->limits;
+    if (limits->buffered_per_connection > limits->buffered_total)
+        return KEY_FAULT(build, section, "buffered_per_connection",
+                         "`buffered_per_connection` is larger than `buffered_total`");
+    if (limits->buffered_per_stream > limits->buffered_per_connection)
+        return KEY_FAULT(build, section, "buffered_per_stream",
+                         "`buffered_per_stream` is larger than `buffered_per_connection`");
+    if (limits->message > limits->buffered_total / build->config->workers)
+        return KEY_FAULT(build, section, "buffered_total",
+                         "`message` is larger than a worker's share of `buffered_total`: none could arrive");
+    return check_message_limit(build, section, limits);
+}
+
+static bool override_log(const struct build *build, const char *variable, const char *name) {
+    const char *text = getenv(variable);
+    const struct key *key = key_find(SECTION_LOG, name);
+    uint64_t number;
+    struct error why;
+    if (!text || !*text) return true;
+    if (!value_parse(key, text, &number, &why)) return error_at(build->error, variable, 0, "%s", why.text);
+    put_number(build->config, key, number);
+    return true;
+}
+
+static uint32_t processors(void) {
+    cpu_set_t set;
+    int count = sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
+    return count < 1 ? 1 : count > 256 ? 256 : (uint32_t)count;
+}
+
+bool build_config(struct config *config, const struct source *source, cfg_t *tree, struct error *error) {
+    const struct build all = {.config = config, .source = source, .error = error, .tree = tree},
+                       *build = &all;
+    cfg_t *limits = tree_section(build->tree, "limits", 0);
+    put_section(build, config, SECTION_FILE, build->tree);
+    put_section(build, config, SECTION_KEEPALIVE, tree_section(build->tree, "keepalive", 0));
+    put_section(build, config, SECTION_LOG, tree_section(build->tree, "log", 0));
+    put_section(build, &config->limits, SECTION_LIMITS, limits);
+    if (!config->workers) config->workers = processors();
+    return override_log(build, "TIDEWIRE_LOG_LEVEL", "level") &&
+           override_log(build, "TIDEWIRE_LOG_FORMAT", "format") && check_limits(build, limits) &&
+           check_folders(build, "proto_path") && check_folders(build, "script_path") && build_proto(build) &&
+           build_listeners(build) && build_services(build);
+}
