@@ -96,8 +96,8 @@ static const uint8_t *write_packed(const struct field *field, const uint8_t *at,
 /* Unknown fields go by their number, and what is inside of a length as bytes. */
 static const uint8_t *write_unknown(uint32_t number, unsigned wire, const uint8_t *at, const uint8_t *end,
                                     struct buffer *out) {
-    uint64_t bits;
-    size_t length;
+    uint64_t bits = 0;
+    size_t length = 0;
     const uint8_t *after = wire_skip(at, end, number, wire, WIRE_DEPTH);
     if (!after) return NULL;
     buffer_format(out, "%u%s", number, wire == WIRE_GROUP ? " { … } " : ": ");

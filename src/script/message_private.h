@@ -1,0 +1,191 @@
+/* script/message_private.h - what the files of message objects share.
+ *
+ *   twl_state    one a Lua state: scratch memory, the 64-bit helpers
+ *   twl_schema   one a generation: a userdata that holds a reference on the schema
+ *   twl_type     one for each message type in use: its field names as interned Lua strings
+ *   object       one a message: bytes, a slot for each field, and what a script made of some fields
+ *
+ * An object keeps its metatable, the metatable keeps the twl_schema: so types live as long as any of their objects.
+ *
+ * A field of an object is in one of these states:
+ *   - neither overlaid nor changed: as the bytes say; its slot tells where;
+ *   - overlaid, not changed: it was read. The table or object that the script got stands in the overlay (the
+ *     userdata's environment, at the field's index + 1). Whether the script wrote into it is found out when the
+ *     message is encoded (message_change.c);
+ *   - changed: the bytes no longer count. Presence bit and slot (numbers), or presence bit and overlay (the rest)
+ *     say what it is now. */
+#ifndef TIDEWIRE_SCRIPT_MESSAGE_PRIVATE_H
+#define TIDEWIRE_SCRIPT_MESSAGE_PRIVATE_H
+#include <luajit-2.1/lauxlib.h>
+
+#include "schema/codec.h"
+#include "script/message.h"
+
+enum {
+    LUA_TYPE_CDATA = 10,  /* LuaJIT's, not in its headers */
+    SMALL_FIELDS = 64,    /* types with at most so many fields need no memory beside the C stack */
+    BY_REFERENCE = 1024,  /* bytes from which on an object refers to a counted message instead of holding a copy */
+    NESTING = CODEC_DEPTH /* of what scripts build; also what ends a circle */
+};
+
+struct twl_state {
+    struct buffer scratch, pieces; /* empty between any two calls from Lua */
+    size_t held_bytes;
+    int new_signed, new_unsigned, classify; /* registry references, message_number.c */
+    int weak;                               /* registry reference of the weak table of metatables */
+    int methods;                            /* registry reference of the table of methods */
+};
+
+struct twl_name {
+    const char *text; /* compared by address: Lua keeps one copy of each string */
+    const struct field *field;
+};
+
+struct twl_type {
+    const struct message_type *type;
+    struct twl_schema *schema;
+    size_t view_size;
+    unsigned shift; /* of the hash: 64 - log2 of the size of names */
+    struct twl_name names[];
+};
+
+struct twl_schema {
+    struct twl_state *state;
+    struct schema *schema;
+    struct twl_type **types; /* by message_type.number; NULL: not used yet */
+    int self, plain, owning; /* registry references while open: this userdata and the two metatables */
+    int weak_plain, weak_owning; /* the metatables' places in the weak table */
+    bool is_open;
+};
+
+struct object {
+    const void *magic;
+    const struct twl_type *type;
+    struct message *owner; /* a reference; NULL: the bytes stand behind the slots */
+    struct twl_message_options options;
+    bool has_overlay, is_changed;
+    struct codec_view view;
+    uint64_t memory[]; /* changed bits, overlaid bits, then what the view needs, then the bytes */
+};
+
+extern const char twl_object_magic;
+
+static inline uint64_t *object_changed(const struct object *object) {
+    return object->view.presence - 2 * codec_words(object->view.type);
+}
+static inline uint64_t *object_overlaid(const struct object *object) {
+    return object->view.presence - codec_words(object->view.type);
+}
+
+/* For any value: NULL when it is no message object. */
+static inline struct object *twl_object(lua_State *L, int index) {
+    if (lua_type(L, index) != LUA_TUSERDATA || lua_objlen(L, index) < sizeof(struct object)) return NULL;
+    struct object *object = lua_touserdata(L, index);
+    return object->magic == &twl_object_magic ? object : NULL;
+}
+
+/* message_schema.c */
+struct twl_type *twl_type_make(lua_State *L, struct twl_schema *schema, const struct message_type *type);
+static inline struct twl_type *twl_type_of(lua_State *L, struct twl_schema *schema, const struct message_type *type) {
+    struct twl_type *found = schema->types[type->number];
+    return found ? found : twl_type_make(L, schema, type);
+}
+static inline size_t twl_name_hash(const char *text, unsigned shift) {
+    return (size_t)(((uint64_t)(uintptr_t)text * UINT64_C(0x9e3779b97f4a7c15)) >> shift);
+}
+/* `text` is a Lua string's own address. NULL: no field has that name. */
+static inline const struct field *twl_type_field(const struct twl_type *type, const char *text) {
+    size_t mask = ((size_t)1 << (64 - type->shift)) - 1;
+    for (size_t i = twl_name_hash(text, type->shift);; i = (i + 1) & mask) {
+        if (type->names[i].text == text) return type->names[i].field;
+        if (!type->names[i].text) return NULL;
+    }
+}
+struct twl_state *twl_state_of(lua_State *L);
+void twl_schema_metatable(lua_State *L, const struct twl_schema *schema, bool is_owning); /* [-0, +1, -] */
+/* Fills both metatables of a schema; message.c. The metatable is on top. [-0, +0, e] */
+void twl_object_metatable(lua_State *L, struct twl_schema *schema, bool is_owning);
+
+/* message.c: a new object over checked bytes, which are copied unless `owner` holds them. [-0, +1, m] */
+struct object *twl_object_push(lua_State *L, const struct twl_type *type, const uint8_t *bytes, size_t length,
+                               struct message *owner, const struct twl_message_options *options);
+/* Puts the value on top of the stack into the overlay of the object at `index`. [-1, +0, m] */
+void twl_object_overlay(lua_State *L, int index, struct object *object, const struct field *field);
+/* Pushes what the overlay holds. [-0, +1, -] */
+void twl_object_overlaid(lua_State *L, int index, const struct field *field);
+/* What `message.field` reads as. [-0, +1, e] */
+void twl_object_read(lua_State *L, int index, struct object *object, const struct field *field);
+/* Unsets a field. [-0, +0, m] */
+void twl_object_clear(lua_State *L, int index, struct object *object, const struct field *field);
+/* The argument as an object, or as the name of one of its fields; raises otherwise. */
+struct object *twl_check_object(lua_State *L, int argument);
+const struct field *twl_check_field(lua_State *L, const struct object *object, int argument);
+int twl_unknown_field(lua_State *L, const struct message_type *type, const char *name);
+
+/* message_methods.c: pushes the table of methods. [-0, +1, m] */
+void twl_methods_push(lua_State *L);
+
+/* message_read.c: bytes to Lua values. */
+struct reader {
+    lua_State *L;
+    struct twl_schema *schema;
+    struct twl_message_options options;
+    struct message *owner; /* of the view's bytes, or NULL */
+    bool makes_tables;     /* plain tables for sub-messages instead of objects */
+};
+/* A field that is set, or a list or map that may be absent. [-0, +1, e] */
+void twl_push_field(const struct reader *reader, const struct codec_view *view, const struct field *field);
+/* A singular scalar that is not set. [-0, +1, e] */
+void twl_push_default(const struct reader *reader, const struct field *field);
+void twl_push_scalar(lua_State *L, const struct field *field, uint64_t bits, enum int64_form form);
+/* The checked bytes as a plain table of the fields that are set. [-0, +1, e] */
+void twl_push_table(const struct reader *reader, const struct message_type *type, const uint8_t *bytes, size_t length);
+/* A sub-message's merged bytes; pushes what keeps them. [-0, +1, m] */
+const uint8_t *twl_push_inside(const struct reader *reader, const struct codec_view *view, const struct field *field,
+                               size_t *length);
+
+/* message_write.c: Lua values to bytes. */
+struct step { /* where in what is being written; for the path in faults */
+    const struct step *up;
+    const struct field *field;
+    int key;      /* stack index of a map's key, or 0 */
+    size_t place; /* in a list, from 1, or 0 */
+};
+struct writer {
+    lua_State *L;
+    struct buffer *out;
+    struct twl_schema *schema;
+    const struct message_type *root;
+    unsigned depth;
+    bool is_partial; /* required fields may be missing: for text */
+};
+/* The message at `index`, a table or object. [-0, +0, e] */
+void twl_write_message(struct writer *writer, int index, const struct message_type *type, const struct step *step);
+/* One field with its tag(s), from the value at `index`. Unset defaults are not written. [-0, +0, e] */
+void twl_write_field(struct writer *writer, int index, const struct field *field, const struct step *up);
+_Noreturn void twl_write_fault(const struct writer *writer, const struct step *step, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+_Noreturn void twl_write_mistyped(const struct writer *writer, const struct step *step, const char *expected,
+                                  int index);
+/* The bits for a slot. */
+uint64_t twl_to_bits(const struct writer *writer, int index, const struct step *step);
+/* The string or bytes, checked. */
+const char *twl_to_text(const struct writer *writer, int index, const struct step *step, size_t *length);
+static inline void twl_write_enter(struct writer *writer, const struct step *step) {
+    if (++writer->depth > NESTING + 1) twl_write_fault(writer, step, "nested deeper than 100 levels, or in a circle");
+    luaL_checkstack(writer->L, 12, "message");
+}
+/* The present bytes of the object at `index`: its own, or encoded into the state's scratch memory. [-0, +0, e] */
+const uint8_t *twl_object_bytes(lua_State *L, int index, struct object *object, bool is_partial, size_t *length);
+void twl_scratch_done(struct buffer *scratch);
+
+/* message_change.c: marks the fields that the script wrote into since it read them as changed; true if the object
+ * is changed. [-0, +0, e] */
+bool twl_object_settle(struct writer *writer, int index, struct object *object, const struct step *step);
+
+/* message_number.c */
+void twl_numbers_open(lua_State *L, struct twl_state *state);
+enum number_kind { NUMBER_NONE, NUMBER_SIGNED, NUMBER_UNSIGNED };
+/* What 64-bit integer the cdata or decimal string at `index` is, its bits to *bits. */
+enum number_kind twl_to_wide(lua_State *L, int index, uint64_t *bits);
+#endif
