@@ -83,29 +83,36 @@ const struct message_type *twl_message_type(lua_State *L, int index) {
     return object ? object->type->type : NULL;
 }
 
+/* An object of its own from a table or object, through the bytes. */
+static void push_made(struct writer *writer, const struct message_type *type, int index, const struct step *step,
+                      const struct twl_message_options *options) {
+    const char *fault;
+    struct buffer *scratch = writer->out = &writer->schema->state->scratch;
+    buffer_clear(scratch);
+    buffer_reserve(scratch, 1); /* so that even no bytes have an address */
+    twl_write_message(writer, index, type, step);
+    /* What another generation calls by the same name may be another message. */
+    if (!twl_message_push(writer->L, writer->schema, type, buffer_bytes(scratch), buffer_length(scratch), NULL, options,
+                          &fault))
+        twl_write_fault(writer, step, "this is no %s: %s", type->full_name, fault);
+    twl_scratch_done(scratch);
+}
+
 void twl_message_new(lua_State *L, struct twl_schema *schema, const struct message_type *type, int index,
                      const struct twl_message_options *options) {
     const char *fault, *bytes;
     size_t length;
-    struct twl_type *known = twl_type_of(L, schema, type);
+    struct writer writer = {.L = L, .schema = schema, .root = type};
     switch (lua_type(L, index)) {
     case LUA_TNONE:
-    case LUA_TNIL: twl_object_push(L, known, NULL, 0, NULL, options); return;
+    case LUA_TNIL: twl_object_push(L, twl_type_of(L, schema, type), NULL, 0, NULL, options); return;
     case LUA_TSTRING:
         bytes = lua_tolstring(L, index, &length);
         if (!twl_message_push(L, schema, type, (const uint8_t *)bytes, length, NULL, options, &fault))
             luaL_error(L, "these bytes are no %s: %s", type->full_name, fault);
         return;
-    default: break;
+    default: push_made(&writer, type, index < 0 ? lua_gettop(L) + index + 1 : index, NULL, options);
     }
-    struct buffer *scratch = &schema->state->scratch;
-    buffer_clear(scratch);
-    twl_message_encode(L, index, schema, type, scratch);
-    length = buffer_length(scratch);
-    /* What another generation calls by the same name may be another message. */
-    if (!twl_message_push(L, schema, type, length ? buffer_bytes(scratch) : NULL, length, NULL, options, &fault))
-        luaL_error(L, "this is no %s: %s", type->full_name, fault);
-    twl_scratch_done(scratch);
 }
 
 void twl_object_overlay(lua_State *L, int index, struct object *object, const struct field *field) {
@@ -235,7 +242,7 @@ static void push_overlay_value(struct writer *writer, struct object *object, con
         if (!value && lua_type(L, index) != LUA_TTABLE)
             twl_write_mistyped(writer, step, field->message->full_name, index);
         if (!value || value->view.type != field->message) {
-            twl_message_new(L, object->type->schema, field->message, index, &object->options);
+            push_made(writer, field->message, index, step, &object->options);
             return;
         }
     } else {

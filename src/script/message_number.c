@@ -158,8 +158,10 @@ static uint64_t to_integer(const struct writer *writer, int index, const struct 
         double number = lua_tonumber(L, index);
         if (!(number >= range->least && number < range->beyond))
             twl_write_fault(writer, step, "%.17g is out of range for %s", number, range->name);
-        if (number != floor(number)) twl_write_fault(writer, step, "%.17g is not a whole number", number);
-        return number < 0 ? (uint64_t)(int64_t)number : (uint64_t)number;
+        uint64_t whole = number < 0 ? (uint64_t)(int64_t)number : (uint64_t)number;
+        if (number != (number < 0 ? (double)(int64_t)whole : (double)whole))
+            twl_write_fault(writer, step, "%.17g is not a whole number", number);
+        return whole;
     }
     bool is_wide = range == &range_int64 || range == &range_uint64;
     uint64_t bits;

@@ -20,12 +20,25 @@ static void append_step(const struct writer *writer, const struct step *step, st
                                     : luaL_typename(L, step->key));
 }
 
+/* The path into a circle has a hundred steps, of which the first and the last tell enough. */
+static void shorten(struct buffer *path) {
+    enum { ENDS = 100 };
+    static const char gap[] = " … ";
+    size_t length = buffer_length(path);
+    if (length <= 2 * ENDS + sizeof gap) return;
+    uint8_t *text = buffer_bytes(path);
+    memcpy(text + ENDS, gap, sizeof gap - 1);
+    memmove(text + ENDS + sizeof gap - 1, text + length - ENDS, ENDS);
+    path->end -= length - (2 * ENDS + sizeof gap - 1);
+}
+
 /* The text is put together in the state's own memory, since lua_error() frees nothing. */
 void twl_write_fault(const struct writer *writer, const struct step *step, const char *format, ...) {
     lua_State *L = writer->L;
     struct buffer *text = &writer->schema->state->pieces;
     buffer_clear(text);
     append_step(writer, step, text);
+    shorten(text);
     char reason[400];
     va_list arguments;
     va_start(arguments, format);
@@ -150,12 +163,10 @@ _Noreturn static void unknown_key(const struct writer *writer, int key, const st
                                   const struct step *step) {
     lua_State *L = writer->L;
     if (lua_type(L, key) != LUA_TSTRING)
-        twl_write_fault(writer, step, "%s has fields, not a key of type %s", type->full_name, luaL_typename(L, key));
+        twl_write_fault(writer, step, "a message has named fields, but a key is a %s", luaL_typename(L, key));
     const char *name = lua_tostring(L, key), *nearest = message_nearest_field(type, name);
-    if (nearest)
-        twl_write_fault(writer, step, "%s has no field \"%.60s\" (did you mean \"%s\"?)", type->full_name, name,
-                        nearest);
-    twl_write_fault(writer, step, "%s has no field \"%.60s\"", type->full_name, name);
+    if (nearest) twl_write_fault(writer, step, "no field \"%.60s\" (did you mean \"%s\"?)", name, nearest);
+    twl_write_fault(writer, step, "no field \"%.60s\"", name);
 }
 
 /* Which fields a table sets, and where on the stack their values are. */
@@ -200,7 +211,7 @@ static void check_required(const struct writer *writer, const struct message_typ
                            const struct step *step) {
     struct codec_view view = {.type = type, .presence = (uint64_t *)(uintptr_t)present};
     const struct field *missing = writer->is_partial ? NULL : codec_missing_field(&view);
-    if (missing) twl_write_fault(writer, step, "%s requires field \"%s\"", type->full_name, missing->name);
+    if (missing) twl_write_fault(writer, step, "required field \"%s\" is not set", missing->name);
 }
 
 static void write_table(struct writer *writer, int index, const struct twl_type *known, const struct step *step) {

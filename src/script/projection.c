@@ -305,7 +305,7 @@ static void check_results(const struct writer *writer, const struct projection *
         const struct field *field = projection->results[i];
         bool is_given = i < count && !lua_isnil(L, first + i);
         if (field->is_required && !is_given && !projection->is_patch)
-            twl_write_fault(writer, NULL, "%s requires field \"%s\"", type->full_name, field->name);
+            twl_write_fault(writer, NULL, "required field \"%s\" is not set", field->name);
         if (field->oneof < 0 || !is_given) continue;
         for (int k = 0; k < i; k++)
             if (projection->results[k]->oneof == field->oneof && !lua_isnil(L, first + k))

@@ -1,0 +1,120 @@
+#include "message_support.h"
+
+#include <unistd.h>
+
+/* What the suite in message_suite.lua uses beside the library:
+ *   wire(value, type)         the bytes of a table or object
+ *   read(type, bytes[, form]) a message object as a handler gets it, or nil and the fault
+ *   unchanged(object)         the original bytes, or nil when it was changed */
+static struct bench *current;
+
+static struct twl_message_options options_of(lua_State *L, int index) {
+    static const char *const forms[] = {"number", "string", "exact", NULL};
+    struct twl_message_options options = current->options;
+    options.int64 = (enum int64_form)luaL_checkoption(L, index, "number", forms);
+    return options;
+}
+
+static int lua_wire(lua_State *L) {
+    static struct buffer out;
+    const char *name = luaL_optstring(L, 2, lua_istable(L, 1) ? "" : twl_message_type(L, 1)->full_name);
+    buffer_clear(&out);
+    buffer_append_text(&out, "before"); /* what is in the queue already must stay */
+    twl_message_encode(L, 1, current->bound, bench_type(current, name), &out);
+    CHECK(memcmp(buffer_bytes(&out), "before", 6) == 0);
+    lua_pushlstring(L, (char *)buffer_bytes(&out) + 6, buffer_length(&out) - 6);
+    buffer_free(&out);
+    return 1;
+}
+
+static int lua_read(lua_State *L) {
+    size_t length;
+    const char *name = luaL_checkstring(L, 1), *bytes = luaL_checklstring(L, 2, &length), *fault;
+    struct twl_message_options options = options_of(L, 3);
+    struct message *owner = message_copy(bytes, length);
+    bool is_good = twl_message_push(L, current->bound, bench_type(current, name), owner->data, length, owner,
+                                    &options, &fault);
+    message_unref(&owner);
+    if (is_good) return 1;
+    lua_pushnil(L);
+    lua_pushstring(L, fault);
+    return 2;
+}
+
+static int lua_unchanged(lua_State *L) {
+    const uint8_t *bytes;
+    size_t length;
+    struct message *owner;
+    if (!twl_message_unchanged(L, 1, &bytes, &length, &owner)) return 0;
+    CHECK(!owner || (bytes >= owner->data && bytes + length <= owner->data + owner->length));
+    lua_pushlstring(L, (const char *)bytes, length);
+    return 1;
+}
+
+static int lua_enum(lua_State *L) {
+    twl_enum_push(L, current->bound, luaL_checkstring(L, 1));
+    return 1;
+}
+
+static void open_suite(struct bench *bench) {
+    lua_State *L = bench->L;
+    current = bench;
+    lua_register(L, "wire", lua_wire);
+    lua_register(L, "read", lua_read);
+    lua_register(L, "unchanged", lua_unchanged);
+    lua_register(L, "enum", lua_enum);
+    lua_register(L, "project", twl_project);
+    twl_message_library(L, bench->bound, &bench->options);
+    lua_setglobal(L, "message");
+}
+
+/* Runs the suite; what it prints goes to a string. */
+static char *run_suite(bool has_jit) {
+    struct bench bench = bench_open(has_jit);
+    open_suite(&bench);
+    if (luaL_dofile(bench.L, "tests/unit/script/message_suite.lua")) {
+        fprintf(stderr, "JIT %s: %s\n", has_jit ? "on" : "off", lua_tostring(bench.L, -1));
+        exit(1);
+    }
+    char *printed = strdup(luaL_checkstring(bench.L, -1));
+    lua_gc(bench.L, LUA_GCCOLLECT, 0);
+    bench_close(&bench);
+    return printed;
+}
+
+static void the_suite_prints_the_same_with_the_jit_on_and_off(void) {
+    char *on = run_suite(true), *off = run_suite(false);
+    for (size_t i = 0; on[i] || off[i]; i++) {
+        if (on[i] == off[i]) continue;
+        fprintf(stderr, "JIT on:  %.200s\nJIT off: %.200s\n", on + i, off + i);
+        check_failed(__FILE__, __LINE__, "the suite's two outputs differ");
+    }
+    CHECK(strlen(on) > 1000);
+    free(on);
+    free(off);
+}
+
+static void an_object_outlives_the_generation_that_made_it(void) {
+    struct bench bench = bench_open(true);
+    open_suite(&bench);
+    bench_run(&bench, "kept = message.new('tidewire.test.AllTypes', { message_field = { text = 'deep' }, int32_field = 4,"
+                      " string_field = ('x'):rep(5000) })");
+    twl_schema_close(bench.L, &bench.bound);
+    schema_unref(&bench.schema);
+    lua_gc(bench.L, LUA_GCCOLLECT, 0);
+    lua_gc(bench.L, LUA_GCCOLLECT, 0);
+    bench_run(&bench, "assert(kept.message_field.text == 'deep') kept.message_field.text = 'other'\n"
+                      "kept.message_field.child = { number = 3 }\n"
+                      "assert(kept:copy().message_field.child.number == 3)\n"
+                      "assert(#kept:bytes() > 5000)");
+    CHECK(twl_message_held_bytes(bench.L) >= 5000);
+    bench_run(&bench, "kept = nil collectgarbage() collectgarbage()");
+    CHECK_INT(twl_message_held_bytes(bench.L), 0);
+    lua_close(bench.L);
+}
+
+int main(void) {
+    RUN(the_suite_prints_the_same_with_the_jit_on_and_off);
+    RUN(an_object_outlives_the_generation_that_made_it);
+    return 0;
+}
