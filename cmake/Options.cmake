@@ -22,6 +22,10 @@ if(TIDEWIRE_SANITIZE)
   target_compile_definitions(tidewire_options INTERFACE TIDEWIRE_SANITIZED=1)
 endif()
 
+if(TIDEWIRE_FUZZ)
+  target_compile_options(tidewire_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 function(tidewire_library name module)

@@ -107,7 +107,7 @@ static void write_token(struct buffer *text, const struct token *token) {
     }
 }
 
-static void on_fault(cfg_t *section, const char *format, va_list arguments) {
+__attribute__((format(printf, 2, 0))) static void on_fault(cfg_t *section, const char *format, va_list arguments) {
     if (parse.has_failed) return;
     parse.has_failed = true;
     char text[1024];

@@ -59,7 +59,8 @@ static bool read_v1_addresses(char *line, bool is_v6, struct proxy_header *heade
     struct in6_addr from, to;
     uint16_t from_port, to_port;
     int family = is_v6 ? AF_INET6 : AF_INET;
-    if (line || !read_port(source_port, &from_port) || !read_port(destination_port, &to_port)) return false;
+    if (line || !source || !destination) return false;
+    if (!read_port(source_port, &from_port) || !read_port(destination_port, &to_port)) return false;
     if (inet_pton(family, source, &from) != 1 || inet_pton(family, destination, &to) != 1) return false;
     (is_v6 ? set_v6 : set_v4)(&header->source, &header->source_length, &from, from_port);
     (is_v6 ? set_v6 : set_v4)(&header->destination, &header->destination_length, &to, to_port);
