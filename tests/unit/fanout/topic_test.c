@@ -1,0 +1,327 @@
+/* The call layer is a fake: a call has room for a number of messages and notes what it was sent. */
+#include "fanout/topic.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "check.h"
+#include "net/loop.h"
+#include "net/mailbox.h"
+#include "rpc/call.h"
+
+struct fake {
+    struct call call;
+    int room;
+    char got[4096];
+    enum status finished;
+};
+
+bool call_is_full(const struct call *call) { return ((const struct fake *)call)->room <= 0; }
+bool call_send(struct call *call, struct message *message) {
+    struct fake *fake = (struct fake *)call;
+    fake->room--;
+    size_t used = strlen(fake->got);
+    snprintf(fake->got + used, sizeof fake->got - used, "%.*s ", (int)message->length, (char *)message->data);
+    return true;
+}
+void call_finish(struct call *call, enum status status, const char *text, const void *details, size_t length) {
+    (void)text, (void)details, (void)length;
+    ((struct fake *)call)->finished = status;
+}
+
+struct one {
+    struct loop *loop;
+    struct topic_registry *registry;
+    struct topics *topics;
+};
+
+static struct one setup(uint64_t most) {
+    struct one one = {.loop = loop_new(), .registry = topic_registry_new(1, most)};
+    one.topics = topics_new(one.registry, 0, one.loop);
+    return one;
+}
+static void turn(struct loop *loop) {
+    loop_stop(loop);
+    loop_run(loop);
+}
+static void teardown(struct one *one) {
+    turn(one->loop);
+    topics_free(&one->topics);
+    topic_registry_free(&one->registry);
+    loop_free(&one->loop);
+}
+static void publish(struct topic *topic, const char *text, const struct call *publisher) {
+    struct message *message = message_copy(text, strlen(text));
+    topic_publish(topic, message, publisher);
+    message_unref(&message);
+}
+
+static void everyone_gets_each_message_in_order(void) {
+    struct one one = setup(0);
+    struct topic *topic = topic_open(one.topics, "room", 4);
+    struct fake a = {.room = 100}, b = {.room = 100};
+    struct subscription_options options = {.queue = 4};
+    topic_subscribe(topic, &a.call, &options);
+    topic_subscribe(topic, &b.call, &options);
+    CHECK_INT(topic_count(topic), 2);
+    publish(topic, "1", NULL);
+    publish(topic, "2", &a.call);
+    CHECK_STR(a.got, "1 2 ");
+    CHECK_STR(b.got, "1 2 ");
+    topics_call_closed(one.topics, &a.call);
+    CHECK_INT(topic_count(topic), 1);
+    publish(topic, "3", NULL);
+    CHECK_STR(a.got, "1 2 ");
+    topics_call_closed(one.topics, &b.call);
+    topic_unref(&topic);
+    teardown(&one);
+}
+
+static void no_echo_skips_only_the_publisher(void) {
+    struct one one = setup(0);
+    struct topic *topic = topic_open(one.topics, "room", 4);
+    struct fake a = {.room = 9}, b = {.room = 9};
+    topic_subscribe(topic, &a.call, &(struct subscription_options){.queue = 4, .no_echo = true});
+    topic_subscribe(topic, &b.call, &(struct subscription_options){.queue = 4, .no_echo = true});
+    publish(topic, "x", &a.call);
+    CHECK_STR(a.got, "");
+    CHECK_STR(b.got, "x ");
+    topics_call_closed(one.topics, &a.call);
+    topics_call_closed(one.topics, &b.call);
+    topic_unref(&topic);
+    teardown(&one);
+}
+
+static void drop_old_keeps_the_newest_and_counts(void) {
+    struct one one = setup(0);
+    struct topic *topic = topic_open(one.topics, "room", 4);
+    struct fake slow = {.room = 1};
+    topic_subscribe(topic, &slow.call, &(struct subscription_options){.queue = 3, .policy = TOPIC_DROP_OLD});
+    for (char text[] = "a"; text[0] <= 'g'; text[0]++) publish(topic, text, NULL);
+    CHECK_STR(slow.got, "a ");
+    slow.room = 10;
+    topics_call_writable(one.topics, &slow.call);
+    CHECK_STR(slow.got, "a e f g ");
+    CHECK_INT(topics_counters(one.topics)->dropped_old, 3);
+    publish(topic, "h", NULL);
+    CHECK_STR(slow.got, "a e f g h ");
+    topics_call_closed(one.topics, &slow.call);
+    topic_unref(&topic);
+    teardown(&one);
+}
+
+static void close_ends_the_slow_one_and_nobody_else(void) {
+    struct one one = setup(0);
+    struct topic *topic = topic_open(one.topics, "room", 4);
+    struct fake slow = {.room = 0}, fast = {.room = 100};
+    topic_subscribe(topic, &slow.call, &(struct subscription_options){.queue = 2, .policy = TOPIC_CLOSE});
+    topic_subscribe(topic, &fast.call, &(struct subscription_options){.queue = 2, .policy = TOPIC_CLOSE});
+    for (char text[] = "a"; text[0] <= 'e'; text[0]++) publish(topic, text, NULL);
+    CHECK_INT(slow.finished, STATUS_OK); /* not inside the publish */
+    turn(one.loop);
+    CHECK_INT(slow.finished, STATUS_RESOURCE_EXHAUSTED);
+    CHECK_STR(fast.got, "a b c d e ");
+    CHECK_INT(topic_count(topic), 1);
+    CHECK_INT(topics_counters(one.topics)->closed, 1);
+    topics_call_closed(one.topics, &slow.call);
+    topics_call_closed(one.topics, &fast.call);
+    topic_unref(&topic);
+    teardown(&one);
+}
+
+static void a_closing_call_gets_what_was_queued_and_no_more(void) {
+    struct one one = setup(0);
+    struct topic *topic = topic_open(one.topics, "room", 4);
+    struct fake call = {.room = 1};
+    topic_subscribe(topic, &call.call, &(struct subscription_options){.queue = 9});
+    publish(topic, "a", NULL);
+    publish(topic, "b", NULL);
+    publish(topic, "c", NULL);
+    call.room = 1;
+    CHECK(!topics_flush_call(one.topics, &call.call));
+    publish(topic, "late", NULL);
+    call.room = 5;
+    CHECK(topics_flush_call(one.topics, &call.call));
+    CHECK_STR(call.got, "a b c ");
+    topics_call_closed(one.topics, &call.call);
+    topic_unref(&topic);
+    teardown(&one);
+}
+
+static int ends;
+static void on_end(void *context) { (void)context, ends++; }
+static bool only_b(void *context, const struct message *message) {
+    (void)context;
+    return message->data[0] == 'b';
+}
+
+static void subscribing_again_sets_the_filter_and_keeps_the_queue(void) {
+    struct one one = setup(0);
+    struct topic *topic = topic_open(one.topics, "room", 4);
+    struct fake call = {.room = 0};
+    ends = 0;
+    struct subscription *first =
+        topic_subscribe(topic, &call.call, &(struct subscription_options){.queue = 9, .on_end = on_end});
+    publish(topic, "a1", NULL);
+    struct subscription *second = topic_subscribe(
+        topic, &call.call, &(struct subscription_options){.queue = 9, .filter = only_b, .on_end = on_end});
+    CHECK(first == second);
+    CHECK_INT(ends, 1);
+    publish(topic, "a2", NULL);
+    publish(topic, "b1", NULL);
+    call.room = 9;
+    topics_call_writable(one.topics, &call.call);
+    CHECK_STR(call.got, "a1 b1 ");
+    CHECK_INT(topic_count(topic), 1);
+    topics_call_closed(one.topics, &call.call);
+    turn(one.loop);
+    CHECK_INT(ends, 2);
+    topic_unref(&topic);
+    teardown(&one);
+}
+
+static struct topic *chained;
+static int heard;
+static void hear_and_publish_once(void *context, struct message *message) {
+    (void)context;
+    heard++;
+    if (message->length == 1) publish(chained, "again", NULL);
+}
+
+static void a_function_hears_later_and_may_publish(void) {
+    struct one one = setup(0);
+    chained = topic_open(one.topics, "room", 4);
+    heard = 0;
+    struct subscription *subscription =
+        topic_subscribe(chained, NULL, &(struct subscription_options){.queue = 9, .on_message = hear_and_publish_once});
+    publish(chained, "x", NULL);
+    CHECK_INT(heard, 0);
+    turn(one.loop);
+    turn(one.loop);
+    CHECK_INT(heard, 2);
+    subscription_cancel(&subscription);
+    turn(one.loop);
+    topic_unref(&chained);
+    teardown(&one);
+}
+
+static void a_topic_has_one_type_and_forgets_it_when_it_goes(void) {
+    struct one one = setup(0);
+    struct topic *topic = topic_open(one.topics, "room", 4);
+    const char *has;
+    CHECK(topic_set_type(topic, "a.B", &has));
+    CHECK(topic_set_type(topic, "a.B", &has));
+    CHECK(!topic_set_type(topic, "a.C", &has));
+    CHECK_STR(has, "a.B");
+    topic_unref(&topic);
+    topic = topic_open(one.topics, "room", 4);
+    CHECK(topic_type(topic) == NULL);
+    topic_unref(&topic);
+    teardown(&one);
+}
+
+static void names_are_bounded_and_freed_ones_make_room(void) {
+    struct one one = setup(2);
+    struct topic *a = topic_open(one.topics, "a", 1), *b = topic_open(one.topics, "b", 1);
+    CHECK(a && b && !topic_open(one.topics, "c", 1));
+    struct topic *again = topic_open(one.topics, "a", 1);
+    CHECK(again == a);
+    topic_unref(&again);
+    topic_unref(&a);
+    struct topic *c = topic_open(one.topics, "c", 1);
+    CHECK(c);
+    topic_unref(&b);
+    topic_unref(&c);
+    teardown(&one);
+}
+
+/* ---- two workers ---- */
+
+enum { MESSAGES = 20000 };
+
+struct side {
+    struct topic_registry *registry;
+    struct loop *loop;
+    struct topics *topics;
+    uint32_t index;
+    struct topic *topic;
+    struct subscription *subscription;
+    struct task task;
+    int next_to_send, next_expected, out_of_order;
+};
+
+static atomic_int sides_ready, sides_done;
+
+static void note(void *context, struct message *message) {
+    struct side *side = context;
+    char text[32] = {0};
+    memcpy(text, message->data, message->length < 31 ? message->length : 31);
+    int who, number;
+    if (sscanf(text, "%d %d", &who, &number) != 2 || who == (int)side->index) return;
+    if (number != side->next_expected) side->out_of_order++;
+    side->next_expected = number + 1;
+}
+
+static void work(struct task *task) {
+    struct side *side = container_of(task, struct side, task);
+    char text[32];
+    if (atomic_load(&sides_ready) == 2)
+        for (int i = 0; i < 100 && side->next_to_send < MESSAGES; i++) {
+            snprintf(text, sizeof text, "%u %d", (unsigned)side->index, side->next_to_send++);
+            publish(side->topic, text, NULL);
+        }
+    if (side->next_expected == MESSAGES && side->next_to_send == MESSAGES) {
+        side->next_expected++; /* counted once */
+        atomic_fetch_add(&sides_done, 1);
+    }
+    if (atomic_load(&sides_done) == 2) loop_stop(side->loop);
+    else loop_defer(side->loop, LOOP_RUN, task);
+}
+
+static void *run_side(void *context) {
+    struct side *side = context;
+    side->topic = topic_open(side->topics, "both", 4);
+    side->subscription = topic_subscribe(
+        side->topic, NULL, &(struct subscription_options){.queue = 1 << 20, .on_message = note, .context = side});
+    task_init(&side->task, work);
+    atomic_fetch_add(&sides_ready, 1);
+    loop_defer(side->loop, LOOP_RUN, &side->task);
+    loop_run(side->loop);
+    subscription_cancel(&side->subscription);
+    topic_unref(&side->topic);
+    turn(side->loop);
+    return NULL;
+}
+
+static void messages_of_one_publisher_cross_workers_in_order(void) {
+    struct side sides[2] = {{0}};
+    pthread_t threads[2];
+    struct topic_registry *registry = topic_registry_new(2, 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        sides[i] = (struct side){.registry = registry, .loop = loop_new(), .index = i};
+        sides[i].topics = topics_new(registry, i, sides[i].loop);
+    }
+    for (int i = 0; i < 2; i++) pthread_create(&threads[i], NULL, run_side, &sides[i]);
+    for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
+    for (int i = 0; i < 2; i++) {
+        CHECK_INT(sides[i].out_of_order, 0);
+        CHECK_INT(sides[i].next_expected, MESSAGES + 1);
+    }
+    for (int i = 0; i < 2; i++) topics_free(&sides[i].topics);
+    topic_registry_free(&registry);
+    for (int i = 0; i < 2; i++) loop_free(&sides[i].loop);
+}
+
+int main(void) {
+    RUN(everyone_gets_each_message_in_order);
+    RUN(no_echo_skips_only_the_publisher);
+    RUN(drop_old_keeps_the_newest_and_counts);
+    RUN(close_ends_the_slow_one_and_nobody_else);
+    RUN(a_closing_call_gets_what_was_queued_and_no_more);
+    RUN(subscribing_again_sets_the_filter_and_keeps_the_queue);
+    RUN(a_function_hears_later_and_may_publish);
+    RUN(a_topic_has_one_type_and_forgets_it_when_it_goes);
+    RUN(names_are_bounded_and_freed_ones_make_room);
+    RUN(messages_of_one_publisher_cross_workers_in_order);
+    return 0;
+}
