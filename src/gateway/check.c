@@ -31,8 +31,7 @@ static bool check_scripts(struct revision *revision, struct error *error) {
         generation_load(script, revision->config, revision->schema, revision->number, gone, NULL, error);
     bool is_fine = generation != NULL;
     if (generation) generation_retire(generation);
-    loop_stop(loop);
-    loop_run(loop);
+    loop_turn(loop);
     rpc_free(&rpc);
     script_free(&script);
     topics_free(&topics);

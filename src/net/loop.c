@@ -135,16 +135,21 @@ static bool has_tasks(const struct loop *loop) {
     return false;
 }
 
+static void turn(struct loop *loop, bool may_wait) {
+    loop->now = 0;
+    /* NONBLOCK alone would go on for as long as sockets have something. */
+    event_base_loop(loop->base, EVLOOP_ONCE | (may_wait ? EVLOOP_NO_EXIT_ON_EMPTY : EVLOOP_NONBLOCK));
+    fire_timers(loop);
+    run_tasks(loop);
+    log_flush();
+}
+
+void loop_turn(struct loop *loop) { turn(loop, false); }
+
 void loop_run(struct loop *loop) {
     loop->is_stopping = false;
     do {
-        bool may_wait = set_alarm(loop) && !has_tasks(loop);
-        loop->now = 0;
-        /* NONBLOCK alone would go on for as long as sockets have something. */
-        event_base_loop(loop->base, EVLOOP_ONCE | (may_wait ? EVLOOP_NO_EXIT_ON_EMPTY : EVLOOP_NONBLOCK));
-        fire_timers(loop);
-        run_tasks(loop);
-        log_flush();
+        turn(loop, set_alarm(loop) && !has_tasks(loop));
     } while (!loop->is_stopping);
 }
 

@@ -18,6 +18,8 @@ void loop_free(struct loop **loop);
 /* Returns after loop_stop(), at the end of that turn. */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
+/* One turn that does not wait. */
+void loop_turn(struct loop *loop);
 /* Monotonic nanoseconds, read once a turn, when first asked for. */
 uint64_t loop_now(struct loop *loop);
 /* Reads the clock anew: for after long work in a turn. */

@@ -16,7 +16,7 @@ struct fake {
     enum status finished;
 };
 
-bool call_is_full(const struct call *call) { return ((const struct fake *)call)->room <= 0; }
+bool call_is_full(struct call *call) { return ((const struct fake *)call)->room <= 0; }
 bool call_send(struct call *call, struct message *message) {
     struct fake *fake = (struct fake *)call;
     fake->room--;
@@ -40,12 +40,8 @@ static struct one setup(uint64_t most) {
     one.topics = topics_new(one.registry, 0, one.loop);
     return one;
 }
-static void turn(struct loop *loop) {
-    loop_stop(loop);
-    loop_run(loop);
-}
 static void teardown(struct one *one) {
-    turn(one->loop);
+    loop_turn(one->loop);
     topics_free(&one->topics);
     topic_registry_free(&one->registry);
     loop_free(&one->loop);
@@ -118,7 +114,7 @@ static void close_ends_the_slow_one_and_nobody_else(void) {
     topic_subscribe(topic, &fast.call, &(struct subscription_options){.queue = 2, .policy = TOPIC_CLOSE});
     for (char text[] = "a"; text[0] <= 'e'; text[0]++) publish(topic, text, NULL);
     CHECK_INT(slow.finished, STATUS_OK); /* not inside the publish */
-    turn(one.loop);
+    loop_turn(one.loop);
     CHECK_INT(slow.finished, STATUS_RESOURCE_EXHAUSTED);
     CHECK_STR(fast.got, "a b c d e ");
     CHECK_INT(topic_count(topic), 1);
@@ -174,7 +170,7 @@ static void subscribing_again_sets_the_filter_and_keeps_the_queue(void) {
     CHECK_STR(call.got, "a1 b1 ");
     CHECK_INT(topic_count(topic), 1);
     topics_call_closed(one.topics, &call.call);
-    turn(one.loop);
+    loop_turn(one.loop);
     CHECK_INT(ends, 2);
     topic_unref(&topic);
     teardown(&one);
@@ -196,11 +192,11 @@ static void a_function_hears_later_and_may_publish(void) {
         topic_subscribe(chained, NULL, &(struct subscription_options){.queue = 9, .on_message = hear_and_publish_once});
     publish(chained, "x", NULL);
     CHECK_INT(heard, 0);
-    turn(one.loop);
-    turn(one.loop);
+    loop_turn(one.loop);
+    loop_turn(one.loop);
     CHECK_INT(heard, 2);
     subscription_cancel(&subscription);
-    turn(one.loop);
+    loop_turn(one.loop);
     topic_unref(&chained);
     teardown(&one);
 }
@@ -289,7 +285,7 @@ static void *run_side(void *context) {
     loop_run(side->loop);
     subscription_cancel(&side->subscription);
     topic_unref(&side->topic);
-    turn(side->loop);
+    loop_turn(side->loop);
     return NULL;
 }
 
