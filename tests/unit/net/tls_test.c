@@ -3,6 +3,7 @@
 #include <malloc.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <pthread.h>
 
 #include "base/memory.h"
 #include "certificate_kit.h"
@@ -12,9 +13,9 @@
 enum { DAY = 86400 };
 
 static struct certificate ca, other_ca, server_certificate, client_certificate, stranger;
-static struct loop *loop;
-static struct error error;
-static struct end server, client;
+static _Thread_local struct loop *loop;
+static _Thread_local struct error error;
+static _Thread_local struct end server, client;
 static const char *const h2[] = {"h2", NULL};
 
 static struct tls_server_options server_options(void) {
@@ -154,6 +155,30 @@ static void a_reader_that_stops_costs_what_was_written_and_no_more(void) {
     CHECK_STR(server.reason, "closed by the peer");
     CHECK_MEM(buffer_bytes(&server.got), buffer_length(&server.got), echo_bytes, 1024 * 1024);
     disconnect_ends();
+}
+
+enum { THREADS = 3, HANDSHAKES = 30 };
+static struct tls_server *shared_server;
+
+static void *shake_hands_often(void *context) {
+    (void)context;
+    struct tls_client_options for_client = client_options();
+    for (int i = 0; i < HANDSHAKES; i++) {
+        connect_ends(tls_server_ref(shared_server), new_client(&for_client));
+        run_until_both_ready();
+        CHECK(connection_tls(server.connection)->version != NULL);
+        disconnect_ends();
+    }
+    return NULL;
+}
+
+static void several_threads_share_one_server(void) {
+    struct tls_server_options for_server = server_options();
+    pthread_t threads[THREADS];
+    shared_server = new_server(&for_server);
+    for (int i = 0; i < THREADS; i++) pthread_create(&threads[i], NULL, shake_hands_often, NULL);
+    for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+    tls_server_unref(&shared_server);
 }
 
 /* Client certificates */
@@ -761,6 +786,7 @@ int main(void) {
     RUN(ten_megabytes_in_random_pieces_come_back_over_tls_1_2);
     RUN(ten_megabytes_in_random_pieces_come_back_over_tls_1_3);
     RUN(a_reader_that_stops_costs_what_was_written_and_no_more);
+    RUN(several_threads_share_one_server);
     RUN(a_client_certificate_is_told_in_full);
     RUN(an_optional_client_certificate_may_be_missing_but_not_wrong);
     RUN(a_required_client_certificate_must_be_there);
