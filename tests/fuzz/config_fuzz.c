@@ -1,5 +1,5 @@
-/* Any bytes as a configuration: never a crash or a leak; a refusal says what and where, and the next file reads as
- * if nothing had been. */
+/* Any bytes as a configuration: never a crash or a leak; a refusal says what and where, and the next file
+ * reads as if nothing had been. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct error error = {""};
     struct config *config = read_config(size ? (const char *)data : "", size, &error);
     if (!config && !strstr(error.text, "error: ")) abort();
-    if (ends_with(error.text, "error: this is not understood")) abort(); /* libconfuse takes what outline.c does not */
+    if (ends_with(error.text, "error: this is not understood"))
+        abort(); /* libconfuse takes what outline.c does not */
     if (ends_with(error.text, "error: the configuration is not understood")) abort();
     if (config && (!config->listener_count || !config->workers)) abort();
     config_free(&config);
