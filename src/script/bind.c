@@ -1,0 +1,119 @@
+/* script/bind.c - see bind.h */
+#include "script/bind.h"
+
+#include "script/failure.h"
+#include "script/generation.h"
+#include "script/job.h"
+#include "script/message.h"
+#include "script/sandbox.h"
+#include "script/state.h"
+#include "script/stream.h"
+#include "script/subscriber.h"
+
+static int not_served(lua_State *L) { return raise_not_served(L, lua_tostring(L, lua_upvalueindex(1))); }
+
+/* Of later versions: using one says so. */
+static const char *const later_functions[] = {"open", "call", "peer", "channel", NULL};
+static const char *const later_tables[] = {"shared", "metrics", "json", "http", NULL};
+
+static void push_not_served(lua_State *L, const char *name) {
+    lua_pushfstring(L, "tidewire.%s", name);
+    lua_pushcclosure(L, not_served, 1);
+}
+
+static void add_later(lua_State *L) {
+    for (size_t i = 0; later_functions[i]; i++) {
+        push_not_served(L, later_functions[i]);
+        lua_setfield(L, -2, later_functions[i]);
+    }
+    for (size_t i = 0; later_tables[i]; i++) {
+        lua_newtable(L);
+        push_locked_metatable(L);
+        push_not_served(L, later_tables[i]);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, -3, "__newindex");
+        lua_pushvalue(L, -1);
+        lua_setfield(L, -3, "__call");
+        lua_setfield(L, -2, "__index");
+        lua_setmetatable(L, -2);
+        lua_setfield(L, -2, later_tables[i]);
+    }
+}
+
+static struct generation *check_generation(lua_State *L, const char *what) {
+    struct generation *generation = script_generation(script_of(L));
+    if (!generation) luaL_error(L, "%s cannot be used here", what);
+    return generation;
+}
+
+static int enumeration(lua_State *L) {
+    const char *name = luaL_checkstring(L, 1);
+    twl_enum_push(L, check_generation(L, "tidewire.enum")->messages, name);
+    return 1;
+}
+
+static int set_health(lua_State *L) {
+    struct script *script = script_of(L);
+    if (lua_type(L, 1) != LUA_TSTRING || !lua_isboolean(L, 2))
+        return raise_misuse(L, "tidewire.set_health(service, is_serving): \"\" is the whole server");
+    script->host.set_health(script->host.context, lua_tostring(L, 1), lua_toboolean(L, 2));
+    return 0;
+}
+
+static void add_worker(lua_State *L, const struct script *script) {
+    lua_createtable(L, 0, 2);
+    lua_pushinteger(L, (lua_Integer)script->host.worker);
+    lua_setfield(L, -2, "id");
+    lua_pushinteger(L, (lua_Integer)script->host.worker_count);
+    lua_setfield(L, -2, "count");
+    lua_setfield(L, -2, "worker");
+}
+
+void bind_open(struct script *script) {
+    lua_State *L = script->L;
+    bind_stream_open(script);
+    lua_newtable(L);
+    bind_failure_open(script);
+    bind_job_open(script);
+    bind_topic_open(script);
+    bind_log_open(script);
+    set_functions(L, script,
+                  (const luaL_Reg[]){{"enum", enumeration}, {"set_health", set_health}, {NULL, NULL}});
+    lua_pushcfunction(L, twl_project);
+    lua_setfield(L, -2, "project");
+    add_worker(L, script);
+    add_later(L);
+    script->ref.tidewire = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+/* A copy of the table at the top, its plain tables copied too; those with a metatable are constants. */
+static void push_copy(lua_State *L, int depth) {
+    lua_newtable(L);
+    for (lua_pushnil(L); lua_next(L, -3);) {
+        if (depth && lua_istable(L, -1) && !lua_getmetatable(L, -1)) {
+            push_copy(L, depth - 1);
+            lua_remove(L, -2);
+        } else if (depth && lua_istable(L, -1)) {
+            lua_pop(L, 1); /* the metatable */
+        }
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, -4);
+    }
+}
+
+static const struct twl_message_options *options_of_file(const struct generation *generation,
+                                                         const struct script_file *file) {
+    for (size_t i = 0; i < generation->service_count; i++)
+        if (generation->services[i].file == file) return &generation->services[i].options;
+    return &generation->options;
+}
+
+void bind_push_tidewire(struct script *script, lua_State *L, const struct script_file *file) {
+    struct generation *generation = script_generation(script);
+    push_ref(L, script->ref.tidewire);
+    push_copy(L, 1);
+    lua_remove(L, -2);
+    twl_message_library(L, generation->messages, options_of_file(generation, file));
+    lua_setfield(L, -2, "message");
+}

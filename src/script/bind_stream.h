@@ -1,0 +1,12 @@
+/* script/bind_stream.h - the parts that the metatable of streams is put together from. */
+#ifndef TIDEWIRE_SCRIPT_BIND_STREAM_H
+#define TIDEWIRE_SCRIPT_BIND_STREAM_H
+#include <luajit-2.1/lua.h>
+
+struct script;
+
+/* stream:metadata() and the functions for headers and trailers, into the table at the top. */
+void bind_metadata_functions(lua_State *L, struct script *script);
+/* Takes the table of functions at the top and makes __index, __newindex and __tostring of the metatable below it. */
+void bind_stream_properties(lua_State *L, struct script *script);
+#endif

@@ -1,0 +1,286 @@
+/* script/entry.c - see entry.h */
+#include "script/entry.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "config/config.h"
+#include "script/generation.h"
+#include "script/state.h"
+
+/* The hooks of a table, and where a handler keeps each. */
+static const struct hook {
+    const char *name;
+    size_t place;
+} hooks[] = {
+    {"run", offsetof(struct handler, run)},
+    {"on_open", offsetof(struct handler, on_open)},
+    {"on_message", offsetof(struct handler, on_message)},
+    {"on_half_close", offsetof(struct handler, on_half_close)},
+    {"on_writable", offsetof(struct handler, on_writable)},
+    {"on_drain", offsetof(struct handler, on_drain)},
+    {"on_close", offsetof(struct handler, on_close)},
+};
+enum { HOOKS = sizeof hooks / sizeof *hooks };
+static const char *const hook_names[] = {"run",         "on_open",  "on_message", "on_half_close",
+                                         "on_writable", "on_drain", "on_close",   NULL};
+static const char *const later_hooks[] = {"on_reload", "on_request", "on_response", NULL};
+
+static int *hook_place(struct handler *handler, const struct hook *hook) {
+    return (int *)(void *)((char *)handler + hook->place);
+}
+
+/* What is checked, for error texts. */
+struct entry {
+    struct generation *generation;
+    const struct script_file *file;
+    const char *name; /* the method's, or "*" */
+    struct error *error;
+};
+
+/* The first line of a function at `index`, or of any in the table there; 0 without one. */
+static struct origin find_origin(lua_State *L, int index) {
+    struct origin origin = {0};
+    if (lua_isfunction(L, index)) return function_origin(L, index);
+    if (!lua_istable(L, index)) return origin;
+    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
+        if (!lua_isfunction(L, -1)) continue;
+        struct origin here = function_origin(L, -1);
+        if (here.line > 0 && (!origin.line || here.line < origin.line)) origin = here;
+    }
+    return origin;
+}
+
+static int line_of(const struct entry *entry, lua_State *L, int index) {
+    struct origin origin = find_origin(L, index);
+    return origin.file && strcmp(origin.file, entry->file->name) == 0 ? origin.line : 0;
+}
+
+static bool list_has(const char *const *words, const char *word) {
+    for (; *words; words++)
+        if (strcmp(*words, word) == 0) return true;
+    return false;
+}
+
+static bool unknown_hook(const struct entry *entry, int line, const char *name) {
+    if (list_has(later_hooks, name))
+        return error_at(entry->error, entry->file->path, line, "%s: %s is not served by this version yet", entry->name,
+                        name);
+    const char *nearest = error_nearest(name, hook_names);
+    if (nearest)
+        return error_at(entry->error, entry->file->path, line, "%s: there is no hook \"%s\" (did you mean \"%s\"?)",
+                        entry->name, name, nearest);
+    return error_at(entry->error, entry->file->path, line, "%s: there is no hook \"%s\"", entry->name, name);
+}
+
+static bool check_hook(const struct entry *entry, lua_State *L, int line) {
+    if (lua_type(L, -2) != LUA_TSTRING)
+        return error_at(entry->error, entry->file->path, line, "%s: a table of hooks has their names as keys, not a %s",
+                        entry->name, luaL_typename(L, -2));
+    const char *name = lua_tostring(L, -2);
+    if (!list_has(hook_names, name)) return unknown_hook(entry, line, name);
+    if (lua_isfunction(L, -1)) return true;
+    if (strcmp(name, "on_message") == 0 && twl_is_projection(L, -1)) return true;
+    return error_at(entry->error, entry->file->path, line, "%s: %s is a function, not a %s", entry->name, name,
+                    luaL_typename(L, -1));
+}
+
+static bool has_field(lua_State *L, int index, const char *name) {
+    lua_getfield(L, index, name);
+    bool has = !lua_isnil(L, -1);
+    lua_pop(L, 1);
+    return has;
+}
+
+static bool check_mixture(const struct entry *entry, lua_State *L, int index, int line) {
+    static const char *const not_with_run[] = {"on_open", "on_message", "on_half_close", "on_writable"};
+    if (!has_field(L, index, "run")) return true;
+    for (size_t i = 0; i < sizeof not_with_run / sizeof *not_with_run; i++)
+        if (has_field(L, index, not_with_run[i]))
+            return error_at(entry->error, entry->file->path, line,
+                            "%s: run and %s exclude each other: run receives the messages itself", entry->name,
+                            not_with_run[i]);
+    return true;
+}
+
+/* The entry's value is at `index`. */
+static bool check_entry(const struct entry *entry, lua_State *L, int index) {
+    if (lua_isfunction(L, index)) return true;
+    int line = line_of(entry, L, index);
+    if (twl_is_projection(L, index) || !lua_istable(L, index))
+        return error_at(entry->error, entry->file->path, line,
+                        "%s: an entry is a function or a table of hooks, not a %s", entry->name,
+                        twl_is_projection(L, index) ? "projection (that goes to on_message)" : luaL_typename(L, index));
+    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
+        if (check_hook(entry, L, line)) continue;
+        lua_pop(L, 2);
+        return false;
+    }
+    return check_mixture(entry, L, index, line);
+}
+
+/* ---- handlers ---- */
+
+static void drop_hooks(struct handler *handler) {
+    lua_State *L = handler->generation->script->L;
+    for (size_t i = 0; i < HOOKS; i++) drop_ref(L, hook_place(handler, &hooks[i]));
+    twl_projection_free(L, &handler->projection);
+}
+
+void handler_free(struct handler *handler) {
+    drop_hooks(handler);
+    free(handler);
+}
+
+static bool take_projection(struct handler *handler, lua_State *L, struct error *error) {
+    handler->projection =
+        twl_projection_resolve(L, -1, handler->generation->messages, handler->method->request,
+                               handler->method->response, &handler->service->options, error);
+    if (!handler->projection) return false;
+    if (!twl_projection_is_patch(handler->projection)) return true;
+    return error_at(error, handler->service->file->path, handler->origin.line,
+                    "%s: a projection with `patch` is for filters before an upstream; here it is `reply`",
+                    handler->method->name);
+}
+
+/* The entry, checked, is at `index`. */
+static bool take_hooks(struct handler *handler, lua_State *L, int index, struct error *error) {
+    for (size_t i = 0; i < HOOKS; i++) *hook_place(handler, &hooks[i]) = LUA_NOREF;
+    handler->origin = find_origin(L, index);
+    if (!handler->origin.file) handler->origin.file = handler->service->file->name;
+    if (lua_isfunction(L, index)) {
+        handler->is_function = true;
+        lua_pushvalue(L, index);
+        handler->run = luaL_ref(L, LUA_REGISTRYINDEX);
+        return true;
+    }
+    bool is_fine = true;
+    for (size_t i = 0; i < HOOKS && is_fine; i++) {
+        lua_getfield(L, index, hooks[i].name);
+        if (lua_isfunction(L, -1)) {
+            *hook_place(handler, &hooks[i]) = luaL_ref(L, LUA_REGISTRYINDEX);
+            continue;
+        }
+        if (!lua_isnil(L, -1)) is_fine = take_projection(handler, L, error);
+        lua_pop(L, 1);
+    }
+    handler->is_function = handler->run != LUA_NOREF;
+    return is_fine;
+}
+
+static bool make_handler(struct generation *generation, const struct script_service *service,
+                         const struct method *method, struct error *error) {
+    lua_State *L = generation->script->L;
+    push_ref(L, service->file->table);
+    lua_getfield(L, -1, method->name);
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_getfield(L, -1, "*");
+    }
+    bool is_fine = true;
+    if (!lua_isnil(L, -1)) {
+        struct handler *handler = memory_new(sizeof *handler);
+        handler->next = generation->handlers;
+        handler->generation = generation;
+        handler->service = service;
+        handler->method = method;
+        handler->budget = watchdog_budget(config_method_limits(service->config, method->name)->handler_time);
+        generation->handlers = handler;
+        is_fine = take_hooks(handler, L, lua_gettop(L), error);
+    }
+    lua_pop(L, 2);
+    return is_fine;
+}
+
+/* ---- the walk over services and files ---- */
+
+/* Which of the generation's services with a script owns a service of the schema. */
+static const struct script_service *owner_of(const struct generation *generation, const struct service *service) {
+    const struct config_service *config = config_find_service(generation->config, service->full_name);
+    for (size_t i = 0; i < generation->service_count; i++)
+        if (generation->services[i].config == config) return &generation->services[i];
+    return NULL;
+}
+
+static bool is_method_of_file(const struct generation *generation, const struct script_file *file, const char *name,
+                              const char **names, size_t most) {
+    size_t count = 0;
+    names[0] = NULL;
+    for (size_t i = 0; i < schema_service_count(generation->schema); i++) {
+        const struct service *service = schema_service_at(generation->schema, i);
+        const struct script_service *owner = owner_of(generation, service);
+        if (!owner || owner->file != file) continue;
+        if (service_method(service, name, strlen(name))) return true;
+        for (size_t m = 0; m < service->method_count && count < most; m++) names[count++] = service->methods[m].name;
+        names[count] = NULL;
+    }
+    return false;
+}
+
+static bool check_name(const struct entry *entry, lua_State *L, int index) {
+    enum { MOST = 256 };
+    const char *names[MOST + 1];
+    if (strcmp(entry->name, "*") == 0) return true;
+    if (is_method_of_file(entry->generation, entry->file, entry->name, names, MOST)) return true;
+    int line = line_of(entry, L, index);
+    const char *nearest = error_nearest(entry->name, names);
+    if (nearest)
+        return error_at(entry->error, entry->file->path, line,
+                        "no service of this script has a method \"%s\" (did you mean \"%s\"?)", entry->name, nearest);
+    return error_at(entry->error, entry->file->path, line, "no service of this script has a method \"%s\"", entry->name);
+}
+
+static bool check_file(struct generation *generation, const struct script_file *file, struct error *error) {
+    lua_State *L = generation->script->L;
+    bool is_fine = true;
+    push_ref(L, file->table);
+    int table = lua_gettop(L);
+    for (lua_pushnil(L); is_fine && lua_next(L, table); lua_settop(L, table + 1)) {
+        struct entry entry = {.generation = generation, .file = file, .error = error};
+        if (lua_type(L, table + 1) == LUA_TSTRING) {
+            entry.name = lua_tostring(L, table + 1);
+            is_fine = check_name(&entry, L, table + 2) && check_entry(&entry, L, table + 2);
+        } else {
+            is_fine = error_at(error, file->path, 0, "a script's table has method names as keys, not a %s",
+                               luaL_typename(L, table + 1));
+        }
+    }
+    lua_settop(L, table - 1);
+    return is_fine;
+}
+
+/* A service that the config names in full must exist; a pattern may match nothing yet. */
+static bool check_services(const struct generation *generation, struct error *error) {
+    for (size_t i = 0; i < generation->service_count; i++) {
+        const struct config_service *service = generation->services[i].config;
+        if (strchr(service->name, '*')) continue;
+        if (schema_service(generation->schema, service->name, strlen(service->name))) continue;
+        size_t count = schema_service_count(generation->schema);
+        const char **names = memory_new((count + 1) * sizeof *names);
+        for (size_t s = 0; s < count; s++) names[s] = schema_service_at(generation->schema, s)->full_name;
+        const char *nearest = error_nearest(service->name, names);
+        if (nearest)
+            error_at(error, service->file, service->line,
+                     "no .proto file has the service \"%s\" (did you mean \"%s\"?)", service->name, nearest);
+        else
+            error_at(error, service->file, service->line, "no .proto file has the service \"%s\"", service->name);
+        free(names);
+        return false;
+    }
+    return true;
+}
+
+bool entry_make_handlers(struct generation *generation, struct error *error) {
+    if (!check_services(generation, error)) return false;
+    for (const struct script_file *file = generation->files; file; file = file->next)
+        if (!check_file(generation, file, error)) return false;
+    for (size_t i = 0; i < schema_service_count(generation->schema); i++) {
+        const struct service *service = schema_service_at(generation->schema, i);
+        const struct script_service *owner = owner_of(generation, service);
+        for (size_t m = 0; owner && m < service->method_count; m++)
+            if (!make_handler(generation, owner, &service->methods[m], error)) return false;
+    }
+    return true;
+}

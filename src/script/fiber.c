@@ -1,0 +1,319 @@
+/* script/fiber.c - see fiber.h */
+#include "script/fiber.h"
+
+#include "base/memory.h"
+#include "script/generation.h"
+#include "script/state.h"
+#include "script/stream.h"
+
+enum { MOST_IDLE = 64 };
+
+static const char wait_mark, cancel_mark; /* only their addresses matter */
+
+struct fiber *fiber_take(struct script *script, struct generation *generation, struct stream *stream,
+                         const struct fiber_kind *kind, void *context, const struct origin *origin) {
+    struct list *node = list_take(&script->idle);
+    struct fiber *fiber;
+    if (node) {
+        fiber = container_of(node, struct fiber, node);
+        script->idle_count--;
+    } else {
+        fiber = pool_take(&script->fibers);
+        list_init(&fiber->node);
+        list_init(&fiber->place);
+        fiber->L = lua_newthread(script->L);
+        fiber->thread = luaL_ref(script->L, LUA_REGISTRYINDEX);
+    }
+    fiber->generation = generation;
+    fiber->stream = stream;
+    fiber->kind = kind;
+    fiber->context = context;
+    fiber->origin = origin;
+    fiber->budget = stream ? stream->handler->budget : generation->budget;
+    fiber->is_loads = !stream && (script->running ? script->running->is_loads : script->loading != NULL);
+    return fiber;
+}
+
+void fiber_give(struct fiber *fiber, bool is_reusable) {
+    struct script *script = fiber->generation->script;
+    list_remove(&fiber->node);
+    if (is_reusable && script->idle_count < MOST_IDLE) {
+        lua_settop(fiber->L, 0);
+        fiber->wait = WAIT_NONE;
+        fiber->arguments = 0;
+        fiber->progress = 0;
+        fiber->is_condemned = fiber->is_cancelled = fiber->is_cancel_due = false;
+        fiber->was_told_closed = fiber->is_plain = fiber->is_filter = fiber->is_in_turn = false;
+        list_append(&script->idle, &fiber->node);
+        script->idle_count++;
+        return;
+    }
+    drop_ref(script->L, &fiber->thread);
+    pool_give(&script->fibers, fiber);
+}
+
+void fibers_free_idle(struct script *script) {
+    struct list *node;
+    while ((node = list_take(&script->idle))) {
+        struct fiber *fiber = container_of(node, struct fiber, node);
+        drop_ref(script->L, &fiber->thread);
+        pool_give(&script->fibers, fiber);
+    }
+    script->idle_count = 0;
+}
+
+static struct list *owners_fibers(struct fiber *fiber) {
+    if (fiber->stream) return &fiber->stream->fibers;
+    return fiber->is_loads ? &fiber->generation->load_fibers : &fiber->generation->fibers;
+}
+
+static void link_to_owner(struct fiber *fiber) {
+    if (list_is_empty(&fiber->node)) list_append(owners_fibers(fiber), &fiber->node);
+}
+
+/* Out of the row that it stands in; which wait it was stays known. */
+static void leave_row(struct fiber *fiber) {
+    struct loop *loop = fiber->generation->script->host.loop;
+    if (timer_is_running(&fiber->timer)) timer_stop(loop, &fiber->timer);
+    list_remove(&fiber->place);
+    if (fiber->target && fiber->target->reader == fiber) fiber->target->reader = NULL;
+    message_unref(&fiber->message);
+}
+
+static void end(struct fiber *fiber, enum fiber_outcome outcome) {
+    fiber->wait = WAIT_NONE;
+    fiber->target = NULL;
+    list_remove(&fiber->node);
+    if (!fiber->kind->on_end(fiber, outcome)) {
+        link_to_owner(fiber);
+        return;
+    }
+    fiber_give(fiber, outcome == FIBER_RETURNED);
+}
+
+static void suspended(struct fiber *fiber) {
+    lua_settop(fiber->L, 0);
+    link_to_owner(fiber);
+    if (fiber->wait == WAIT_NONE || fiber->wait == WAIT_NEVER)
+        fiber_drop(fiber);
+    else if (fiber->stream)
+        stream_has_waited(fiber->stream, fiber);
+}
+
+static int resume(struct fiber *fiber, int arguments) {
+    struct script *script = fiber->generation->script;
+    struct fiber *outer = script->running;
+    fiber->wait = WAIT_NONE;
+    fiber->target = NULL;
+    script->running = fiber;
+    script->pulled = 0;
+    if (!outer) {
+        script_note_turn(script);
+        watchdog_enter(&script->watchdog, fiber->budget, fiber->origin);
+    }
+    int status = lua_resume(fiber->L, arguments);
+    if (!outer) watchdog_leave(&script->watchdog);
+    script->running = outer;
+    script_settle(script);
+    return status;
+}
+
+static void resumed(struct fiber *fiber, int status) {
+    if (status == 0)
+        end(fiber, FIBER_RETURNED);
+    else if (status == LUA_YIELD)
+        suspended(fiber);
+    else
+        end(fiber, FIBER_FAILED);
+}
+
+void fiber_run(struct fiber *fiber, int arguments) {
+    if (fiber->wait != WAIT_NONE) leave_row(fiber);
+    resumed(fiber, resume(fiber, arguments));
+}
+
+/* What an error of a plain call becomes, while the stack that led to it still stands. */
+static int add_traceback(lua_State *L) {
+    if (lua_type(L, 1) == LUA_TSTRING) luaL_traceback(L, L, lua_tostring(L, 1), 1);
+    return 1;
+}
+
+int fiber_call_plainly(struct fiber *fiber, int arguments, int results) {
+    struct script *script = fiber->generation->script;
+    struct fiber *outer = script->running;
+    lua_State *L = fiber->L;
+    script->running = fiber;
+    fiber->is_plain = true;
+    if (!outer) {
+        script_note_turn(script);
+        watchdog_enter(&script->watchdog, fiber->budget, fiber->origin);
+    }
+    lua_pushcfunction(L, add_traceback);
+    lua_insert(L, 1);
+    int status = lua_pcall(L, arguments, results, 1);
+    lua_remove(L, 1);
+    if (!outer) watchdog_leave(&script->watchdog);
+    script->running = outer;
+    script_settle(script);
+    return status;
+}
+
+void fiber_wake(struct fiber *fiber, int arguments) {
+    struct script *script = fiber->generation->script;
+    leave_row(fiber);
+    link_to_owner(fiber);
+    fiber->wait = WAIT_READY;
+    fiber->arguments = (uint8_t)arguments;
+    list_append(&script->ready, &fiber->place);
+    loop_defer(script->host.loop, LOOP_RUN, &script->ready_task);
+}
+
+void fiber_drop(struct fiber *fiber) {
+    leave_row(fiber);
+    end(fiber, FIBER_DROPPED);
+}
+
+void fiber_end_again(struct fiber *fiber) {
+    leave_row(fiber);
+    end(fiber, FIBER_RETURNED);
+}
+
+static void raise_in_wait(struct fiber *fiber) {
+    struct script *script = fiber->generation->script;
+    fiber->is_cancelled = true;
+    if (fiber->waiting != fiber->L) { /* the Lua half hands it down to the coroutine that waits */
+        lua_pushlightuserdata(fiber->L, (void *)(uintptr_t)&cancel_mark);
+        fiber_run(fiber, 1);
+        return;
+    }
+    watchdog_cancel_next(&script->watchdog);
+    int status = resume(fiber, 0);
+    watchdog_cancel_done(&script->watchdog);
+    resumed(fiber, status);
+}
+
+void fiber_cancel(struct fiber *fiber) {
+    enum fiber_wait wait = fiber->wait;
+    fiber->is_condemned = true;
+    if (wait == WAIT_NONE) return; /* it runs: its next wait will know */
+    fiber->is_cancel_due = false;
+    leave_row(fiber);
+    if (lua_status(fiber->L) != LUA_YIELD || fiber->is_cancelled) {
+        fiber_drop(fiber);
+    } else if (wait == WAIT_GONE && fiber->target == fiber->stream) {
+        lua_pushboolean(fiber->L, 1); /* this is what it waited for */
+        fiber_run(fiber, 1);
+    } else {
+        lua_settop(fiber->L, 0);
+        raise_in_wait(fiber);
+    }
+}
+
+void fiber_cancel_soon(struct fiber *fiber) {
+    struct script *script = fiber->generation->script;
+    fiber->is_condemned = true;
+    if (fiber->wait == WAIT_NONE || fiber->is_cancel_due) return;
+    leave_row(fiber);
+    fiber->is_cancel_due = true;
+    list_append(&script->ready, &fiber->place);
+    loop_defer(script->host.loop, LOOP_RUN, &script->ready_task);
+}
+
+static void time_out(struct timer *timer) {
+    struct fiber *fiber = container_of(timer, struct fiber, timer);
+    enum fiber_wait wait = fiber->wait;
+    leave_row(fiber);
+    if (wait == WAIT_SLEEP) {
+        fiber_run(fiber, 0);
+        return;
+    }
+    lua_pushnil(fiber->L);
+    lua_pushliteral(fiber->L, "timeout");
+    fiber_run(fiber, 2);
+}
+
+void fiber_set_timeout(struct fiber *fiber, uint64_t due) {
+    timer_init(&fiber->timer, time_out);
+    timer_start(fiber->generation->script->host.loop, &fiber->timer, due);
+}
+
+int raise_cancelled(lua_State *L, struct script *script) {
+    if (script->running) script->running->is_cancelled = true;
+    push_ref(L, script->ref.cancelled);
+    return lua_error(L);
+}
+
+static bool is_over(const struct fiber *fiber) {
+    return fiber->is_condemned || (fiber->stream && fiber->stream->is_over);
+}
+
+struct fiber *fiber_wait(lua_State *L, struct script *script, enum fiber_wait wait, const char *what) {
+    struct fiber *fiber = script->running;
+    if (!fiber) luaL_error(L, "%s cannot wait while the script is loaded", what);
+    if (fiber->is_plain) luaL_error(L, "%s cannot wait here: filters and on_close may not wait", what);
+    if (!lua_isyieldable(L))
+        luaL_error(L, "%s cannot wait here: Lua cannot suspend a function that table.sort, string.gsub or load calls",
+                   what);
+    if (is_over(fiber)) {
+        if (!fiber->is_cancelled) raise_cancelled(L, script);
+        wait = WAIT_NEVER;
+    }
+    fiber->wait = (uint8_t)wait;
+    return fiber;
+}
+
+int fiber_yield(lua_State *L, struct fiber *fiber) {
+    fiber->waiting = L;
+    if (L == fiber->L) return lua_yield(L, 0);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)&wait_mark);
+    return lua_yield(L, 1);
+}
+
+/* deliver(coroutine): resumes the script's own coroutine, in which a wait was cancelled, into that cancel. Returns
+ * what coroutine.resume returns. */
+static int deliver_cancel(lua_State *L) {
+    struct script *script = script_of(L);
+    lua_State *inner = lua_tothread(L, 1);
+    if (!inner || lua_status(inner) != LUA_YIELD || !lua_checkstack(inner, 1)) {
+        lua_pushboolean(L, 0);
+        lua_pushliteral(L, "cannot resume dead coroutine");
+        return 2;
+    }
+    int status;
+    if (script->running && script->running->waiting == inner) {
+        watchdog_cancel_next(&script->watchdog);
+        status = lua_resume(inner, 0);
+        watchdog_cancel_done(&script->watchdog);
+    } else {
+        lua_pushlightuserdata(inner, (void *)(uintptr_t)&cancel_mark);
+        status = lua_resume(inner, 1);
+    }
+    bool is_fine = status == 0 || status == LUA_YIELD;
+    int results = is_fine ? lua_gettop(inner) : 1;
+    luaL_checkstack(L, results + 1, "too many results");
+    lua_pushboolean(L, is_fine);
+    lua_xmove(inner, L, results);
+    return results + 1;
+}
+
+void fiber_push_marks(lua_State *L, struct script *script) {
+    lua_pushlightuserdata(L, (void *)(uintptr_t)&wait_mark);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)&cancel_mark);
+    lua_pushlightuserdata(L, script);
+    lua_pushcclosure(L, deliver_cancel, 1);
+}
+
+void fibers_run_ready(struct script *script) {
+    struct list now, *node;
+    list_init(&now);
+    list_splice(&now, &script->ready);
+    while ((node = list_take(&now))) {
+        struct fiber *fiber = container_of(node, struct fiber, place);
+        if (fiber->is_cancel_due)
+            fiber_cancel(fiber);
+        else if (fiber->wait == WAIT_TURN)
+            stream_resume_reader(fiber);
+        else
+            fiber_run(fiber, fiber->arguments);
+    }
+}

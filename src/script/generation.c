@@ -1,0 +1,214 @@
+/* script/generation.c - see generation.h and script.h */
+#include "script/generation.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "config/config.h"
+#include "rpc/router.h"
+#include "script/entry.h"
+#include "script/fiber.h"
+#include "script/job.h"
+#include "script/loader.h"
+#include "script/state.h"
+#include "script/stream.h"
+#include "script/subscriber.h"
+
+/* ---- loading ---- */
+
+static struct script_file *file_for(struct generation *generation, const struct config_service *service) {
+    struct script_file **place = &generation->files;
+    for (; *place; place = &(*place)->next)
+        if (strcmp((*place)->path, service->script) == 0) return *place;
+    struct script_file *file = memory_new(sizeof *file);
+    file->path = service->script;
+    file->name = memory_copy_string(service->script_name ? service->script_name : service->script);
+    file->is_jit = service->is_jit;
+    file->table = file->tidewire = LUA_NOREF;
+    *place = file;
+    return file;
+}
+
+static struct twl_message_options message_options(const struct config_service *service,
+                                                  const struct config_limits *limits) {
+    static const enum int64_form forms[] = {
+        [INT64_NUMBER] = INT64_AS_NUMBER, [INT64_STRING] = INT64_AS_STRING, [INT64_EXACT] = INT64_AS_EXACT};
+    uint64_t elements = limits->list_elements;
+    return (struct twl_message_options){
+        .int64 = service ? forms[service->int64] : INT64_AS_NUMBER,
+        .list_elements = elements > UINT32_MAX ? UINT32_MAX : (uint32_t)elements,
+    };
+}
+
+static void take_services(struct generation *generation) {
+    const struct config *config = generation->config;
+    generation->services = memory_new((config->service_count + 1) * sizeof *generation->services);
+    for (size_t i = 0; i < config->service_count; i++) {
+        const struct config_service *service = &config->services[i];
+        if (!service->script) continue;
+        generation->services[generation->service_count++] = (struct script_service){
+            .config = service,
+            .file = file_for(generation, service),
+            .options = message_options(service, &service->limits),
+        };
+    }
+}
+
+static void end(struct task *task) { generation_free(container_of(task, struct generation, end)); }
+
+static struct generation *generation_new(struct script *script, const struct config *config, struct schema *schema,
+                                         uint32_t number) {
+    struct generation *generation = memory_new(sizeof *generation);
+    struct list *lists[] = {&generation->node,      &generation->load_fibers, &generation->fibers,
+                            &generation->load_jobs, &generation->jobs,        &generation->load_subscribers,
+                            &generation->subscribers};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) list_init(lists[i]);
+    list_append(&script->generations, &generation->node);
+    task_init(&generation->end, end);
+    generation->script = script;
+    generation->config = config;
+    generation->schema = schema_ref(schema);
+    generation->number = number;
+    generation->budget = watchdog_budget(config->limits.handler_time);
+    generation->options = message_options(NULL, &config->limits);
+    lua_newtable(script->L);
+    generation->modules = luaL_ref(script->L, LUA_REGISTRYINDEX);
+    take_services(generation);
+    return generation;
+}
+
+static int open_messages(lua_State *L) {
+    struct generation *generation = lua_touserdata(L, 1);
+    generation->messages = twl_schema_open(L, generation->schema);
+    return 0;
+}
+
+static bool load(struct generation *generation, struct error *error) {
+    lua_State *L = generation->script->L;
+    if (lua_cpcall(L, open_messages, generation)) {
+        error_set(error, "%s", lua_tostring(L, -1));
+        lua_pop(L, 1);
+        return false;
+    }
+    return loader_run_files(generation, error) && entry_make_handlers(generation, error);
+}
+
+struct generation *generation_load(struct script *script, const struct config *config, struct schema *schema,
+                                   uint32_t number, void (*on_gone)(void *context), void *context,
+                                   struct error *error) {
+    if (!loader_load_lua_half(script, error)) return NULL;
+    struct generation *generation = generation_new(script, config, schema, number);
+    script->loading = generation;
+    bool is_fine = load(generation, error);
+    script->loading = NULL;
+    script_note_turn(script);
+    if (!is_fine) {
+        generation_free(generation);
+        return NULL;
+    }
+    generation->on_gone = on_gone;
+    generation->context = context;
+    return generation;
+}
+
+void generation_add_routes(struct generation *generation, struct router *router) {
+    generation->routers++;
+    for (struct handler *handler = generation->handlers; handler; handler = handler->next) {
+        const struct config_limits *limits = config_method_limits(handler->service->config, handler->method->name);
+        router_add(router, handler->method, handler->is_function ? &function_handler : &hooks_handler, handler,
+                   &(struct call_limits){.message = limits->message,
+                                         .buffered_per_stream = limits->buffered_per_stream});
+    }
+}
+
+/* ---- taking over and ending ---- */
+
+/* What they spawn while they unwind never begins. */
+static void cancel_fibers(struct list *fibers) {
+    while (!list_is_empty(fibers)) fiber_cancel(container_of(fibers->next, struct fiber, node));
+}
+
+static void end_what_load_code_started(struct generation *generation, uint64_t now) {
+    if (generation->is_started) jobs_run_due(&generation->load_jobs, now);
+    jobs_end(&generation->load_jobs);
+    subscribers_end(&generation->load_subscribers);
+    cancel_fibers(&generation->load_fibers);
+}
+
+/* When nothing holds it: what is left of its code ends now, its memory at the end of the turn. */
+static void look_whether_gone(struct generation *generation) {
+    if (!generation->is_retired || generation->is_gone || generation->routers || generation->streams) return;
+    generation->is_gone = true;
+    jobs_end(&generation->jobs);
+    subscribers_end(&generation->subscribers);
+    cancel_fibers(&generation->fibers);
+    loop_defer(generation->script->host.loop, LOOP_FREE, &generation->end);
+}
+
+void generation_retire(struct generation *generation) {
+    struct script *script = generation->script;
+    if (generation->is_retired) return;
+    if (script->in_force == generation) script->in_force = NULL;
+    end_what_load_code_started(generation, loop_now(script->host.loop));
+    generation->is_retired = true;
+    look_whether_gone(generation);
+}
+
+void generation_start(struct generation *generation) {
+    struct script *script = generation->script;
+    if (script->in_force) generation_retire(script->in_force);
+    script->in_force = generation;
+    generation->is_started = true;
+    subscribers_start(&generation->load_subscribers);
+    jobs_start(&generation->load_jobs);
+    jobs_start(&generation->jobs);
+}
+
+void generation_release(struct generation *generation) {
+    generation->routers--;
+    look_whether_gone(generation);
+}
+
+void generation_stream_ended(struct generation *generation) {
+    generation->streams--;
+    look_whether_gone(generation);
+}
+
+static void free_files(struct generation *generation) {
+    lua_State *L = generation->script->L;
+    for (struct script_file *file = generation->files, *next; file; file = next) {
+        next = file->next;
+        drop_ref(L, &file->table);
+        drop_ref(L, &file->tidewire);
+        free(file->name);
+        free(file);
+    }
+    generation->files = NULL;
+}
+
+void generation_free(struct generation *generation) {
+    struct script *script = generation->script;
+    jobs_end(&generation->load_jobs);
+    jobs_end(&generation->jobs);
+    subscribers_end(&generation->load_subscribers);
+    subscribers_end(&generation->subscribers);
+    cancel_fibers(&generation->load_fibers);
+    cancel_fibers(&generation->fibers);
+    task_cancel(&generation->end);
+    if (script->in_force == generation) script->in_force = NULL;
+    while (generation->handlers) {
+        struct handler *handler = generation->handlers;
+        generation->handlers = handler->next;
+        handler_free(handler);
+    }
+    free_files(generation);
+    drop_ref(script->L, &generation->modules);
+    if (generation->messages) twl_schema_close(script->L, &generation->messages);
+    schema_unref(&generation->schema);
+    free(generation->services);
+    list_remove(&generation->node);
+    if (generation->on_gone) generation->on_gone(generation->context);
+    free(generation);
+    script_collect_soon(script);
+}

@@ -1,0 +1,421 @@
+/* script/job.c - see job.h; and the functions of tidewire that have to do with time. */
+#include "script/job.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "script/failure.h"
+#include "script/fiber.h"
+#include "script/generation.h"
+#include "script/state.h"
+#include "script/stream.h"
+
+struct job_handle;
+
+struct job {
+    struct list node; /* in its owner's jobs */
+    struct generation *generation;
+    struct stream *stream;
+    struct job_handle *handle; /* the script's, or NULL once it is collected */
+    struct fiber *fiber;       /* runs the function; a spawn's waits to begin */
+    struct origin origin;
+    struct timer timer;
+    uint64_t interval; /* ns; 0: once */
+    uint64_t delay;    /* ns until the first time */
+    int function;
+    int arguments;     /* a spawn's, on its fiber */
+    bool is_spawn;
+    bool has_begun;
+    bool is_loads;     /* of load code: ends when the next generation takes over */
+    bool is_on_grid;   /* ticks at multiples of the interval */
+    bool is_over;      /* freed when its fiber has ended */
+};
+
+/* What a script holds: it may outlive the job, and the job it. */
+struct job_handle {
+    struct job *job;
+};
+
+static struct script *script_of_job(const struct job *job) { return job->generation->script; }
+
+static void free_job(struct job *job) {
+    struct script *script = script_of_job(job);
+    timer_stop(script->host.loop, &job->timer);
+    list_remove(&job->node);
+    drop_ref(script->L, &job->function);
+    if (job->handle) job->handle->job = NULL;
+    free(job);
+}
+
+/* A timer that was cancelled: no longer a reason for the stream to stay open. A function of it that runs goes on. */
+static void finish_job(struct job *job) {
+    struct stream *stream = job->stream;
+    list_remove(&job->node);
+    job->is_over = true;
+    timer_stop(script_of_job(job)->host.loop, &job->timer);
+    if (!job->fiber) free_job(job);
+    if (stream) stream_settle(stream);
+}
+
+/* ---- running ---- */
+
+static void report(struct fiber *fiber, enum fiber_outcome outcome) {
+    struct script *script = fiber->generation->script;
+    if (outcome != FIBER_FAILED) return;
+    if (fiber->stream) {
+        stream_fail(fiber->stream, fiber->L);
+    } else if (!is_cancelled(script, fiber->L, -1)) {
+        const struct log_scope scope = {.script = fiber->origin->file};
+        log_lua_error(script, fiber->L, &scope, "a timer or spawned function failed");
+    }
+}
+
+static bool job_ended(struct fiber *fiber, enum fiber_outcome outcome) {
+    struct job *job = fiber->context;
+    struct stream *stream = fiber->stream;
+    job->fiber = NULL;
+    report(fiber, outcome);
+    if (job->is_over || !job->interval) free_job(job);
+    if (stream) stream_settle(stream);
+    return true;
+}
+
+static const struct fiber_kind job_kind = {job_ended};
+
+static struct fiber *take_fiber(struct job *job) {
+    struct fiber *fiber =
+        fiber_take(script_of_job(job), job->generation, job->stream, &job_kind, job, &job->origin);
+    fiber->is_loads = job->is_loads;
+    job->fiber = fiber;
+    return fiber;
+}
+
+static void run_timer(struct job *job) {
+    struct fiber *fiber = take_fiber(job);
+    push_ref(fiber->L, job->function);
+    if (job->stream) push_stream(fiber->L, job->stream);
+    fiber_run(fiber, job->stream != NULL);
+}
+
+/* ---- when ---- */
+
+/* The same for all workers and generations of the process. */
+static uint64_t grid_origin;
+static void set_grid_origin(void) { grid_origin = clock_monotonic(); }
+
+static uint64_t next_tick(const struct job *job, uint64_t after) {
+    uint64_t since = after > grid_origin ? after - grid_origin : 0;
+    return grid_origin + (since / job->interval + 1) * job->interval;
+}
+
+static void fire(struct timer *timer) {
+    struct job *job = container_of(timer, struct job, timer);
+    struct loop *loop = script_of_job(job)->host.loop;
+    if (!job->interval) {
+        run_timer(job);
+        return;
+    }
+    /* Ticks that were missed are not made up for. */
+    uint64_t now = loop_now(loop), due = timer->due + job->interval;
+    if (job->is_on_grid || due <= now) due = job->is_on_grid ? next_tick(job, now) : now + job->interval;
+    timer_start(loop, timer, due);
+    if (!job->fiber) run_timer(job);
+}
+
+static void begin(struct job *job) {
+    struct loop *loop = script_of_job(job)->host.loop;
+    job->has_begun = true;
+    if (job->is_spawn) {
+        fiber_wake(job->fiber, job->arguments);
+        return;
+    }
+    uint64_t now = loop_now(loop);
+    timer_start(loop, &job->timer, job->is_on_grid ? next_tick(job, now) : now + job->delay);
+}
+
+void jobs_start(struct list *jobs) {
+    for (struct list *node = jobs->next, *next; node != jobs; node = next) {
+        next = node->next;
+        begin(container_of(node, struct job, node));
+    }
+}
+
+static struct job *find_due(struct list *jobs, uint64_t now) {
+    for (struct list *node = jobs->next; node != jobs; node = node->next) {
+        struct job *job = container_of(node, struct job, node);
+        if (timer_is_running(&job->timer) && job->timer.due <= now) return job;
+    }
+    return NULL;
+}
+
+void jobs_run_due(struct list *jobs, uint64_t now) {
+    struct job *job;
+    while ((job = find_due(jobs, now))) {
+        timer_stop(script_of_job(job)->host.loop, &job->timer);
+        if (!job->fiber) run_timer(job);
+    }
+}
+
+void jobs_end(struct list *jobs) {
+    while (!list_is_empty(jobs)) {
+        struct job *job = container_of(jobs->next, struct job, node);
+        list_remove(&job->node);
+        job->is_over = true;
+        timer_stop(script_of_job(job)->host.loop, &job->timer);
+        if (!job->fiber)
+            free_job(job);
+        else if (!job->has_begun)
+            fiber_drop(job->fiber);
+        /* a fiber that runs or waits is its owner's to cancel */
+    }
+}
+
+/* ---- handles ---- */
+
+static int cancel(lua_State *L) {
+    struct script *script = script_of(L);
+    struct job_handle *handle = lua_touserdata(L, 1);
+    push_ref(L, script->ref.handle_meta);
+    if (!handle || !lua_getmetatable(L, 1) || !lua_rawequal(L, -1, -2)) return raise_misuse(L, "handle:cancel()");
+    struct job *job = handle->job;
+    if (!job) return 0;
+    if (!job->is_spawn)
+        finish_job(job);
+    else if (!job->has_begun)
+        fiber_drop(job->fiber);
+    else
+        fiber_cancel_soon(job->fiber);
+    return 0;
+}
+
+static int forget(lua_State *L) {
+    struct job_handle *handle = lua_touserdata(L, 1);
+    if (handle->job) handle->job->handle = NULL;
+    return 0;
+}
+
+/* ---- asking for jobs ---- */
+
+static struct list *jobs_of_owner(const struct job *job) {
+    if (job->stream) return &stream_extra(job->stream)->jobs;
+    return job->is_loads ? &job->generation->load_jobs : &job->generation->jobs;
+}
+
+/* The job for the function at `index`, its handle pushed. It begins now, or with its generation. */
+static struct job *new_job(lua_State *L, struct script *script, struct stream *stream, int index, bool is_loads) {
+    struct generation *generation = stream ? stream->generation : script_generation(script);
+    if (!generation || generation->is_gone || (is_loads && generation->is_retired))
+        luaL_error(L, "this generation of the scripts is over: nothing of it can begin any more");
+    struct job_handle *handle = lua_newuserdata(L, sizeof *handle);
+    struct job *job = memory_new(sizeof *job);
+    handle->job = job;
+    push_ref(L, script->ref.handle_meta);
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, index);
+    job->function = luaL_ref(L, LUA_REGISTRYINDEX);
+    job->origin = function_origin(L, index);
+    job->handle = handle;
+    job->generation = generation;
+    job->stream = stream;
+    job->is_loads = is_loads;
+    list_init(&job->node);
+    list_append(jobs_of_owner(job), &job->node);
+    timer_init(&job->timer, fire);
+    return job;
+}
+
+static bool is_load_code(const struct script *script) {
+    return script->running ? script->running->is_loads : script->loading != NULL;
+}
+
+static void begin_if_started(struct script *script, struct job *job) {
+    if (!script->loading) begin(job);
+}
+
+/* { worker = n } at `index`: false when that is another worker. */
+static bool is_for_this_worker(lua_State *L, struct script *script, int index) {
+    if (!lua_istable(L, index)) return true;
+    lua_getfield(L, index, "worker");
+    bool is = lua_isnil(L, -1);
+    if (!is) {
+        double worker = lua_tonumber(L, -1);
+        if (lua_type(L, -1) != LUA_TNUMBER || !(worker >= 0) || worker != (double)(uint32_t)worker)
+            luaL_error(L, "worker = N names a worker by its number, from 0");
+        /* With fewer workers than the script has in mind, the last one does it. */
+        uint32_t last = script->host.worker_count ? script->host.worker_count - 1 : 0;
+        is = script->host.worker == (worker < last ? (uint32_t)worker : last);
+    }
+    lua_pop(L, 1);
+    return is;
+}
+
+static int push_inert_handle(lua_State *L, struct script *script) {
+    struct job_handle *handle = lua_newuserdata(L, sizeof *handle);
+    handle->job = NULL;
+    push_ref(L, script->ref.handle_meta);
+    lua_setmetatable(L, -2);
+    return 1;
+}
+
+static void check_function(lua_State *L, int index, const char *signature) {
+    if (!lua_isfunction(L, index)) raise_misuse(L, signature);
+}
+
+static uint64_t check_interval(lua_State *L, int index, const char *signature) {
+    uint64_t interval = check_seconds(L, index, signature);
+    if (interval < NS_PER_MS) luaL_error(L, "an interval is at least 0.001 seconds");
+    return interval;
+}
+
+static int timer_at(lua_State *L) {
+    static const char signature[] = "tidewire.timer.at(seconds, f[, { worker = n }])";
+    struct script *script = script_of(L);
+    uint64_t delay = check_seconds(L, 1, signature);
+    check_function(L, 2, signature);
+    if (!is_for_this_worker(L, script, 3)) return push_inert_handle(L, script);
+    struct job *job = new_job(L, script, NULL, 2, is_load_code(script));
+    job->delay = delay;
+    begin_if_started(script, job);
+    return 1;
+}
+
+static int timer_every(lua_State *L) {
+    static const char signature[] = "tidewire.timer.every(seconds, f[, { worker = n }])";
+    struct script *script = script_of(L);
+    uint64_t interval = check_interval(L, 1, signature);
+    check_function(L, 2, signature);
+    if (!is_for_this_worker(L, script, 3)) return push_inert_handle(L, script);
+    struct job *job = new_job(L, script, NULL, 2, is_load_code(script));
+    job->delay = job->interval = interval;
+    job->is_on_grid = script->loading != NULL;
+    begin_if_started(script, job);
+    return 1;
+}
+
+static bool wants_to_serve(lua_State *L, int index) {
+    if (!lua_istable(L, index)) return false;
+    lua_getfield(L, index, "serve");
+    bool wants = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return wants;
+}
+
+/* The function at `index` with the `arguments` values at the top (below the handle that new_job has pushed). */
+static void put_on_fiber(lua_State *L, struct job *job, int index, int arguments) {
+    struct fiber *fiber = take_fiber(job);
+    job->is_spawn = true;
+    job->arguments = arguments + (job->stream != NULL);
+    lua_checkstack(fiber->L, arguments + 4);
+    push_ref(fiber->L, job->function);
+    if (job->stream) push_stream(fiber->L, job->stream);
+    for (int i = 0; i < arguments; i++) lua_pushvalue(L, index + 1 + i);
+    lua_xmove(L, fiber->L, arguments);
+}
+
+static int spawn(lua_State *L) {
+    static const char signature[] = "tidewire.spawn(f[, { serve = true, worker = n }])";
+    struct script *script = script_of(L);
+    check_function(L, 1, signature);
+    if (!lua_isnoneornil(L, 2) && !lua_istable(L, 2)) return raise_misuse(L, signature);
+    if (!is_for_this_worker(L, script, 2)) return push_inert_handle(L, script);
+    struct job *job = new_job(L, script, NULL, 1, is_load_code(script) && !wants_to_serve(L, 2));
+    put_on_fiber(L, job, 1, 0);
+    begin_if_started(script, job);
+    return 1;
+}
+
+static struct stream *check_open_stream(lua_State *L, const char *signature) {
+    struct stream *stream = check_stream(L, 1, signature);
+    if (stream->is_over) luaL_error(L, "the stream is over: nothing of it can begin any more");
+    return stream;
+}
+
+int job_stream_after(lua_State *L) {
+    static const char signature[] = "stream:after(seconds, f)";
+    struct stream *stream = check_open_stream(L, signature);
+    uint64_t delay = check_seconds(L, 2, signature);
+    check_function(L, 3, signature);
+    struct job *job = new_job(L, script_of(L), stream, 3, false);
+    job->delay = delay;
+    begin(job);
+    return 1;
+}
+
+int job_stream_every(lua_State *L) {
+    static const char signature[] = "stream:every(seconds, f)";
+    struct stream *stream = check_open_stream(L, signature);
+    uint64_t interval = check_interval(L, 2, signature);
+    check_function(L, 3, signature);
+    struct job *job = new_job(L, script_of(L), stream, 3, false);
+    job->delay = job->interval = interval;
+    begin(job);
+    return 1;
+}
+
+int job_stream_spawn(lua_State *L) {
+    static const char signature[] = "stream:spawn(f, ...)";
+    struct stream *stream = check_open_stream(L, signature);
+    check_function(L, 2, signature);
+    int arguments = lua_gettop(L) - 2;
+    if (arguments > 200) return luaL_error(L, "stream:spawn: at most 200 arguments");
+    luaL_checkstack(L, arguments + 4, signature);
+    struct job *job = new_job(L, script_of(L), stream, 2, false);
+    put_on_fiber(L, job, 2, arguments);
+    begin(job);
+    return 1;
+}
+
+/* ---- sleep and the clocks ---- */
+
+static int sleep_for(lua_State *L) {
+    struct script *script = script_of(L);
+    uint64_t duration = check_seconds(L, 1, "tidewire.sleep(seconds)");
+    struct fiber *fiber = fiber_wait(L, script, WAIT_SLEEP, "tidewire.sleep()");
+    if (fiber->wait == WAIT_SLEEP) fiber_set_timeout(fiber, loop_update_now(script->host.loop) + duration);
+    return fiber_yield(L, fiber);
+}
+
+static int now(lua_State *L) {
+    lua_pushnumber(L, (double)clock_wall() / NS_PER_S);
+    return 1;
+}
+
+static int whole_seconds(lua_State *L) {
+    lua_pushnumber(L, (double)(clock_wall() / NS_PER_S));
+    return 1;
+}
+
+static int monotonic(lua_State *L) {
+    lua_pushnumber(L, (double)clock_monotonic() / NS_PER_S);
+    return 1;
+}
+
+static void make_handle_metatable(lua_State *L, struct script *script) {
+    push_locked_metatable(L);
+    lua_newtable(L);
+    set_functions(L, script, (const luaL_Reg[]){{"cancel", cancel}, {NULL, NULL}});
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, forget);
+    lua_setfield(L, -2, "__gc");
+    script->ref.handle_meta = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+void bind_job_open(struct script *script) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    lua_State *L = script->L;
+    pthread_once(&once, set_grid_origin);
+    make_handle_metatable(L, script);
+    lua_newtable(L);
+    set_functions(L, script, (const luaL_Reg[]){{"at", timer_at}, {"every", timer_every}, {NULL, NULL}});
+    lua_setfield(L, -2, "timer");
+    set_functions(L, script,
+                  (const luaL_Reg[]){{"spawn", spawn},
+                                     {"sleep", sleep_for},
+                                     {"now", now},
+                                     {"time", whole_seconds},
+                                     {"monotonic", monotonic},
+                                     {NULL, NULL}});
+}

@@ -1,0 +1,79 @@
+/* script/projected.c - see projected.h */
+#include "script/projected.h"
+
+#include "rpc/call.h"
+#include "script/failure.h"
+#include "script/fiber.h"
+#include "script/generation.h"
+#include "script/message.h"
+#include "script/state.h"
+#include "script/stream.h"
+
+/* What a protected call reads: it takes one light userdata. */
+struct reading {
+    const struct projection *projection;
+    const uint8_t *bytes;
+    size_t length;
+    const char *fault;
+};
+
+static int read_fields(lua_State *L) {
+    struct reading *reading = lua_touserdata(L, 1);
+    lua_settop(L, 0);
+    int count = twl_projection_arguments(L, reading->projection, reading->bytes, reading->length, &reading->fault);
+    return count < 0 ? 0 : count;
+}
+
+int projected_fields(lua_State *L, const struct projection *projection, const uint8_t *bytes, size_t length,
+                     const char **fault) {
+    struct reading reading = {.projection = projection, .bytes = bytes, .length = length};
+    int before = lua_gettop(L);
+    lua_pushcfunction(L, read_fields);
+    lua_pushlightuserdata(L, &reading);
+    if (lua_pcall(L, 1, LUA_MULTRET, 0) != 0) reading.fault = "a field has no Lua value";
+    *fault = reading.fault;
+    if (!reading.fault) return lua_gettop(L) - before;
+    lua_settop(L, before);
+    return -1;
+}
+
+int projected_push(struct stream *stream, lua_State *L, const struct call_message *message) {
+    const struct projection *projection = stream->handler->projection;
+    const char *fault;
+    twl_projection_function(L, projection);
+    push_stream(L, stream);
+    int count = projected_fields(L, projection, message->data, message->length, &fault);
+    if (count >= 0) return count + 1;
+    stream_refuse_message(stream, fault);
+    return -1;
+}
+
+/* (results…, stream) */
+static int write_reply(lua_State *L) {
+    struct stream *stream = lua_touserdata(L, -1);
+    struct script *script = stream->generation->script;
+    struct buffer *out = call_begin_message(stream->call);
+    if (!out) return 0;
+    script->open_message = stream->call;
+    lua_pop(L, 1);
+    if (twl_projection_result(L, stream->handler->projection, 1, NULL, 0, out)) {
+        script->open_message = NULL;
+        call_end_message(stream->call);
+        stream->has_replied = true;
+    } else {
+        script_settle(script);
+    }
+    return 0;
+}
+
+bool projected_send(struct stream *stream, struct fiber *fiber) {
+    lua_State *L = fiber->L;
+    int results = lua_gettop(L);
+    if (stream->is_over || results == 0 || is_drop(stream->generation->script, L, 1)) return true;
+    if (stream_must_stand(stream, fiber)) return false;
+    lua_pushcfunction(L, write_reply);
+    lua_insert(L, 1);
+    lua_pushlightuserdata(L, stream);
+    if (lua_pcall(L, results + 1, 0, 0) != 0) stream_fail_to_send(stream, L);
+    return true;
+}

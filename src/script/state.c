@@ -1,0 +1,233 @@
+/* script/state.c - see state.h and script.h */
+#include "script/state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "script/bind.h"
+#include "script/fiber.h"
+#include "script/generation.h"
+#include "script/message.h"
+#include "script/sandbox.h"
+#include "script/stream.h"
+
+enum {
+    STEP_LEAST = 16 << 10,         /* bytes that must have been allocated before a step is worth its call */
+    STEP_IDLE = 256 << 10,         /* work of a step when nothing was allocated and a cycle is wanted */
+    PAUSE = 150, STEP_MULTIPLIER = 400, /* per cent; measured, see the collector's figures in docs */
+    HEAP_LEAST = 1 << 20,          /* below this the collector rests */
+};
+
+static const char script_key; /* its address is the registry's key */
+
+struct script *script_of_state(lua_State *L) {
+    lua_pushlightuserdata(L, (void *)(uintptr_t)&script_key);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+    struct script *script = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return script;
+}
+
+/* ---- the collector: stopped while handlers run, stepped between turns ---- */
+
+static uint64_t heap_bytes(lua_State *L) {
+    return ((uint64_t)lua_gc(L, LUA_GCCOUNT, 0) << 10) + (uint64_t)lua_gc(L, LUA_GCCOUNTB, 0);
+}
+
+/* With the bytes that message objects hold outside the heap: they are garbage of the same kind. */
+static uint64_t counted_bytes(lua_State *L) { return heap_bytes(L) + twl_message_held_bytes(L); }
+
+static void begin_cycle_at(struct collector *collector, uint64_t alive) {
+    collector->begin_at = alive / 100 * PAUSE;
+    if (collector->begin_at < HEAP_LEAST) collector->begin_at = HEAP_LEAST;
+}
+
+static void collect(struct script *script) {
+    struct collector *collector = &script->collector;
+    uint64_t now = counted_bytes(script->L);
+    uint64_t allocated = now > collector->counted ? now - collector->counted : 0;
+    if (!collector->is_collecting) {
+        if (now < collector->begin_at && !collector->wanted) return;
+        collector->is_collecting = true;
+        collector->counted = now;
+        allocated = STEP_LEAST;
+    }
+    if (allocated < STEP_LEAST) {
+        if (!collector->wanted) return;
+        allocated = STEP_IDLE;
+    }
+    bool is_done = lua_gc(script->L, LUA_GCSTEP, (int)(allocated >> 10));
+    lua_gc(script->L, LUA_GCSTOP, 0);
+    collector->counted = counted_bytes(script->L);
+    if (!is_done) return;
+    collector->is_collecting = false;
+    if (collector->wanted) collector->wanted--;
+    begin_cycle_at(collector, collector->counted);
+}
+
+static void end_turn(struct task *task) {
+    struct script *script = container_of(task, struct script, turn_end);
+    script->turn_end_is_due = false;
+    lua_gc(script->L, LUA_GCSTOP, 0); /* a long handler has had it restarted */
+    collect(script);
+    if (script->collector.wanted) script_note_turn(script);
+}
+
+void script_collect_soon(struct script *script) {
+    /* A cycle under way may have seen as alive what has just been let go. */
+    script->collector.wanted = script->collector.is_collecting ? 2 : 1;
+    script_note_turn(script);
+}
+
+uint64_t script_heap_bytes(const struct script *script) { return heap_bytes(script->L); }
+
+/* ---- life ---- */
+
+static void run_ready(struct task *task) {
+    struct script *script = container_of(task, struct script, ready_task);
+    fibers_run_ready(script);
+    streams_run_ready(script);
+}
+
+static int panic(lua_State *L) {
+    log_error(NULL, "Lua has raised where nothing catches: %s", lua_tostring(L, -1));
+    log_flush();
+    abort();
+}
+
+static lua_State *open_state(struct script *script) {
+    lua_State *L = luaL_newstate();
+    if (!L) abort();
+    lua_atpanic(L, panic);
+    lua_gc(L, LUA_GCSTOP, 0);
+    lua_gc(L, LUA_GCSETPAUSE, PAUSE);
+    lua_gc(L, LUA_GCSETSTEPMUL, STEP_MULTIPLIER);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)&script_key);
+    lua_pushlightuserdata(L, script);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+    return L;
+}
+
+struct script *script_new(const struct script_host *host) {
+    struct script *script = memory_new(sizeof *script);
+    script->host = *host;
+    list_init(&script->generations);
+    list_init(&script->idle);
+    list_init(&script->ready);
+    list_init(&script->ready_streams);
+    task_init(&script->ready_task, run_ready);
+    task_init(&script->turn_end, end_turn);
+    pool_init(&script->fibers, sizeof(struct fiber), 256);
+    script->L = open_state(script);
+    sandbox_open(script);
+    twl_message_open(script->L);
+    bind_open(script);
+    begin_cycle_at(&script->collector, counted_bytes(script->L));
+    watchdog_start(&script->watchdog, script->L);
+    return script;
+}
+
+void script_free(struct script **handle) {
+    struct script *script = *handle;
+    *handle = NULL;
+    if (!script) return;
+    while (!list_is_empty(&script->generations))
+        generation_free(container_of(script->generations.next, struct generation, node));
+    fibers_free_idle(script);
+    task_cancel(&script->ready_task);
+    task_cancel(&script->turn_end);
+    watchdog_stop(&script->watchdog);
+    lua_close(script->L);
+    pool_clear(&script->fibers);
+    buffer_free(&script->scratch);
+    free(script);
+}
+
+const char *script_versions(void) { return LUAJIT_VERSION; }
+
+struct generation *script_generation(const struct script *script) {
+    return script->running ? script->running->generation : script->loading;
+}
+
+const struct log_scope *script_scope(const struct script *script) {
+    const struct fiber *fiber = script->running;
+    return fiber && fiber->stream && fiber->stream->call ? &fiber->stream->call->log : NULL;
+}
+
+/* ---- what the bindings share ---- */
+
+void set_functions(lua_State *L, struct script *script, const luaL_Reg *functions) {
+    lua_pushlightuserdata(L, script);
+    luaL_setfuncs(L, functions, 1);
+}
+
+void push_locked_metatable(lua_State *L) {
+    lua_newtable(L);
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+}
+
+int raise_misuse(lua_State *L, const char *signature) { return luaL_error(L, "expected %s", signature); }
+
+int raise_not_served(lua_State *L, const char *what) {
+    return luaL_error(L, "%s is not served by this version yet", what);
+}
+
+uint64_t check_seconds(lua_State *L, int index, const char *signature) {
+    double seconds = lua_tonumber(L, index);
+    if (lua_type(L, index) != LUA_TNUMBER || !(seconds >= 0)) raise_misuse(L, signature);
+    const double most = 100.0 * 365 * 86400; /* beyond it a sum of times could overflow */
+    return (uint64_t)((seconds < most ? seconds : most) * (double)NS_PER_S);
+}
+
+enum status check_status(lua_State *L, int index) {
+    const char *name = lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index) : NULL;
+    int status = name ? status_by_name(name) : -1;
+    if (status >= 0) return (enum status)status;
+    if (!name) luaL_error(L, "a status is a name such as \"NOT_FOUND\", not a %s", luaL_typename(L, index));
+    const char *nearest = error_nearest(name, status_names);
+    if (nearest) luaL_error(L, "there is no status \"%s\" (did you mean \"%s\"?)", name, nearest);
+    return (enum status)luaL_error(L, "there is no status \"%s\"", name);
+}
+
+struct origin function_origin(lua_State *L, int index) {
+    lua_Debug debug;
+    lua_pushvalue(L, index);
+    lua_getinfo(L, ">S", &debug);
+    const char *source = debug.source;
+    if (*source == '@' || *source == '=') source++;
+    return (struct origin){.file = source, .line = debug.linedefined};
+}
+
+const char *push_error_text(struct script *script, lua_State *L, int index) {
+    if (index < 0) index += lua_gettop(L) + 1;
+    if (lua_type(L, index) == LUA_TSTRING) {
+        lua_pushvalue(L, index);
+        return lua_tostring(L, -1);
+    }
+    /* A __tostring of the script's own may fail in turn. */
+    push_ref(L, script->ref.tostring);
+    lua_pushvalue(L, index);
+    if (lua_pcall(L, 1, 1, 0) == 0 && lua_type(L, -1) == LUA_TSTRING) return lua_tostring(L, -1);
+    lua_pop(L, 1);
+    lua_pushfstring(L, "an error that is a %s", luaL_typename(L, index));
+    return lua_tostring(L, -1);
+}
+
+void log_lua_error(struct script *script, lua_State *L, const struct log_scope *scope, const char *what) {
+    lua_checkstack(L, LUA_MINSTACK);
+    luaL_traceback(script->L, L, NULL, 0);
+    size_t length;
+    const char *traceback = lua_tolstring(script->L, -1, &length);
+    const char *text = push_error_text(script, L, -1);
+    lua_pushfstring(L, "%s: %s", what, text);
+    size_t line_length;
+    const char *line = lua_tolstring(L, -1, &line_length);
+    const struct log_field field = {.name = "traceback", .value = traceback, .length = length};
+    if (log_is_on(LOG_ERROR)) log_write_fields(LOG_ERROR, scope, line, line_length, &field, 1);
+    lua_pop(L, 2);
+    lua_pop(script->L, 1);
+}

@@ -1,0 +1,406 @@
+/* script/stream.c - see stream.h */
+#include "script/stream.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "fanout/topic.h"
+#include "script/failure.h"
+#include "script/job.h"
+#include "script/state.h"
+#include "script/subscriber.h"
+
+static const char stream_magic;
+
+struct stream *stream_new(struct script *script, struct call *call, const struct handler *handler) {
+    lua_State *L = script->L;
+    struct stream *stream = lua_newuserdata(L, sizeof *stream);
+    memset(stream, 0, sizeof *stream);
+    push_ref(L, script->ref.stream_meta);
+    lua_setmetatable(L, -2);
+    stream->self = luaL_ref(L, LUA_REGISTRYINDEX);
+    stream->magic = &stream_magic;
+    stream->generation = handler->generation;
+    stream->call = call;
+    stream->handler = handler;
+    stream->id = call->log.stream;
+    stream->headers_are_due = call->method->is_client_streaming || call->method->is_server_streaming;
+    list_init(&stream->fibers);
+    stream->generation->streams++;
+    call->data = stream;
+    call->log.script = handler->service->file->name;
+    return stream;
+}
+
+struct stream *to_stream(lua_State *L, int index) {
+    if (lua_type(L, index) != LUA_TUSERDATA || lua_objlen(L, index) != sizeof(struct stream)) return NULL;
+    struct stream *stream = lua_touserdata(L, index);
+    return stream->magic == &stream_magic ? stream : NULL;
+}
+
+struct stream *check_stream(lua_State *L, int index, const char *signature) {
+    struct stream *stream = to_stream(L, index);
+    if (!stream) raise_misuse(L, signature);
+    return stream;
+}
+
+struct stream_extra *stream_extra(struct stream *stream) {
+    struct stream_extra *extra = stream->extra;
+    if (extra) return extra;
+    extra = stream->extra = memory_new(sizeof *extra);
+    extra->stream = stream;
+    list_init(&extra->senders);
+    list_init(&extra->watchers);
+    list_init(&extra->jobs);
+    list_init(&extra->subscribers);
+    list_init(&extra->ready);
+    extra->closers = LUA_NOREF;
+    return extra;
+}
+
+/* ---- the end ---- */
+
+static void tell_closed(struct fiber *fiber) {
+    lua_pushnil(fiber->L);
+    lua_pushliteral(fiber->L, "closed");
+    fiber_wake(fiber, 2);
+}
+
+/* Those of other streams learn it as an answer; its own fibers are cancelled. */
+static void wake_strangers(struct stream *stream, struct list *row) {
+    for (struct list *node = row->next, *next; node != row; node = next) {
+        next = node->next;
+        struct fiber *fiber = container_of(node, struct fiber, place);
+        if (fiber->stream == stream) continue;
+        if (fiber->wait != WAIT_GONE) {
+            tell_closed(fiber);
+            continue;
+        }
+        lua_pushboolean(fiber->L, 1);
+        fiber_wake(fiber, 1);
+    }
+}
+
+static void be_over(struct stream *stream) {
+    if (stream->is_over) return;
+    stream->is_over = true;
+    if (stream->extra) {
+        wake_strangers(stream, &stream->extra->senders);
+        wake_strangers(stream, &stream->extra->watchers);
+        jobs_end(&stream->extra->jobs);
+    }
+    if (stream->reader && stream->reader->stream != stream) tell_closed(stream->reader);
+    for (struct list *node = stream->fibers.next, *next; node != &stream->fibers; node = next) {
+        next = node->next;
+        fiber_cancel_soon(container_of(node, struct fiber, node));
+    }
+}
+
+static void farewell_free(struct stream_extra *extra) {
+    if (!extra->farewell) return;
+    free(extra->farewell->text);
+    free(extra->farewell->details);
+    free(extra->farewell);
+    extra->farewell = NULL;
+}
+
+static void finish_when_flushed(struct stream *stream) {
+    struct farewell *farewell = stream->extra ? stream->extra->farewell : NULL;
+    if (!farewell || !topics_flush_call(stream->generation->script->host.topics, stream->call)) return;
+    call_finish(stream->call, farewell->status, farewell->text, farewell->details, farewell->details_length);
+    farewell_free(stream->extra);
+}
+
+void stream_finish(struct stream *stream, enum status status, const char *text, const void *details,
+                   size_t details_length) {
+    if (stream->is_over) return;
+    be_over(stream);
+    if (!stream->has_subscribed || topics_flush_call(stream->generation->script->host.topics, stream->call)) {
+        call_finish(stream->call, status, text, details, details_length);
+        return;
+    }
+    struct farewell *farewell = memory_new(sizeof *farewell);
+    farewell->status = status;
+    farewell->text = text ? memory_copy_string(text) : NULL;
+    farewell->details = details ? memory_copy(details, details_length) : NULL;
+    farewell->details_length = details_length;
+    stream_extra(stream)->farewell = farewell;
+}
+
+void stream_reset(struct stream *stream, uint32_t http_error) {
+    if (!stream->call) return;
+    be_over(stream);
+    call_reset(stream->call, http_error);
+}
+
+void stream_fail(struct stream *stream, lua_State *L) {
+    struct script *script = stream->generation->script;
+    struct failure failure;
+    if (is_cancelled(script, L, -1)) {
+        stream_finish(stream, STATUS_CANCELLED, "the handler was cancelled", NULL, 0);
+    } else if (to_failure(script, L, -1, &failure)) {
+        stream_finish(stream, failure.status, failure.text, failure.details, failure.details_length);
+    } else {
+        log_lua_error(script, L, &stream->call->log, "handler failed");
+        stream_finish(stream, STATUS_INTERNAL, "the handler failed", NULL, 0);
+    }
+}
+
+void stream_finish_well(struct stream *stream) {
+    if (stream->is_over) return;
+    if (stream->has_replied || stream->call->method->is_server_streaming) {
+        stream_finish(stream, STATUS_OK, NULL, NULL, 0);
+        return;
+    }
+    const struct origin *origin = &stream->handler->origin;
+    log_error(&stream->call->log, "the handler at %s:%d ended without the reply that the method owes", origin->file,
+              origin->line);
+    stream_finish(stream, STATUS_INTERNAL, "the handler gave no reply", NULL, 0);
+}
+
+void stream_settle(struct stream *stream) {
+    if (!stream->call || stream->is_over || stream->handler->is_function) return;
+    if (!stream->has_opened || !stream->is_half_closed || stream->main || stream->is_held) return;
+    if (!list_is_empty(&stream->fibers)) return;
+    struct stream_extra *extra = stream->extra;
+    if (extra && (!list_is_empty(&extra->jobs) || !list_is_empty(&extra->subscribers))) return;
+    log_debug(&stream->call->log, "closed by itself: the peer has half-closed and nothing of the stream is left "
+                                  "that could still send (stream:hold() keeps one open)");
+    stream_finish_well(stream);
+}
+
+static void run_close_function(struct stream *stream, int function_index, lua_State *L, enum status status,
+                               const char *text) {
+    struct script *script = stream->generation->script;
+    struct fiber *fiber = fiber_take(script, stream->generation, stream, NULL, NULL, &stream->handler->origin);
+    lua_pushvalue(L, function_index);
+    lua_xmove(L, fiber->L, 1);
+    push_stream(fiber->L, stream);
+    lua_pushstring(fiber->L, status_name(status));
+    lua_pushstring(fiber->L, text ? text : "");
+    int fault = fiber_call_plainly(fiber, 3, 0);
+    if (fault) log_lua_error(script, fiber->L, &stream->call->log, "on_close failed");
+    fiber_give(fiber, !fault);
+}
+
+static void run_close_functions(struct stream *stream, enum status status, const char *text) {
+    lua_State *L = stream->generation->script->L;
+    if (stream->handler->on_close != LUA_NOREF) {
+        push_ref(L, stream->handler->on_close);
+        run_close_function(stream, lua_gettop(L), L, status, text);
+        lua_pop(L, 1);
+    }
+    if (!stream->extra || stream->extra->closers == LUA_NOREF) return;
+    push_ref(L, stream->extra->closers);
+    for (int i = 1, count = (int)lua_objlen(L, -1); i <= count; i++) {
+        lua_rawgeti(L, -1, i);
+        run_close_function(stream, lua_gettop(L), L, status, text);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
+static void extra_free(struct stream *stream) {
+    struct stream_extra *extra = stream->extra;
+    if (!extra) return;
+    list_remove(&extra->ready);
+    subscribers_forget_stream(&extra->subscribers);
+    drop_ref(stream->generation->script->L, &extra->closers);
+    farewell_free(extra);
+    free(extra);
+    stream->extra = NULL;
+}
+
+void stream_close(struct stream *stream, enum status status, const char *text) {
+    struct generation *generation = stream->generation;
+    struct script *script = generation->script;
+    be_over(stream);
+    while (!list_is_empty(&stream->fibers)) fiber_cancel(container_of(stream->fibers.next, struct fiber, node));
+    run_close_functions(stream, status, text);
+    if (stream->has_subscribed) topics_call_closed(script->host.topics, stream->call);
+    extra_free(stream);
+    stream->call = NULL;
+    stream->handler = NULL;
+    stream->generation = NULL;
+    drop_ref(script->L, &stream->self);
+    generation_stream_ended(generation);
+}
+
+/* ---- receiving ---- */
+
+void stream_refuse_message(struct stream *stream, const char *fault) {
+    log_debug(&stream->call->log, "the peer sent a message that is no %s: %s",
+              stream->call->method->request->full_name, fault);
+    char *text = memory_format("cannot decode the message: %s", fault);
+    stream_finish(stream, STATUS_INTERNAL, text, NULL, 0);
+    free(text);
+}
+
+bool stream_push_message(struct stream *stream, lua_State *L, const struct call_message *message) {
+    const char *fault = NULL;
+    if (twl_message_push(L, stream->generation->messages, stream->call->method->request, message->data, message->length, message->owner,
+                         &stream->handler->service->options, &fault))
+        return true;
+    stream_refuse_message(stream, fault);
+    return false;
+}
+
+int stream_pull(struct stream *stream, lua_State *L) {
+    struct call_message message;
+    switch (call_receive(stream->call, &message)) {
+        case CALL_EMPTY: return 0;
+        case CALL_END: lua_pushnil(L); return 1;
+        case CALL_MESSAGE: break;
+    }
+    return stream_push_message(stream, L, &message) ? 1 : -1;
+}
+
+void stream_resume_reader(struct fiber *fiber) {
+    struct stream *stream = fiber->target;
+    int pulled = stream_pull(stream, fiber->L);
+    if (pulled == 1)
+        fiber_run(fiber, 1);
+    else if (pulled == 0)
+        fiber->wait = WAIT_RECV;
+}
+
+void stream_readable(struct stream *stream) {
+    if (stream->reader && stream->reader->wait == WAIT_RECV) stream_resume_reader(stream->reader);
+}
+
+void stream_continue_later(struct stream *stream) {
+    struct script *script = stream->generation->script;
+    struct stream_extra *extra = stream_extra(stream);
+    list_remove(&extra->ready);
+    list_append(&script->ready_streams, &extra->ready);
+    loop_defer(script->host.loop, LOOP_RUN, &script->ready_task);
+}
+
+void stream_fail_soon(struct stream *stream) {
+    stream->is_failing = true;
+    stream_continue_later(stream);
+}
+
+void streams_run_ready(struct script *script) {
+    struct list now, *node;
+    list_init(&now);
+    list_splice(&now, &script->ready_streams);
+    while ((node = list_take(&now))) {
+        struct stream *stream = container_of(node, struct stream_extra, ready)->stream;
+        if (stream->is_failing)
+            stream_finish(stream, STATUS_INTERNAL, "the handler failed", NULL, 0);
+        else
+            hooks_pump(stream);
+    }
+}
+
+/* ---- sending ---- */
+
+void stream_send_headers(struct stream *stream) {
+    stream->headers_are_due = false;
+    if (!stream->is_over) call_send_headers(stream->call);
+}
+
+void stream_has_waited(struct stream *stream, struct fiber *fiber) {
+    if (stream->headers_are_due && stream->main == fiber && stream->handler->is_function) stream_send_headers(stream);
+}
+
+void stream_check_reply(lua_State *L, const struct stream *stream) {
+    if (stream->has_replied && !stream->call->method->is_server_streaming)
+        luaL_error(L, "%s has one reply, and it was sent", stream->call->method->full_name);
+}
+
+bool stream_encode(lua_State *L, struct stream *stream, int index) {
+    struct script *script = stream->generation->script;
+    struct call *call = stream->call;
+    struct buffer *out = call_begin_message(call);
+    if (!out) return false;
+    script->open_message = call;
+    twl_message_encode(L, index, stream->generation->messages, call->method->response, out);
+    script->open_message = NULL;
+    call_end_message(call);
+    stream->has_replied = true;
+    return true;
+}
+
+bool stream_must_stand(struct stream *stream, struct fiber *fiber) {
+    if (!call_is_full(stream->call) && (fiber->is_in_turn || !stream_has_senders(stream))) return false;
+    struct list *senders = &stream_extra(stream)->senders;
+    fiber->wait = WAIT_RETURN;
+    fiber->target = stream;
+    list_append(fiber->is_in_turn ? senders->next : senders, &fiber->place); /* first again, or last */
+    fiber->is_in_turn = true;
+    return true;
+}
+
+void stream_fail_to_send(struct stream *stream, lua_State *L) {
+    struct script *script = stream->generation->script;
+    script_settle(script);
+    log_lua_error(script, L, &stream->call->log, "cannot send what the handler returned");
+    stream_finish(stream, STATUS_INTERNAL, "the handler failed", NULL, 0);
+}
+
+/* The value at the top of L. False: there is no room now. */
+static bool send_value(struct stream *stream, struct fiber *fiber) {
+    lua_State *L = fiber->L;
+    if (stream->is_over) return true;
+    if (stream_must_stand(stream, fiber)) return false;
+    push_ref(L, stream->generation->script->ref.encode);
+    lua_pushvalue(L, -2);
+    lua_pushlightuserdata(L, stream);
+    if (lua_pcall(L, 2, 0, 0) != 0) stream_fail_to_send(stream, L);
+    return true;
+}
+
+static bool is_list(lua_State *L, int index) {
+    if (!lua_istable(L, index)) return false;
+    lua_rawgeti(L, index, 1);
+    bool is = !lua_isnil(L, -1);
+    lua_pop(L, 1);
+    return is;
+}
+
+bool stream_send_returned(struct stream *stream, struct fiber *fiber) {
+    lua_State *L = fiber->L;
+    if (!lua_toboolean(L, 1)) return true;
+    if (lua_type(L, 1) == LUA_TUSERDATA && is_drop(stream->generation->script, L, 1)) return true;
+    lua_settop(L, 1);
+    if (!is_list(L, 1)) return send_value(stream, fiber);
+    for (;; fiber->progress++) {
+        lua_rawgeti(L, 1, (int)fiber->progress + 1);
+        if (lua_isnil(L, -1)) return true;
+        if (!send_value(stream, fiber)) {
+            lua_settop(L, 1);
+            return false;
+        }
+        lua_settop(L, 1);
+    }
+}
+
+static void serve_senders(struct stream *stream) {
+    while (!stream->is_over && stream_has_senders(stream) && !call_is_full(stream->call)) {
+        struct fiber *fiber = container_of(stream->extra->senders.next, struct fiber, place);
+        if (fiber->wait == WAIT_RETURN) {
+            fiber_end_again(fiber);
+            continue;
+        }
+        bool is_sent = call_send(stream->call, fiber->message);
+        if (is_sent) {
+            lua_pushboolean(fiber->L, 1);
+            fiber_run(fiber, 1);
+        } else {
+            lua_pushnil(fiber->L);
+            lua_pushliteral(fiber->L, "closed");
+            fiber_run(fiber, 2);
+        }
+    }
+}
+
+void stream_writable(struct stream *stream) {
+    serve_senders(stream);
+    if (!stream->has_subscribed) return;
+    topics_call_writable(stream->generation->script->host.topics, stream->call);
+    finish_when_flushed(stream);
+}

@@ -1,0 +1,128 @@
+/* script/stream.h - a call as scripts see it: a userdata that outlives the call, so that stale use is an answer.
+ *
+ * A stream is over from the moment when its end is decided (finished, reset, peer gone): what still waits in it is
+ * cancelled. It is closed when rpc/ has said on_close: then nothing of the call is left. */
+#ifndef TIDEWIRE_SCRIPT_STREAM_H
+#define TIDEWIRE_SCRIPT_STREAM_H
+#include <luajit-2.1/lua.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/status.h"
+#include "rpc/call.h"
+#include "script/fiber.h"
+#include "script/generation.h"
+
+/* How a call ends while its subscriptions still hand over what they had queued. */
+struct farewell {
+    enum status status;
+    char *text;
+    void *details;
+    size_t details_length;
+};
+
+/* What few streams have; made when first needed. */
+struct stream_extra {
+    struct stream *stream;
+    struct list senders;     /* fibers that wait to send to it, in order */
+    struct list watchers;    /* fibers of any stream in stream:wait() */
+    struct list jobs;        /* its timers and spawns */
+    struct list subscribers; /* its subscriptions */
+    struct list ready;       /* in script->ready_streams: has had its share of this turn */
+    int closers;             /* table of stream:on_close functions, in order */
+    struct farewell *farewell;
+};
+
+struct stream {
+    const void *magic;              /* tells streams from other userdata */
+    struct generation *generation;  /* NULL once it is closed */
+    struct call *call;              /* NULL once it is closed */
+    const struct handler *handler;  /* NULL once it is closed */
+    struct list fibers;             /* of its own, from their first wait on */
+    struct fiber *main;             /* the function's fiber; or that of the hook of the message direction that runs */
+    struct fiber *reader;           /* waits for a message */
+    struct stream_extra *extra;
+    uint64_t id;
+    int self;                       /* what keeps it from the collector while the call lives */
+    bool has_ctx;                   /* the userdata's environment table is stream.ctx */
+    bool is_over;
+    bool has_replied;               /* a method with one reply has sent it */
+    bool headers_are_due;           /* leave as soon as the function waits or on_open has returned */
+    bool is_held;
+    bool has_opened;                /* hooks: on_open has returned */
+    bool is_half_closed;            /* hooks: the half-close was handled */
+    bool is_pumping;
+    bool is_writing;                /* hooks: on_writable runs */
+    bool has_subscribed;
+    bool is_failing;                /* ends INTERNAL when the ready streams are looked at */
+};
+
+/* Pushes nothing; the stream is call->data from now on. */
+struct stream *stream_new(struct script *script, struct call *call, const struct handler *handler);
+/* The call is gone: everything of the stream ends, on_close runs, the call is let go. */
+void stream_close(struct stream *stream, enum status status, const char *text);
+
+/* NULL unless the value at `index` is a stream. */
+struct stream *to_stream(lua_State *L, int index);
+/* Raises the signature when it is none. */
+struct stream *check_stream(lua_State *L, int index, const char *signature);
+static inline void push_stream(lua_State *L, const struct stream *stream) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, stream->self);
+}
+struct stream_extra *stream_extra(struct stream *stream);
+static inline bool stream_has_senders(const struct stream *stream) {
+    return stream->extra && !list_is_empty(&stream->extra->senders);
+}
+
+/* Decides the end: flushes what was accepted, then trailers. Nothing when it is over already. */
+void stream_finish(struct stream *stream, enum status status, const char *text, const void *details,
+                   size_t details_length);
+void stream_reset(struct stream *stream, uint32_t http_error);
+/* INTERNAL, later in this turn: for where a call may not be ended. */
+void stream_fail_soon(struct stream *stream);
+/* The function or hook has failed with the error value at the top of `L`. */
+void stream_fail(struct stream *stream, lua_State *L);
+/* Ends it with OK, or, where a reply is owed, INTERNAL. */
+void stream_finish_well(struct stream *stream);
+/* Hook form: ends the call by itself when nothing of its own is left that could still send. */
+void stream_settle(struct stream *stream);
+/* A fiber of it waits for the first time or again. */
+void stream_has_waited(struct stream *stream, struct fiber *fiber);
+void stream_send_headers(struct stream *stream);
+
+/* From on_writable: senders in their order, subscriptions, the end. */
+void stream_writable(struct stream *stream);
+/* From on_readable: the reader, if any. */
+void stream_readable(struct stream *stream);
+void stream_resume_reader(struct fiber *fiber);
+/* Takes the next message and pushes what recv returns for it: 1 result, or 0 when there is none yet; -1 when the
+ * message was broken and has ended the stream. */
+int stream_pull(struct stream *stream, lua_State *L);
+
+/* Encodes the message or table at `index` of L into the call's queue. May raise. False when the call is over. */
+bool stream_encode(lua_State *L, struct stream *stream, int index);
+/* Sends what a function has returned, the values from 1 on ->L. False: no room; the fiber stands in the row of
+ * senders and is ended again. An encoder's fault ends the stream. */
+bool stream_send_returned(struct stream *stream, struct fiber *fiber);
+/* For what a fiber returns: whether it has to stand in the row of senders (which it then does). */
+bool stream_must_stand(struct stream *stream, struct fiber *fiber);
+/* The handler's result, whose fault is at the top of L, could not be made into a message. */
+void stream_fail_to_send(struct stream *stream, lua_State *L);
+/* Raises when the method's one reply has been sent. */
+void stream_check_reply(lua_State *L, const struct stream *stream);
+/* A message object over what call_receive() gave; false when the bytes are no such message: the stream is ended. */
+bool stream_push_message(struct stream *stream, lua_State *L, const struct call_message *message);
+void stream_refuse_message(struct stream *stream, const char *fault);
+/* Again in the next turn. */
+void stream_continue_later(struct stream *stream);
+void streams_run_ready(struct script *script);
+
+/* The two forms of handlers. */
+extern const struct call_handler function_handler, hooks_handler;
+void hooks_pump(struct stream *stream);
+void stream_drain(struct call *call);
+
+/* stream:… for scripts. */
+void bind_stream_open(struct script *script);
+#endif

@@ -1,0 +1,157 @@
+/* script/watchdog.c - see watchdog.h */
+#include "script/watchdog.h"
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "script/state.h"
+
+#ifndef sigev_notify_thread_id /* glibc before 2.38 has the member, not its name */
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
+#define TICK (20 * NS_PER_MS)
+#define TICK_SIGNAL (SIGRTMIN + 2)
+
+/* A thread that waits until there is something to say: a signal handler may not log. */
+struct watchdog_helper {
+    pthread_t thread;
+    sem_t bell;
+    volatile bool is_stopping;
+    char file[128];
+    int line;
+};
+
+static void *help(void *context) {
+    struct watchdog_helper *helper = context;
+    for (;;) {
+        while (sem_wait(&helper->bell) != 0) continue;
+        if (helper->is_stopping) return NULL;
+        log_error(&(struct log_scope){.script = helper->file},
+                  "the handler at %s:%d has used twice its CPU budget and cannot be stopped where it is: "
+                  "its worker serves nobody",
+                  helper->file, helper->line);
+    }
+}
+
+/* In the signal handler, where little is allowed: the text is cut by hand. */
+static void report(struct watchdog *watchdog) {
+    struct watchdog_helper *helper = watchdog->helper;
+    const struct origin *origin = watchdog->origin;
+    size_t i = 0;
+    for (; origin && origin->file[i] && i + 1 < sizeof helper->file; i++) helper->file[i] = origin->file[i];
+    helper->file[i] = 0;
+    helper->line = origin ? origin->line : 0;
+    watchdog->is_reported = true;
+    sem_post(&helper->bell);
+}
+
+static void hook(lua_State *L, lua_Debug *activation) {
+    struct script *script = script_of_state(L);
+    struct watchdog *watchdog = &script->watchdog;
+    if (watchdog->is_cancelling) {
+        watchdog_cancel_done(watchdog);
+        push_ref(L, script->ref.cancelled);
+        lua_error(L);
+    }
+    if (watchdog->has_barked) {
+        lua_getinfo(L, "Sl", activation);
+        lua_pushfstring(L, "%s:%d: the handler has used up its CPU budget (limits.handler_time) without waiting",
+                        activation->short_src, activation->currentline);
+        lua_error(L);
+    }
+    lua_sethook(L, NULL, 0, 0);
+}
+
+static void on_tick(int number, siginfo_t *info, void *context) {
+    (void)number, (void)context;
+    struct watchdog *watchdog = info->si_value.sival_ptr;
+    uint32_t used = ++watchdog->ticks - watchdog->mark;
+    if (!watchdog->is_watching || used < 2) return;
+    /* Handlers run with the collector stopped; one that takes this long may need it. */
+    lua_gc(watchdog->L, LUA_GCRESTART, 0);
+    if (!watchdog->budget || used <= watchdog->budget) return;
+    if (!watchdog->has_barked) {
+        watchdog->has_barked = true;
+        lua_sethook(watchdog->L, hook, LUA_MASKCOUNT, 1);
+    } else if (used / 2 > watchdog->budget && !watchdog->is_reported) {
+        report(watchdog);
+    }
+}
+
+static void install_handler(void) {
+    struct sigaction action = {.sa_sigaction = on_tick, .sa_flags = SA_SIGINFO | SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    if (sigaction(TICK_SIGNAL, &action, NULL) != 0) abort();
+}
+
+static void start_helper(struct watchdog *watchdog) {
+    struct watchdog_helper *helper = memory_new(sizeof *helper);
+    sigset_t all, before;
+    sem_init(&helper->bell, 0, 0);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (pthread_create(&helper->thread, NULL, help, helper) != 0) abort();
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    watchdog->helper = helper;
+}
+
+void watchdog_start(struct watchdog *watchdog, lua_State *L) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, install_handler);
+    watchdog->L = L;
+    start_helper(watchdog);
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = TICK_SIGNAL};
+    event.sigev_value.sival_ptr = watchdog;
+    event.sigev_notify_thread_id = gettid();
+    if (timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &watchdog->timer) != 0) abort();
+    const struct timespec tick = {.tv_nsec = TICK};
+    timer_settime(watchdog->timer, 0, &(struct itimerspec){.it_interval = tick, .it_value = tick}, NULL);
+}
+
+void watchdog_stop(struct watchdog *watchdog) {
+    /* A tick that is already under way to this thread must not find freed memory. */
+    sigset_t tick, before;
+    sigemptyset(&tick);
+    sigaddset(&tick, TICK_SIGNAL);
+    pthread_sigmask(SIG_BLOCK, &tick, &before);
+    timer_delete(watchdog->timer);
+    while (sigtimedwait(&tick, NULL, &(struct timespec){0}) > 0) continue;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    struct watchdog_helper *helper = watchdog->helper;
+    helper->is_stopping = true;
+    sem_post(&helper->bell);
+    pthread_join(helper->thread, NULL);
+    sem_destroy(&helper->bell);
+    free(helper);
+    watchdog->helper = NULL;
+}
+
+uint32_t watchdog_budget(uint64_t budget) {
+    uint64_t ticks = (budget + TICK - 1) / TICK;
+    return ticks > UINT32_MAX / 4 ? UINT32_MAX / 4 : (uint32_t)ticks;
+}
+
+void watchdog_unbark(struct watchdog *watchdog) {
+    watchdog->has_barked = false;
+    watchdog->is_reported = false;
+    lua_sethook(watchdog->L, NULL, 0, 0);
+}
+
+void watchdog_cancel_next(struct watchdog *watchdog) {
+    watchdog->is_cancelling = true;
+    lua_sethook(watchdog->L, hook, LUA_MASKCOUNT, 1);
+}
+
+void watchdog_cancel_done(struct watchdog *watchdog) {
+    if (!watchdog->is_cancelling) return;
+    watchdog->is_cancelling = false;
+    if (!watchdog->has_barked) lua_sethook(watchdog->L, NULL, 0, 0);
+}
