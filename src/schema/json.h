@@ -13,14 +13,19 @@
 struct json_options {
     bool use_proto_names;   /* names as in the .proto instead of lowerCamelCase */
     bool write_defaults;    /* also implicit-presence fields at their default */
-    bool ignore_unknown;    /* reading: unknown names are skipped instead of refused */
+    bool ignore_unknown;    /* reading: unknown names, of enum values too, are skipped instead of refused */
     const struct schema *schema; /* resolves google.protobuf.Any */
 };
 
-/* Appends JSON without line breaks. False and a sentence with the field's path when the bytes are no such message. */
+/* Appends JSON without line breaks, fields by ascending number, maps in the order of the bytes. False, and a sentence,
+ * with the field's path where there is one, when the bytes are no such message or have no JSON form (a Timestamp
+ * outside years 1 to 9999, an Any whose type the schema lacks); nothing is appended then. NULL options are all off. */
 bool json_write(const struct message_type *type, const uint8_t *bytes, size_t length,
                 const struct json_options *options, struct buffer *out, struct error *error);
-/* Appends wire bytes. Depth is at most 100; errors say path and reason. */
+/* Appends wire bytes in the order of the text. False, and nothing appended, for what is no such message: the error says
+ * `labels[2].region: expected a string`, or line and column of what is no JSON. Refused too are fields, map keys or
+ * members of a oneof that stand twice, required fields that are missing, and more than 100 levels of messages. Memory
+ * stays within a small multiple of the text. */
 bool json_read(const struct message_type *type, const char *text, size_t length, const struct json_options *options,
                struct buffer *out, struct error *error);
 #endif
