@@ -1,9 +1,10 @@
 /* config/tree.h - a source as libconfuse's tree of sections and values. Private to config/.
  *
- * libconfuse knows the grammar; it never sees the text that a person wrote. It gets one quoted token a line,
- * so that its own line numbers are the numbers of our tokens, its lexer (one for the process, and left in any
- * state by an unclosed string) finds nothing to stumble over, and a value always knows its file and line.
- * Main thread only. */
+ * libconfuse knows the grammar; it never sees the text that a person wrote. It gets one quoted token a line, so that
+ * its line numbers are the numbers of our tokens (its own count of lines goes astray at comments), its lexer finds
+ * nothing to stumble over or to skip in silence, and a value always knows its file and line. The lexer is one for the
+ * process: main thread only.
+ */
 #ifndef TIDEWIRE_CONFIG_TREE_H
 #define TIDEWIRE_CONFIG_TREE_H
 #include <confuse.h>

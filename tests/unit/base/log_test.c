@@ -38,8 +38,15 @@ static const char *json_string(const char *at) {
                        : byte < 0xf5 ? 3
                                      : -1;
             if (more < 0) return NULL;
-            for (at++; more > 0; more--, at++)
-                if (((unsigned char)*at & 0xc0) != 0x80) return NULL;
+            unsigned character = more ? byte & (0x3fu >> more) : byte;
+            for (int i = 1; i <= more; i++) {
+                if (((unsigned char)at[i] & 0xc0) != 0x80) return NULL;
+                character = character << 6 | ((unsigned char)at[i] & 0x3f);
+            }
+            bool is_overlong = (more == 2 && character < 0x800) || (more == 3 && character < 0x10000);
+            if (is_overlong || (character >= 0xd800 && character < 0xe000) || character > 0x10ffff)
+                return NULL;
+            at += 1 + more;
         }
     }
     return at + 1;
@@ -176,7 +183,7 @@ static void hostile_line(const char *bytes, size_t length) {
     log_write_access(&line);
 }
 
-/* Every byte alone, every pair of bytes that begins a sequence, and random bytes. */
+/* Every byte alone, beginnings of sequences whole and cut, and random bytes. */
 static size_t write_hostile_lines(void) {
     size_t lines = 0;
     char bytes[32];
@@ -184,7 +191,10 @@ static size_t write_hostile_lines(void) {
         bytes[0] = (char)first;
         hostile_line(bytes, 1), lines += 2;
         for (int second = 0; first >= 0x80 && second < 256; second += 3)
-            bytes[1] = (char)second, bytes[2] = 'x', hostile_line(bytes, 3), lines += 2;
+            for (size_t length = 2; length <= 4; length++, lines += 2) {
+                memcpy(bytes + 1, (char[]){(char)second, (char)0x80, (char)0xbf}, 3);
+                hostile_line(bytes, length);
+            }
     }
     srand(4711);
     for (int round = 0; round < 5000; round++) {

@@ -73,6 +73,7 @@ static const struct {
     {"workers = ${1}", "t.conf:1: error: `${1}` is not ${NAME} or ${NAME:-default}"},
     {"workers = ${HOME:=x}", "t.conf:1: error: `${HOME:=x}` is not ${NAME} or ${NAME:-default}"},
     {"workers = ${HOME\n}", "t.conf:1: error: `${` is never closed by `}`"},
+    {"# a\n// b\n/* c\n\n*/ /* d */\nbad = ''\n", "t.conf:6: error: the file has no key `bad`"},
     /* statements */
     {LISTEN "workers 2", "t.conf:2: error: `workers` is a key: workers = …"},
     {LISTEN "workers = \nhealth = on", "t.conf:2: error: `workers` has no value"},
