@@ -54,7 +54,11 @@ static inline const uint8_t *codec_read_scalar(const uint8_t *at, const uint8_t 
 const uint8_t *codec_read_span(const uint8_t *at, const uint8_t *end, const struct field *field,
                                struct codec_value *inside);
 /* An entry whose value is a number that its closed enum lacks is an unknown field as a whole. */
-bool codec_entry_is_unknown(const struct field *map, const uint8_t *entry, size_t length);
+bool codec_entry_lacks_value(const struct field *value, const uint8_t *entry, size_t length);
+static inline bool codec_entry_is_unknown(const struct field *map, const uint8_t *entry, size_t length) {
+    const struct field *value = &map->message->fields[map->message->field_count - 1];
+    return value->type == FIELD_ENUM && value->enumeration->is_closed && codec_entry_lacks_value(value, entry, length);
+}
 /* NULL, or the sentence that says that a required field is missing at some depth. */
 const char *codec_check_required(const struct codec_view *view);
 const char *codec_check_required_bytes(const struct message_type *type, const uint8_t *bytes, size_t length);

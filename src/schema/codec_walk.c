@@ -27,9 +27,7 @@ const uint8_t *codec_read_span(const uint8_t *at, const uint8_t *end, const stru
 }
 
 /* The last number that the entry gives as its value decides. */
-bool codec_entry_is_unknown(const struct field *map, const uint8_t *entry, size_t length) {
-    const struct field *value = &map->message->fields[map->message->field_count - 1];
-    if (value->type != FIELD_ENUM || !value->enumeration->is_closed) return false;
+bool codec_entry_lacks_value(const struct field *value, const uint8_t *entry, size_t length) {
     const uint8_t *at = entry, *end = entry + length;
     bool is_unknown = false;
     while (at && at < end) {

@@ -39,6 +39,11 @@ static inline const uint8_t *wire_read_varint(const uint8_t *at, const uint8_t *
 /* Refuses field number 0, tags above 32 bits and the wire types that do not exist. */
 static inline const uint8_t *wire_read_tag(const uint8_t *at, const uint8_t *end, uint32_t *number, unsigned *type) {
     uint64_t tag;
+    if (at < end && *at < 0x80 && *at >= 1 << 3) { /* numbers up to 15 fill one byte */
+        *number = *at >> 3;
+        *type = *at & 7;
+        return *type <= WIRE_32 ? at + 1 : NULL;
+    }
     const uint8_t *after = wire_read_varint(at, end, &tag);
     if (!after || after - at > WIRE_LONGEST_TAG || tag > UINT32_MAX || tag >> 3 == 0) return NULL;
     *number = (uint32_t)(tag >> 3);

@@ -120,7 +120,8 @@ void twl_object_overlay(lua_State *L, int index, struct object *object, const st
     if (object->has_overlay) {
         lua_getfenv(L, index);
     } else {
-        lua_newtable(L);
+        size_t fields = object->view.type->field_count;
+        lua_createtable(L, fields <= FEW_FIELDS ? (int)fields : 0, 0);
         lua_pushvalue(L, -1);
         lua_setfenv(L, index);
         object->has_overlay = true;
@@ -219,8 +220,7 @@ static int read_other(lua_State *L, const struct object *object) {
 /* The metatable is locked, so metamethods only ever see objects as their first argument. */
 static int index_object(lua_State *L) {
     struct object *object = lua_touserdata(L, 1);
-    const struct field *field =
-        lua_type(L, 2) == LUA_TSTRING ? twl_type_field(object->type, lua_tostring(L, 2)) : NULL;
+    const struct field *field = twl_type_field(L, object->type, 2);
     if (!field) return read_other(L, object);
     /* Numbers first, without the detour: they are most of what is read. */
     if (codec_is_scalar(field) && !field->is_repeated && codec_bit(object->view.presence, field->index))
@@ -253,8 +253,7 @@ static void push_overlay_value(struct writer *writer, struct object *object, con
 
 static int write_object(lua_State *L) {
     struct object *object = lua_touserdata(L, 1);
-    const struct field *field =
-        lua_type(L, 2) == LUA_TSTRING ? twl_type_field(object->type, lua_tostring(L, 2)) : NULL;
+    const struct field *field = twl_type_field(L, object->type, 2);
     if (!field) return twl_unknown_field(L, object->view.type, lua_tostring(L, 2) ? lua_tostring(L, 2) : "?");
     if (lua_isnil(L, 3)) {
         twl_object_clear(L, 1, object, field);
@@ -317,7 +316,7 @@ struct object *twl_check_object(lua_State *L, int argument) {
 
 const struct field *twl_check_field(lua_State *L, const struct object *object, int argument) {
     const char *name = luaL_checkstring(L, argument);
-    const struct field *field = lua_type(L, argument) == LUA_TSTRING ? twl_type_field(object->type, name) : NULL;
+    const struct field *field = twl_type_field(L, object->type, argument);
     if (!field) twl_unknown_field(L, object->view.type, name);
     return field;
 }

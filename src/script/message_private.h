@@ -24,6 +24,7 @@
 enum {
     LUA_TYPE_CDATA = 10,  /* LuaJIT's, not in its headers */
     SMALL_FIELDS = 64,    /* types with at most so many fields need no memory beside the C stack */
+    FEW_FIELDS = 16,      /* types with at most so many fields have a place for each in an overlay from the start */
     BY_REFERENCE = 1024,  /* bytes from which on an object refers to a counted message instead of holding a copy */
     NESTING = CODEC_DEPTH /* of what scripts build; also what ends a circle */
 };
@@ -37,7 +38,7 @@ struct twl_state {
 };
 
 struct twl_name {
-    const char *text; /* compared by address: Lua keeps one copy of each string */
+    const void *key; /* lua_topointer() of the name: Lua keeps one copy of each string */
     const struct field *field;
 };
 
@@ -90,15 +91,16 @@ static inline struct twl_type *twl_type_of(lua_State *L, struct twl_schema *sche
     struct twl_type *found = schema->types[type->number];
     return found ? found : twl_type_make(L, schema, type);
 }
-static inline size_t twl_name_hash(const char *text, unsigned shift) {
-    return (size_t)(((uint64_t)(uintptr_t)text * UINT64_C(0x9e3779b97f4a7c15)) >> shift);
+static inline size_t twl_name_hash(const void *key, unsigned shift) {
+    return (size_t)(((uint64_t)(uintptr_t)key * UINT64_C(0x9e3779b97f4a7c15)) >> shift);
 }
-/* `text` is a Lua string's own address. NULL: no field has that name. */
-static inline const struct field *twl_type_field(const struct twl_type *type, const char *text) {
+/* The field that the value at `index` names; NULL when it is no string, or no field's name. */
+static inline const struct field *twl_type_field(lua_State *L, const struct twl_type *type, int index) {
+    const void *key = lua_topointer(L, index); /* NULL for what is not collected, no name's for other values */
     size_t mask = ((size_t)1 << (64 - type->shift)) - 1;
-    for (size_t i = twl_name_hash(text, type->shift);; i = (i + 1) & mask) {
-        if (type->names[i].text == text) return type->names[i].field;
-        if (!type->names[i].text) return NULL;
+    for (size_t i = twl_name_hash(key, type->shift);; i = (i + 1) & mask) {
+        if (!type->names[i].key) return NULL;
+        if (type->names[i].key == key) return type->names[i].field;
     }
 }
 struct twl_state *twl_state_of(lua_State *L);

@@ -73,11 +73,11 @@ struct twl_type *twl_type_make(lua_State *L, struct twl_schema *schema, const st
     *made = (struct twl_type){.type = type, .schema = schema, .shift = 64 - bits, .view_size = codec_view_size(type)};
     for (size_t i = 0; i < type->field_count; i++) {
         lua_rawgeti(L, -1, (int)i + 1);
-        const char *text = lua_tostring(L, -1);
+        const void *key = lua_topointer(L, -1);
         lua_pop(L, 1);
-        size_t place = twl_name_hash(text, made->shift);
-        while (made->names[place].text) place = (place + 1) & (places - 1);
-        made->names[place] = (struct twl_name){text, &type->fields[i]};
+        size_t place = twl_name_hash(key, made->shift);
+        while (made->names[place].key) place = (place + 1) & (places - 1);
+        made->names[place] = (struct twl_name){key, &type->fields[i]};
     }
     schema->types[type->number] = made;
     lua_rawseti(L, -2, (int)type->number + 1);

@@ -183,8 +183,7 @@ static void collect(struct writer *writer, int index, const struct twl_type *typ
     int top = lua_gettop(L), room = top + 8;
     lua_pushnil(L);
     while (lua_next(L, index)) {
-        const struct field *field =
-            lua_type(L, -2) == LUA_TSTRING ? twl_type_field(type, lua_tostring(L, -2)) : NULL;
+        const struct field *field = twl_type_field(L, type, -2);
         if (!field) unknown_key(writer, lua_gettop(L) - 1, type->type, step);
         lua_insert(L, -2); /* the key stays on top, as lua_next() wants it */
         given->place[field->index] = (uint16_t)++top;
@@ -289,7 +288,7 @@ void twl_message_encode(lua_State *L, int index, struct twl_schema *schema, cons
 
 bool twl_message_unchanged(lua_State *L, int index, const uint8_t **bytes, size_t *length, struct message **owner) {
     struct object *object = twl_object(L, index);
-    if (!object) return false;
+    if (!object || object->is_changed) return false;
     if (index < 0) index = lua_gettop(L) + index + 1;
     struct writer writer = {.L = L, .schema = object->type->schema, .root = object->view.type};
     if (twl_object_settle(&writer, index, object, NULL)) return false;
