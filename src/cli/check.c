@@ -2,25 +2,13 @@
 #include <stdio.h>
 
 #include "cli/verbs.h"
-#include "config/config.h"
-#include "schema/schema.h"
-
-/* What the file names is read as `run` reads it. Scripts come after the types they need. */
-static bool check_named_files(const struct config *config, struct error *error) {
-    struct schema *schema = config->proto[0] ? schema_load(config->proto_path, config->proto, error) : NULL;
-    if (config->proto[0] && !schema) return false;
-    schema_unref(&schema);
-    return true;
-}
+#include "gateway/gateway.h"
 
 static int run(const struct arguments *arguments) {
     const char *file = arguments_config(arguments);
     struct error error;
     if (!file) return EXIT_USAGE;
-    struct config *config = config_read(file, &error);
-    bool is_fine = config && check_named_files(config, &error);
-    config_free(&config);
-    if (!is_fine) {
+    if (!gateway_check(file, &error)) {
         fprintf(stderr, "%s\n", error.text);
         return EXIT_FAILED;
     }

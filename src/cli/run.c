@@ -1,0 +1,23 @@
+/* cli/run.c - `tidewire run`: serves in the foreground. */
+#include "cli/verbs.h"
+#include "gateway/gateway.h"
+
+static int run(const struct arguments *arguments) {
+    const char *file = arguments_config(arguments);
+    return file ? gateway_run(file) : EXIT_USAGE;
+}
+
+static const struct flag flags[] = {
+    {.name = "config", .letter = 'c', .value = "FILE", .help = "the configuration"}, {0}};
+
+const struct verb verb_run = {
+    .name = "run",
+    .summary = "serve, in the foreground",
+    .operands = "",
+    .details = "HUP reloads the configuration and the scripts; TERM or INT lets open streams finish, a second one or\n"
+               "QUIT ends at once; USR1 opens the log file anew. Without -c the configuration is\n"
+               "$TIDEWIRE_CONFIG, else the first of ./tidewire.conf, ./etc/tidewire.conf and\n"
+               "/etc/tidewire/tidewire.conf that exists.",
+    .flags = flags,
+    .run = run,
+};
