@@ -8,6 +8,8 @@ set(CMAKE_C_STANDARD 11)
 set(CMAKE_C_STANDARD_REQUIRED ON)
 set(CMAKE_C_EXTENSIONS ON) # gnu11: POSIX and Linux calls are used throughout
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+# Asserts state what must hold; they stay in every build.
+set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 -g")
 
 add_library(tidewire_options INTERFACE)
 target_compile_definitions(tidewire_options INTERFACE _GNU_SOURCE TIDEWIRE_VERSION="${PROJECT_VERSION}")

@@ -144,7 +144,7 @@ static bool read_any_value(struct json_reader *reader, const struct message_type
 
 static bool read_any_of(struct json_reader *reader, const struct message_type *any, const struct json_place *place,
                         unsigned depth, struct buffer *url) {
-    bool is_empty;
+    bool is_empty = false;
     if (!find_type(reader, place, url, &is_empty)) return false;
     if (is_empty) return json_read_object(reader, any, place, depth, true);
     const struct message_type *type = resolve(reader, place, url);
