@@ -88,12 +88,12 @@ static bool fail(struct reader *reader, int exit_code) {
 /* `value` is what stands behind '=' or the letter; NULL: the next argument is meant. */
 static bool take_flag(struct reader *reader, const struct flag *flag, const char *value) {
     struct arguments *arguments = reader->arguments;
+    if (!flag->value && value)
+        return fail(reader, arguments_fault(arguments, "--%s takes no value", flag->name));
     if (flag == &flag_help) {
         arguments_print_help(arguments->verb);
         return fail(reader, cli_end_output());
     }
-    if (!flag->value && value)
-        return fail(reader, arguments_fault(arguments, "--%s takes no value", flag->name));
     if (flag->value && !value && !(value = *reader->at++))
         return fail(reader, arguments_fault(arguments, "--%s needs a %s", flag->name, flag->value));
     arguments->given[arguments->given_count++] = (struct given){flag, value};

@@ -18,12 +18,12 @@ static const struct verb *find_verb(const char *name) {
 }
 
 static int print_help(void) {
-    printf("tidewire %s: a gateway for gRPC streams, scripted in Lua, one message at a time\n\n"
+    printf("tidewire %s: a gateway for gRPC streams, scripted in Lua\n\n"
            "usage: tidewire [VERB] [FLAGS] …   (tidewire VERB -h says more)\n\n",
            TIDEWIRE_VERSION);
     for (size_t i = 0; verbs[i]; i++) printf("  %-10s %s\n", verbs[i]->name, verbs[i]->summary);
     printf("\nWithout a verb it is `run`, with -t `check`, with -V `version`.\n"
-           "Exit codes: 0 fine, 1 something failed, 2 wrong usage, 3 no gateway to talk to.\n");
+           "Exit codes: 0 fine, 1 it failed, 2 wrong usage, 3 no gateway to talk to.\n");
     return cli_end_output();
 }
 

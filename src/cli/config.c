@@ -26,7 +26,7 @@ static int run(const struct arguments *arguments) {
 
 const struct verb verb_config = {
     .name = "config",
-    .summary = "write a configuration with every default, or the reference of its keys",
+    .summary = "write a default configuration, or the reference of its keys",
     .operands = "default|reference",
     .details = "default      a commented configuration file with every key at its default\n"
                "reference    a page about every key, in Markdown",

@@ -34,6 +34,8 @@ enum {
 };
 static const uint64_t flush_stall = 10 * NS_PER_S; /* of the last bytes, when the peer takes none of them */
 static const uint64_t linger = 1 * NS_PER_S;       /* from our FIN to the peer's */
+/* What TLS itself may answer (key updates, alerts) to a peer that takes nothing of it. */
+static const size_t most_answers = 64 * 1024;
 
 enum phase {
     PHASE_DIALLING,  /* `dial` works */
@@ -61,6 +63,7 @@ struct connection {
     char *peer, *local;
     char *reason; /* why it ended */
     int fd;
+    uint32_t answers; /* bytes of TLS itself that came to wait behind others */
     enum phase phase;
     bool is_client, is_paused, has_peer_ended;
 };
@@ -94,10 +97,14 @@ static void end_text(struct connection *connection, const char *reason) {
     end(connection, memory_copy_string(reason));
 }
 
+static void watch(struct connection *connection, struct event *event) {
+    if (event_add(event, NULL) < 0) end_text(connection, "the kernel watches no more sockets");
+}
+
 static void update_reading(struct connection *connection) {
     bool reads = connection->phase >= PHASE_HEADER && connection->phase <= PHASE_CLOSING && !connection->is_paused &&
                  !connection->has_peer_ended;
-    if (reads) event_add(&connection->read_event, NULL);
+    if (reads) watch(connection, &connection->read_event);
     else if (connection->fd >= 0) event_del(&connection->read_event);
 }
 
@@ -143,7 +150,7 @@ static void keep_from(struct connection *connection, const struct iovec *pieces,
             buffer_append(&connection->kept, (const uint8_t *)piece->iov_base + skip, piece->iov_len - skip);
         skip -= skip < piece->iov_len ? skip : piece->iov_len;
     }
-    if (buffer_length(&connection->kept)) event_add(&connection->write_event, NULL);
+    if (buffer_length(&connection->kept)) watch(connection, &connection->write_event);
 }
 
 static void write_raw(struct connection *connection, const struct iovec *pieces, int count) {
@@ -180,6 +187,7 @@ static void send_fin(struct connection *connection) {
 static void after_drain(struct connection *connection) {
     event_del(&connection->write_event);
     buffer_free(&connection->kept);
+    connection->answers = 0;
     if (connection->phase == PHASE_CLOSING) send_fin(connection);
     else if (connection->phase == PHASE_OPEN) connection->events->on_drained(connection->owner);
 }
@@ -205,7 +213,9 @@ static void take_tls(struct connection *connection, const uint8_t *bytes, size_t
     struct loop_scratch *scratch = loop_scratch(connection->loop);
     buffer_clear(&scratch->plain);
     enum tls_result result = tls_session_receive(connection->tls, bytes, length, &scratch->plain, &scratch->cipher);
+    if (buffer_length(&connection->kept)) connection->answers += (uint32_t)buffer_length(&scratch->cipher);
     write_cipher(connection, &scratch->cipher);
+    if (connection->answers > most_answers) end_text(connection, "TLS: asks for answers and does not read them");
     if (connection->phase == PHASE_HANDSHAKE && tls_session_is_open(connection->tls)) become_open(connection);
     if (connection->phase == PHASE_OPEN && buffer_length(&scratch->plain))
         connection->events->on_bytes(connection->owner, buffer_bytes(&scratch->plain), buffer_length(&scratch->plain));

@@ -24,6 +24,7 @@
 
 enum { ACCEPTS_A_WAKE = 64 };
 static const uint64_t rest_time = 100 * NS_PER_MS; /* when descriptors have run out */
+static const uint64_t tell_time = 1 * NS_PER_S;    /* from one log line about it to the next */
 
 struct source {
     struct listener *listener;
@@ -41,6 +42,7 @@ struct listener {
     char *address;
     struct network_list *proxy_from;
     struct timer rest;
+    uint64_t told;  /* when a log line last said that descriptors have run out */
     struct task free;
     bool is_paused, is_closed;
     char *path; /* of a unix socket, which is `device`, `inode` as long as it is ours */
@@ -62,15 +64,18 @@ static int open_reserve(void) { return open("/dev/null", O_RDONLY | O_CLOEXEC); 
 
 /* One connection is accepted and closed, so that its client hears of it; then the rest wait in the backlog. */
 static void run_out(struct listener *listener, int fd, int error) {
-    log_warn(NULL, "%s: cannot accept: %s; a connection was turned away, trying again in a moment", listener->address,
-             strerror(error));
+    uint64_t now = loop_now(listener->loop);
+    if (!listener->told || now - listener->told >= tell_time) {
+        listener->told = now;
+        log_warn(NULL, "%s: cannot accept: %s; connections are turned away", listener->address, strerror(error));
+    }
     if (listener->reserve >= 0) {
         close(listener->reserve);
         int unlucky = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (unlucky >= 0) close(unlucky);
     }
     listener->reserve = open_reserve();
-    timer_start(listener->loop, &listener->rest, loop_now(listener->loop) + rest_time);
+    timer_start(listener->loop, &listener->rest, now + rest_time);
     update_accepting(listener);
 }
 

@@ -5,9 +5,17 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
+#include "base/log.h"
 #include "net/listener.h"
 
+/* libevent would write to standard error by itself. */
+static void log_libevent(int severity, const char *text) {
+    if (severity >= EVENT_LOG_ERR) log_error(NULL, "libevent: %s", text);
+    else if (severity == EVENT_LOG_WARN) log_warn(NULL, "libevent: %s", text);
+}
+
 void net_prepare_process(void) {
+    event_set_log_callback(log_libevent);
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
         files.rlim_cur = files.rlim_max;

@@ -1,20 +1,21 @@
 #include "net/tls.h"
 
+#include <malloc.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <pthread.h>
 
 #include "base/memory.h"
 #include "certificate_kit.h"
 #include "connection_kit.h"
 #include "net/tls_private.h"
-#include "net/tls_session.h"
 
 enum { DAY = 86400 };
 
 static struct certificate ca, other_ca, server_certificate, client_certificate, stranger;
-static struct loop *loop;
-static struct error error;
-static struct end server, client;
+static _Thread_local struct loop *loop;
+static _Thread_local struct error error;
+static _Thread_local struct end server, client;
 static const char *const h2[] = {"h2", NULL};
 
 static struct tls_server_options server_options(void) {
@@ -154,6 +155,30 @@ static void a_reader_that_stops_costs_what_was_written_and_no_more(void) {
     CHECK_STR(server.reason, "closed by the peer");
     CHECK_MEM(buffer_bytes(&server.got), buffer_length(&server.got), echo_bytes, 1024 * 1024);
     disconnect_ends();
+}
+
+enum { THREADS = 3, HANDSHAKES = 30 };
+static struct tls_server *shared_server;
+
+static void *shake_hands_often(void *context) {
+    (void)context;
+    struct tls_client_options for_client = client_options();
+    for (int i = 0; i < HANDSHAKES; i++) {
+        connect_ends(tls_server_ref(shared_server), new_client(&for_client));
+        run_until_both_ready();
+        CHECK(connection_tls(server.connection)->version != NULL);
+        disconnect_ends();
+    }
+    return NULL;
+}
+
+static void several_threads_share_one_server(void) {
+    struct tls_server_options for_server = server_options();
+    pthread_t threads[THREADS];
+    shared_server = new_server(&for_server);
+    for (int i = 0; i < THREADS; i++) pthread_create(&threads[i], NULL, shake_hands_often, NULL);
+    for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+    tls_server_unref(&shared_server);
 }
 
 /* Client certificates */
@@ -421,11 +446,12 @@ static void one_connections_fault_is_not_anothers(void) {
     disconnect_ends();
 }
 
-/* A client whose bytes pass through the test's hands. */
+/* A client of plain OpenSSL whose bytes pass through the test's hands. */
 
 struct hand {
-    struct tls_session *tls;
-    struct buffer cipher, plain;
+    SSL *ssl;
+    BIO *in, *out; /* from and to the server */
+    SSL_CTX *context;
     int fd;
 };
 
@@ -434,59 +460,74 @@ static void stop_loop(struct timer *timer) {
     loop_stop(loop);
 }
 
-/* What the client has to say goes out, the server has a turn, what it says comes in. */
-static void pass(struct hand *hand) {
+static void give_turns(int turns) {
     struct timer timer;
-    uint8_t bytes[20000];
-    if (buffer_length(&hand->cipher))
-        CHECK(write(hand->fd, buffer_bytes(&hand->cipher), buffer_length(&hand->cipher)) > 0);
-    buffer_clear(&hand->cipher);
     timer_init(&timer, stop_loop);
-    timer_start(loop, &timer, 0);
-    kit_run(loop);
-    ssize_t length = read(hand->fd, bytes, sizeof bytes);
-    if (length > 0) tls_session_receive(hand->tls, bytes, (size_t)length, &hand->plain, &hand->cipher);
+    for (; turns && !server.ended; turns--) {
+        timer_start(loop, &timer, 0);
+        kit_run(loop);
+    }
+    timer_stop(loop, &timer);
 }
 
-static struct hand begin_hand(const char *first, bool reads_proxy_header, int version) {
-    struct tls_server_options for_server = server_options();
-    struct tls_client_options for_client = client_options();
-    struct tls_server *tls_server = new_server(&for_server);
-    struct tls_client *tls_client = new_client(&for_client);
-    SSL_CTX_set_max_proto_version(tls_client_context(tls_client), version);
-    struct hand hand = {.tls = tls_session_connect(tls_client)};
+/* Takes what the client wants to say out of it. */
+static size_t take_out(struct hand *hand, uint8_t *bytes, size_t size) {
+    int length = BIO_read(hand->out, bytes, (int)size);
+    return length > 0 ? (size_t)length : 0;
+}
+
+/* What the client has to say goes out, the server has a turn, what it says comes in. */
+static void pass(struct hand *hand) {
+    uint8_t bytes[20000];
+    size_t length = take_out(hand, bytes, sizeof bytes);
+    if (length) CHECK(write(hand->fd, bytes, length) == (ssize_t)length);
+    give_turns(1);
+    ssize_t got = read(hand->fd, bytes, sizeof bytes);
+    if (got > 0) BIO_write(hand->in, bytes, (int)got);
+}
+
+/* Takes the server and the context over; the session may be NULL. */
+static struct hand shake_hands(struct tls_server *tls_server, SSL_CTX *context, SSL_SESSION *session, const char *first) {
     int fds[2];
     loop = loop_new();
     make_pair(fds);
-    hand.fd = fds[1];
     server = client = (struct end){0};
     end_accept(&server, loop, fds[0],
-               &(struct connection_options){.tls_server = tls_server, .reads_proxy_header = reads_proxy_header});
+               &(struct connection_options){.tls_server = tls_server, .reads_proxy_header = *first != '\0'});
     tls_server_unref(&tls_server);
-    tls_client_free(&tls_client);
-    buffer_append_text(&hand.cipher, first);
-    CHECK_INT(tls_session_start(hand.tls, &hand.cipher), TLS_GOING);
-    while (!server.ready || !tls_session_is_open(hand.tls)) pass(&hand);
-    pass(&hand);
+
+    struct hand hand = {.context = context, .fd = fds[1], .ssl = SSL_new(context)};
+    hand.in = BIO_new(BIO_s_mem());
+    hand.out = BIO_new(BIO_s_mem());
+    SSL_set_bio(hand.ssl, hand.in, hand.out);
+    SSL_set_connect_state(hand.ssl);
+    if (session) SSL_set_session(hand.ssl, session);
+    BIO_write(hand.out, first, (int)strlen(first));
+    while (SSL_do_handshake(hand.ssl) != 1) pass(&hand);
+    while (!server.ready) pass(&hand);
     return hand;
 }
 
-static void say(struct hand *hand, const char *text) {
-    struct iovec piece = {(void *)(uintptr_t)text, strlen(text)};
-    struct tls_source source = {.pieces = &piece, .count = 1};
-    CHECK_INT(tls_session_send(hand->tls, &source, 16384, &hand->cipher), TLS_GOING);
+/* `first` comes before the handshake: "" or a PROXY header. */
+static struct hand begin_hand(const char *first, int version) {
+    struct tls_server_options for_server = server_options();
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    SSL_CTX_set_max_proto_version(context, version);
+    return shake_hands(new_server(&for_server), context, NULL, first);
 }
 
+static void say(struct hand *hand, const char *text) { CHECK(SSL_write(hand->ssl, text, (int)strlen(text)) > 0); }
+
 static void finish_hand(struct hand *hand) {
-    tls_session_free(&hand->tls);
-    buffer_free(&hand->cipher);
-    buffer_free(&hand->plain);
+    SSL_free(hand->ssl);
+    SSL_CTX_free(hand->context);
+    ERR_clear_error();
     close(hand->fd);
     disconnect_ends();
 }
 
 static void a_proxy_header_may_stand_before_the_handshake_in_one_piece_with_it(void) {
-    struct hand hand = begin_hand("PROXY TCP4 10.1.2.3 10.1.2.4 5 443\r\n", true, TLS1_3_VERSION);
+    struct hand hand = begin_hand("PROXY TCP4 10.1.2.3 10.1.2.4 5 443\r\n", TLS1_3_VERSION);
     CHECK_STR(connection_peer(server.connection), "10.1.2.3:5");
     say(&hand, "hello");
     pass(&hand);
@@ -495,29 +536,30 @@ static void a_proxy_header_may_stand_before_the_handshake_in_one_piece_with_it(v
 }
 
 static void records_in_single_bytes_are_put_together(void) {
-    struct hand hand = begin_hand("", false, TLS1_2_VERSION);
+    struct hand hand = begin_hand("", TLS1_2_VERSION);
+    uint8_t bytes[1000];
     say(&hand, "hello, ");
     say(&hand, "world");
-    struct buffer slow = hand.cipher;
-    hand.cipher = (struct buffer){0};
-    for (size_t i = 0; i < buffer_length(&slow); i++) {
-        CHECK(write(hand.fd, buffer_bytes(&slow) + i, 1) == 1);
-        pass(&hand);
+    size_t length = take_out(&hand, bytes, sizeof bytes);
+    for (size_t i = 0; i < length; i++) {
+        CHECK(write(hand.fd, bytes + i, 1) == 1);
+        give_turns(1);
     }
     CHECK_MEM(buffer_bytes(&server.got), buffer_length(&server.got), "hello, world", 12);
     CHECK_INT(server.calls, 2);
-    buffer_free(&slow);
     finish_hand(&hand);
 }
 
 static void what_stood_before_a_spoiled_record_is_told_and_then_the_end(void) {
-    struct hand hand = begin_hand("", false, TLS1_3_VERSION);
+    struct hand hand = begin_hand("", TLS1_3_VERSION);
+    uint8_t bytes[1000];
     say(&hand, "fine");
-    size_t fine = buffer_length(&hand.cipher);
+    size_t fine = take_out(&hand, bytes, sizeof bytes);
     say(&hand, "spoiled");
-    buffer_bytes(&hand.cipher)[fine + 8] ^= 1;
     say(&hand, "never read");
-    pass(&hand);
+    size_t length = fine + take_out(&hand, bytes + fine, sizeof bytes - fine);
+    bytes[fine + 8] ^= 1;
+    CHECK(write(hand.fd, bytes, length) == (ssize_t)length);
     end_run_until_ended(&server);
     fprintf(stderr, "  server: %s\n", server.reason);
     CHECK(strstr(server.reason, "bad record mac"));
@@ -526,10 +568,10 @@ static void what_stood_before_a_spoiled_record_is_told_and_then_the_end(void) {
 }
 
 static void a_tls_close_ends_it_and_bytes_behind_it_do_not_count(void) {
-    struct hand hand = begin_hand("", false, TLS1_2_VERSION);
+    struct hand hand = begin_hand("", TLS1_2_VERSION);
     say(&hand, "last");
-    tls_session_close(hand.tls, &hand.cipher);
-    buffer_append_text(&hand.cipher, "garbage behind");
+    SSL_shutdown(hand.ssl);
+    BIO_write(hand.out, "garbage behind", 14);
     pass(&hand);
     end_run_until_ended(&server);
     CHECK_STR(server.reason, "closed by the peer");
@@ -538,14 +580,135 @@ static void a_tls_close_ends_it_and_bytes_behind_it_do_not_count(void) {
 }
 
 static void shutdown_says_the_tls_close(void) {
-    struct hand hand = begin_hand("", false, TLS1_3_VERSION);
-    connection_shutdown(server.connection);
+    struct hand hand = begin_hand("", TLS1_3_VERSION);
     uint8_t bytes[1000];
-    ssize_t length = read(hand.fd, bytes, sizeof bytes);
-    CHECK(length > 0);
-    CHECK_INT(tls_session_receive(hand.tls, bytes, (size_t)length, &hand.plain, &hand.cipher), TLS_CLOSED);
+    connection_shutdown(server.connection);
+    pass(&hand);
+    CHECK_INT(SSL_get_error(hand.ssl, SSL_read(hand.ssl, bytes, sizeof bytes)), SSL_ERROR_ZERO_RETURN);
     CHECK_INT(read(hand.fd, bytes, sizeof bytes), 0);
     finish_hand(&hand);
+}
+
+static void renegotiation_is_refused_and_the_connection_goes_on(void) {
+    struct hand hand = begin_hand("", TLS1_2_VERSION);
+    char text[16];
+    SSL_renegotiate(hand.ssl);
+    SSL_do_handshake(hand.ssl);
+    pass(&hand);
+    CHECK(SSL_read(hand.ssl, text, sizeof text) < 0); /* OpenSSL as a client does not go on after the refusal */
+    CHECK_INT(ERR_GET_REASON(ERR_peek_last_error()), SSL_R_NO_RENEGOTIATION);
+    CHECK_INT(server.ended, 0);
+    CHECK_INT(end_write(&server, "still here"), 0);
+    finish_hand(&hand);
+}
+
+static void a_key_update_is_answered(void) {
+    struct hand hand = begin_hand("", TLS1_3_VERSION);
+    char text[16];
+    for (int i = 0; i < 40; i++) {
+        SSL_key_update(hand.ssl, SSL_KEY_UPDATE_REQUESTED);
+        say(&hand, "x");
+        pass(&hand);
+        end_write(&server, "y");
+        pass(&hand);
+        CHECK_INT(SSL_read(hand.ssl, text, sizeof text), 1);
+    }
+    CHECK_INT(buffer_length(&server.got), 40);
+    finish_hand(&hand);
+}
+
+static void who_asks_for_key_updates_and_reads_nothing_is_ended(void) {
+    struct hand hand = begin_hand("", TLS1_3_VERSION);
+    static uint8_t bytes[100];
+    struct iovec piece = {echo_bytes, 1024 * 1024};
+    CHECK(connection_write(server.connection, &piece, 1) > 0); /* the way to the client is full */
+    for (int i = 0; i < 10000 && !server.ended; i++) {
+        CHECK(SSL_key_update(hand.ssl, SSL_KEY_UPDATE_REQUESTED) == 1);
+        SSL_do_handshake(hand.ssl);
+        size_t length = take_out(&hand, bytes, sizeof bytes);
+        if (length) CHECK(write(hand.fd, bytes, length) == (ssize_t)length);
+        give_turns(1);
+    }
+    CHECK_INT(server.ended, 1);
+    CHECK(strstr(server.reason, "does not read"));
+    finish_hand(&hand);
+}
+
+static void check_resumption(int version) {
+    struct tls_server_options for_server = server_options();
+    for_server.client_ca = ca.file;
+    for_server.asks_client_certificate = for_server.requires_client_certificate = true;
+    struct tls_server *tls_server = new_server(&for_server);
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    SSL_CTX_set_max_proto_version(context, version);
+    SSL_CTX_use_certificate_file(context, client_certificate.file, SSL_FILETYPE_PEM);
+    SSL_CTX_use_PrivateKey_file(context, client_certificate.key_file, SSL_FILETYPE_PEM);
+    SSL_CTX_up_ref(context);
+    struct hand hand = shake_hands(tls_server_ref(tls_server), context, NULL, "");
+    char text[16], fingerprint[65];
+    CHECK(!SSL_session_reused(hand.ssl));
+    end_write(&server, "hello"); /* the ticket of TLS 1.3 comes before it */
+    pass(&hand);
+    CHECK_INT(SSL_read(hand.ssl, text, sizeof text), 5);
+    snprintf(fingerprint, sizeof fingerprint, "%s", connection_tls(server.connection)->client_fingerprint);
+    SSL_SESSION *session = SSL_get1_session(hand.ssl);
+    SSL_shutdown(hand.ssl);
+    finish_hand(&hand);
+
+    SSL_CTX_up_ref(context);
+    hand = shake_hands(tls_server_ref(tls_server), context, session, "");
+    CHECK(SSL_session_reused(hand.ssl));
+    CHECK_STR(connection_tls(server.connection)->client_fingerprint, fingerprint);
+    CHECK_STR(connection_tls(server.connection)->client_names[1], "URI:spiffe://tests/client");
+    finish_hand(&hand);
+    tls_server_unref(&tls_server);
+
+    tls_server = new_server(&for_server); /* as after a reload: other keys, so a whole handshake */
+    hand = shake_hands(tls_server, context, session, "");
+    CHECK(!SSL_session_reused(hand.ssl));
+    finish_hand(&hand);
+    SSL_SESSION_free(session);
+}
+
+static void a_session_that_is_resumed_still_tells_the_client_certificate(void) {
+    check_resumption(TLS1_2_VERSION);
+    check_resumption(TLS1_3_VERSION);
+}
+
+static void an_idle_tls_connection_owns_no_record_buffers(void) {
+#ifndef TIDEWIRE_SANITIZED
+    enum { COUNT = 50 };
+    static struct end servers[COUNT], clients[COUNT];
+    struct tls_server_options for_server = server_options();
+    struct tls_client_options for_client = client_options();
+    struct tls_server *tls_server = new_server(&for_server);
+    struct tls_client *tls_client = new_client(&for_client);
+    loop = loop_new();
+    size_t before = mallinfo2().uordblks;
+    for (int i = 0; i < COUNT; i++) {
+        int fds[2];
+        make_pair(fds);
+        servers[i] = clients[i] = (struct end){0};
+        end_accept(&servers[i], loop, fds[0], &(struct connection_options){.tls_server = tls_server});
+        end_accept(&clients[i], loop, fds[1], &(struct connection_options){.tls_client = tls_client});
+        end_run_until_ready(&servers[i]);
+        end_run_until_ready(&clients[i]);
+        end_write(&clients[i], "x");
+        servers[i].stops = end_has_bytes;
+        kit_run(loop);
+        buffer_free(&servers[i].got);
+    }
+    size_t both = (mallinfo2().uordblks - before) / COUNT;
+    fprintf(stderr, "  client and server: %zu bytes\n", both);
+    CHECK(both < 64 * 1024);
+    for (int i = 0; i < COUNT; i++) {
+        end_free(&servers[i]);
+        end_free(&clients[i]);
+    }
+    tls_server_unref(&tls_server);
+    tls_client_free(&tls_client);
+    loop_free(&loop);
+#endif
 }
 
 /* Files */
@@ -623,6 +786,7 @@ int main(void) {
     RUN(ten_megabytes_in_random_pieces_come_back_over_tls_1_2);
     RUN(ten_megabytes_in_random_pieces_come_back_over_tls_1_3);
     RUN(a_reader_that_stops_costs_what_was_written_and_no_more);
+    RUN(several_threads_share_one_server);
     RUN(a_client_certificate_is_told_in_full);
     RUN(an_optional_client_certificate_may_be_missing_but_not_wrong);
     RUN(a_required_client_certificate_must_be_there);
@@ -638,6 +802,11 @@ int main(void) {
     RUN(what_stood_before_a_spoiled_record_is_told_and_then_the_end);
     RUN(a_tls_close_ends_it_and_bytes_behind_it_do_not_count);
     RUN(shutdown_says_the_tls_close);
+    RUN(renegotiation_is_refused_and_the_connection_goes_on);
+    RUN(a_key_update_is_answered);
+    RUN(who_asks_for_key_updates_and_reads_nothing_is_ended);
+    RUN(a_session_that_is_resumed_still_tells_the_client_certificate);
+    RUN(an_idle_tls_connection_owns_no_record_buffers);
     RUN(wrong_files_are_errors_that_name_the_file_and_the_fault);
 
     free_certificate(&ca);
