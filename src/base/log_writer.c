@@ -20,7 +20,7 @@
 #include "base/memory.h"
 
 enum {
-    MOST_QUEUED = 8 * 1024 * 1024,
+    MOST_QUEUED = 16 * 1024 * 1024,
     KEPT_CAPACITY = 256 * 1024, /* a buffer that a burst has grown beyond it is given back */
     PIECE = 4096,               /* PIPE_BUF: after poll() a pipe takes it without blocking */
     GATHER_MS = 10,

@@ -23,10 +23,10 @@ const struct verb verb_check = {
     .name = "check",
     .summary = "read the configuration and all that it names; serve nothing",
     .operands = "",
-    .details =
-        "Every fault is told as `file:line: error: …`, and the exit code is 1. `tidewire -t` is the same.\n"
-        "Without -c the configuration is $TIDEWIRE_CONFIG, else the first of ./tidewire.conf,\n"
-        "./etc/tidewire.conf and /etc/tidewire/tidewire.conf that exists.",
+    .details = "Every fault is told as `file:line: error: …`; the exit code is then 1.\n"
+               "`tidewire -t` is the same. Without -c the configuration is $TIDEWIRE_CONFIG,\n"
+               "else the first of ./tidewire.conf, ./etc/tidewire.conf and\n"
+               "/etc/tidewire/tidewire.conf that exists.",
     .flags = flags,
     .run = run,
 };

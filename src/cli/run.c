@@ -14,10 +14,11 @@ const struct verb verb_run = {
     .name = "run",
     .summary = "serve, in the foreground",
     .operands = "",
-    .details = "HUP reloads the configuration and the scripts; TERM or INT lets open streams finish, a second one or\n"
-               "QUIT ends at once; USR1 opens the log file anew. Without -c the configuration is\n"
-               "$TIDEWIRE_CONFIG, else the first of ./tidewire.conf, ./etc/tidewire.conf and\n"
-               "/etc/tidewire/tidewire.conf that exists.",
+    .details = "HUP reloads the configuration and the scripts. TERM or INT lets open streams\n"
+               "finish, a second one or QUIT ends at once. USR1 opens the log file anew.\n"
+               "Without -c the configuration is $TIDEWIRE_CONFIG, else the first of\n"
+               "./tidewire.conf, ./etc/tidewire.conf and /etc/tidewire/tidewire.conf that\n"
+               "exists.",
     .flags = flags,
     .run = run,
 };

@@ -149,7 +149,7 @@ static void version_names_the_libraries(void) {
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         CHECK_INT(run(lines[i]), EXIT_FINE);
         CHECK(strstr(output, "tidewire " TIDEWIRE_VERSION "\n") == output);
-        CHECK(strstr(output, "libevent ") && strstr(output, "OpenSSL ") && strstr(output, "nghttp2 ") &&
+        CHECK(strstr(output, "LuaJIT ") && strstr(output, "libevent ") && strstr(output, "OpenSSL ") && strstr(output, "nghttp2 ") &&
               strstr(output, "protobuf-c ") && strstr(output, "libconfuse "));
     }
 }
