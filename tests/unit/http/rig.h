@@ -61,8 +61,9 @@ struct rig {
     struct http_worker *worker;
     struct http_limits limits;
     struct side server, client;
-    int fd;             /* the test's own end; -1: there is none */
+    int fd;               /* the test's own end; -1: there is none */
     bool has_peer_closed; /* the session's end has closed */
+    bool is_guest;        /* loop and worker are another rig's */
     struct buffer wire; /* all that the session has sent */
     size_t parsed;
     unsigned settings_sent;
@@ -208,13 +209,19 @@ static inline void side_start(struct rig *rig, struct side *side, bool is_server
 
 static inline void rig_stop_loop(struct timer *timer) { loop_stop(container_of(timer, struct rig, timer)->loop); }
 
-static inline void rig_open(struct rig *rig, const struct http_limits *limits) {
-    *rig = (struct rig){.loop = loop_new(), .limits = *limits, .fd = -1};
-    rig->worker = http_worker_new(rig->loop);
+/* `other` NULL, or a rig whose thread this one shares: it is closed after this one. */
+static inline void rig_open_beside(struct rig *rig, const struct http_limits *limits, struct rig *other) {
+    *rig = (struct rig){.limits = *limits, .fd = -1, .is_guest = other != NULL};
+    rig->loop = other ? other->loop : loop_new();
+    rig->worker = other ? other->worker : http_worker_new(rig->loop);
     rig->server.rig = rig->client.rig = rig;
     list_init(&rig->server.exchanges);
     list_init(&rig->client.exchanges);
     timer_init(&rig->timer, rig_stop_loop);
+}
+
+static inline void rig_open(struct rig *rig, const struct http_limits *limits) {
+    rig_open_beside(rig, limits, NULL);
 }
 
 /* A server and a client session, connected. */
@@ -226,15 +233,19 @@ static inline void rig_open_pair(struct rig *rig, const struct http_limits *limi
     side_start(rig, &rig->client, false, fds[1]);
 }
 
-/* One session; the test is its peer. */
-static inline struct side *rig_open_one(struct rig *rig, const struct http_limits *limits, bool is_server) {
+static inline void rig_start_one(struct rig *rig, struct side *side) {
     int fds[2];
-    struct side *side = is_server ? &rig->server : &rig->client;
-    rig_open(rig, limits);
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
-    side_start(rig, side, is_server, fds[0]);
+    side_start(rig, side, side == &rig->server, fds[0]);
     rig->fd = fds[1];
     CHECK(fcntl(rig->fd, F_SETFL, O_NONBLOCK) == 0);
+}
+
+/* One session; the test is its peer. */
+static inline struct side *rig_open_one(struct rig *rig, const struct http_limits *limits, bool is_server) {
+    struct side *side = is_server ? &rig->server : &rig->client;
+    rig_open(rig, limits);
+    rig_start_one(rig, side);
     return side;
 }
 
@@ -248,16 +259,6 @@ static inline void side_free(struct side *side) {
         message_unref(&exchange->large);
         free(exchange);
     }
-}
-
-static inline void rig_close(struct rig *rig) {
-    http_worker_free(&rig->worker);
-    CHECK(!rig->server.session && !rig->client.session);
-    side_free(&rig->server);
-    side_free(&rig->client);
-    loop_free(&rig->loop);
-    if (rig->fd >= 0) close(rig->fd);
-    buffer_free(&rig->wire);
 }
 
 /* Time passes */
@@ -292,6 +293,22 @@ static inline void turn(struct rig *rig) {
             pass(rig);                                                                                               \
         }                                                                                                            \
     } while (0)
+
+static inline void rig_close(struct rig *rig) {
+    if (rig->is_guest) {
+        if (rig->fd >= 0) close(rig->fd);
+        rig->fd = -1;
+        WAIT(rig, !rig->server.session && !rig->client.session);
+    } else {
+        http_worker_free(&rig->worker);
+        loop_free(&rig->loop);
+    }
+    CHECK(!rig->server.session && !rig->client.session);
+    side_free(&rig->server);
+    side_free(&rig->client);
+    if (rig->fd >= 0) close(rig->fd);
+    buffer_free(&rig->wire);
+}
 
 /* The test as peer */
 

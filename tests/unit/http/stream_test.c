@@ -54,17 +54,8 @@ static void bytes_may_dribble(void) {
 static void header_blocks_of_two_connections_may_interleave(void) {
     struct rig a, b;
     struct side *first = rig_open_one(&a, &usual_limits, true);
-    rig_open(&b, &usual_limits); /* its second server shares the worker of the first */
-    http_worker_free(&b.worker);
-    loop_free(&b.loop);
-    b.loop = a.loop;
-    b.worker = a.worker;
-    int fds[2];
-    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
-    side_start(&b, &b.server, true, fds[0]);
-    b.fd = fds[1];
-    CHECK(fcntl(b.fd, F_SETFL, O_NONBLOCK) == 0);
-
+    rig_open_beside(&b, &usual_limits, &a);
+    rig_start_one(&b, &b.server);
     static const uint8_t other_block[] = {0x82, 0x87, 0x84, 0x01, 1, 'b'}; /* GET https://b/ */
     put_preface(&a);
     put_preface(&b);
@@ -78,14 +69,8 @@ static void header_blocks_of_two_connections_may_interleave(void) {
     WAIT(&b, b.server.opened == 1);
     CHECK_STR(exchange_at(first, 0)->headers, ":method: POST\n:scheme: http\n:path: /\n:authority: a\n");
     CHECK_STR(exchange_at(&b.server, 0)->headers, ":method: GET\n:scheme: https\n:path: /\n:authority: b\n");
-    struct rig *both[] = {&a, &b};
-    http_worker_free(&a.worker);
-    for (int i = 0; i < 2; i++) {
-        side_free(&both[i]->server);
-        close(both[i]->fd);
-        buffer_free(&both[i]->wire);
-    }
-    loop_free(&a.loop);
+    rig_close(&b);
+    rig_close(&a);
 }
 
 static void data_frames_of_one_byte_are_one_body(void) {

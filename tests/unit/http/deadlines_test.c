@@ -1,0 +1,192 @@
+#include "http/rig.h"
+
+static void wait_for_end(struct rig *rig, struct side *side, const char *reason) {
+    WAIT(rig, rig->has_peer_closed);
+    close(rig->fd);
+    rig->fd = -1;
+    WAIT(rig, !side->session);
+    CHECK_STR(side->reason, reason);
+}
+
+static void a_preface_must_come_in_time(void) {
+    for (size_t length = 0; length <= 24; length += 12) { /* nothing, a part, all but the SETTINGS */
+        struct rig rig;
+        struct http_limits limits = usual_limits;
+        limits.settings_timeout = 50 * NS_PER_MS;
+        struct side *side = rig_open_one(&rig, &limits, true);
+        uint64_t start = clock_monotonic();
+        put_bytes(&rig, client_magic, length);
+        wait_for_end(&rig, side, "no preface and settings in time");
+        CHECK(clock_monotonic() - start >= limits.settings_timeout);
+        rig_close(&rig);
+    }
+}
+
+static void settings_must_be_acknowledged_in_time(void) {
+    struct rig rig;
+    struct http_limits limits = usual_limits;
+    limits.settings_timeout = 50 * NS_PER_MS;
+    struct side *side = rig_open_one(&rig, &limits, true);
+    put_bytes(&rig, client_magic, 24);
+    put_frame(&rig, SETTINGS, 0, 0, NULL, 0);
+    put_request(&rig, 1, 0);
+    struct frame frame = wait_frame(&rig, GOAWAY);
+    CHECK_INT(read_number(frame.payload + 4), HTTP_SETTINGS_TIMEOUT);
+    wait_for_end(&rig, side, "no preface and settings in time");
+    rig_close(&rig);
+}
+
+static void a_header_block_must_be_finished_in_time(void) {
+    struct rig rig;
+    struct http_limits limits = usual_limits;
+    limits.settings_timeout = 50 * NS_PER_MS;
+    struct side *side = rig_open_one(&rig, &limits, true);
+    put_preface(&rig);
+    put_frame(&rig, HEADERS, 0, 1, request_block, sizeof request_block);
+    wait_for_end(&rig, side, "an unfinished header block");
+    rig_close(&rig);
+}
+
+static void whoever_is_in_time_hears_nothing_of_it(void) {
+    struct rig rig;
+    struct http_limits limits = usual_limits;
+    limits.settings_timeout = 50 * NS_PER_MS;
+    struct side *side = rig_open_one(&rig, &limits, true);
+    put_preface(&rig);
+    put_frame(&rig, HEADERS, 0, 1, request_block, 3);
+    settle(&rig); /* the CONTINUATION is owed: SETTINGS in between would be a fault */
+    CHECK(rig.has_peer_closed);
+    rig_close(&rig);
+
+    side = rig_open_one(&rig, &limits, true);
+    put_preface(&rig);
+    put_frame(&rig, HEADERS, 0, 1, request_block, 3);
+    turn(&rig);
+    put_frame(&rig, CONTINUATION, END_HEADERS, 1, request_block + 3, sizeof request_block - 3);
+    WAIT(&rig, side->opened == 1);
+    uint64_t later = clock_monotonic() + 2 * limits.settings_timeout;
+    WAIT(&rig, clock_monotonic() > later);
+    settle(&rig);
+    CHECK(!rig.has_peer_closed);
+    rig_close(&rig);
+}
+
+/* An open stream with more to send than any socket takes, to a peer whose windows are wide open. */
+static struct exchange *start_large_answer(struct rig *rig, struct side *side) {
+    put_preface(rig);
+    put_frame(rig, SETTINGS, 0, 0, "\0\4\x7f\xff\xff\xff", 6);
+    put_number(rig, WINDOW_UPDATE, 0, 0x7fff0000);
+    put_request(rig, 1, END_STREAM);
+    WAIT(rig, side->opened == 1);
+    struct exchange *exchange = exchange_at(side, 0);
+    struct message *message = message_new(1 << 20);
+    message->length = 1 << 20;
+    memset(message->data, 'm', 1 << 20);
+    http_stream_respond(exchange->stream, ok_headers, 2, false);
+    send_large(exchange, message, 1 << 29);
+    message_unref(&message);
+    return exchange;
+}
+
+static void a_peer_that_takes_nothing_is_cut_off(void) {
+    struct rig rig;
+    struct http_limits limits = usual_limits;
+    limits.write_timeout = 100 * NS_PER_MS;
+    struct side *side = rig_open_one(&rig, &limits, true);
+    struct exchange *exchange = start_large_answer(&rig, side);
+    WAIT_BY(turn_without_reading, &rig, !side->session);
+    CHECK_STR(side->reason, "the peer takes no bytes");
+    CHECK((1 << 29) - exchange->large_left < 2 << 20); /* what was pulled meanwhile is bounded */
+    rig_close(&rig);
+}
+
+static void a_slow_peer_is_not_cut_off(void) {
+    struct rig rig;
+    struct http_limits limits = usual_limits;
+    limits.write_timeout = 200 * NS_PER_MS;
+    struct side *side = rig_open_one(&rig, &limits, true);
+    start_large_answer(&rig, side);
+    static uint8_t bytes[8192];
+    uint64_t end = clock_monotonic() + 4 * limits.write_timeout, next = 0;
+    while (clock_monotonic() < end) {
+        turn_without_reading(&rig);
+        if (clock_monotonic() < next) continue;
+        next = clock_monotonic() + limits.write_timeout / 8;
+        if (recv(rig.fd, bytes, sizeof bytes, 0) == 0) break;
+    }
+    CHECK(side->session);
+    CHECK_STR(side->reason, "");
+    rig_close(&rig);
+}
+
+static void an_idle_connection_is_drained(void) {
+    struct rig rig;
+    struct http_limits limits = usual_limits;
+    limits.idle = 50 * NS_PER_MS;
+    struct side *side = rig_open_one(&rig, &limits, true);
+    put_preface(&rig);
+    put_request(&rig, 1, 0);
+    WAIT(&rig, side->opened == 1);
+    uint64_t later = clock_monotonic() + 3 * limits.idle;
+    WAIT(&rig, clock_monotonic() > later);
+    settle(&rig);
+    CHECK(!rig.has_peer_closed); /* a stream is open */
+    put_number(&rig, RST_STREAM, 1, HTTP_CANCEL);
+    struct frame frame = wait_frame(&rig, GOAWAY);
+    CHECK_INT(read_number(frame.payload + 4), HTTP_NO_ERROR);
+    frame = wait_frame(&rig, PING);
+    put_frame(&rig, PING, ACK, 0, frame.payload, 8);
+    wait_for_end(&rig, side, "max_idle");
+    rig_close(&rig);
+}
+
+static void a_silent_peer_is_asked_and_lives_when_it_answers(void) {
+    struct rig rig;
+    struct http_limits limits = usual_limits;
+    limits.keepalive_interval = 30 * NS_PER_MS;
+    limits.keepalive_timeout = 60 * NS_PER_MS;
+    struct side *side = rig_open_one(&rig, &limits, true);
+    put_preface(&rig);
+    for (int i = 0; i < 5; i++) {
+        struct frame frame = wait_frame(&rig, PING);
+        CHECK_INT(frame.flags, 0);
+        put_frame(&rig, PING, ACK, 0, frame.payload, 8);
+    }
+    CHECK(side->session);
+    wait_frame(&rig, PING);
+    WAIT(&rig, !side->session); /* no answer */
+    CHECK_STR(side->reason, "the peer doesn't answer pings");
+    rig_close(&rig);
+}
+
+static void a_client_without_streams_asks_only_where_it_may(void) {
+    for (int may = 0; may < 2; may++) {
+        struct rig rig;
+        struct http_limits limits = usual_limits;
+        limits.keepalive_interval = 20 * NS_PER_MS;
+        limits.keepalive_timeout = 10 * NS_PER_S;
+        limits.pings_without_streams = may;
+        rig_open_one(&rig, &limits, false);
+        put_frame(&rig, SETTINGS, 0, 0, NULL, 0);
+        put_frame(&rig, SETTINGS, ACK, 0, NULL, 0);
+        uint64_t later = clock_monotonic() + 200 * NS_PER_MS;
+        WAIT(&rig, clock_monotonic() > later);
+        rig.parsed = 24;
+        struct frame frame;
+        CHECK_INT(find_frame(&rig, PING, &frame), may);
+        rig_close(&rig);
+    }
+}
+
+int main(void) {
+    RUN(a_preface_must_come_in_time);
+    RUN(settings_must_be_acknowledged_in_time);
+    RUN(a_header_block_must_be_finished_in_time);
+    RUN(whoever_is_in_time_hears_nothing_of_it);
+    RUN(a_peer_that_takes_nothing_is_cut_off);
+    RUN(a_slow_peer_is_not_cut_off);
+    RUN(an_idle_connection_is_drained);
+    RUN(a_silent_peer_is_asked_and_lives_when_it_answers);
+    RUN(a_client_without_streams_asks_only_where_it_may);
+    return 0;
+}

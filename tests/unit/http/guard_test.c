@@ -1,0 +1,343 @@
+#include "http/rig.h"
+
+/* The session has given up on its peer, for that error and with that text. */
+static void check_goaway(struct rig *rig, uint32_t error, const char *text) {
+    struct frame frame = wait_frame(rig, GOAWAY);
+    CHECK_INT(read_number(frame.payload + 4), error);
+    if (text) CHECK_MEM(frame.payload + 8, frame.length - 8, text, strlen(text));
+    WAIT(rig, rig->has_peer_closed);
+}
+
+static void put_ping(struct rig *rig, const void *payload) { put_frame(rig, PING, 0, 0, payload, 8); }
+
+static void a_third_hasty_ping_is_too_many(void) {
+    struct rig rig;
+    rig_open_one(&rig, &usual_limits, true);
+    put_preface(&rig);
+    put_request(&rig, 1, 0);
+    for (int i = 0; i < 3; i++) { /* the first has no predecessor; two strikes are forgiven */
+        put_ping(&rig, "12345678");
+        wait_frame(&rig, PING);
+    }
+    settle(&rig);
+    CHECK(!rig.has_peer_closed);
+    put_ping(&rig, "12345678");
+    check_goaway(&rig, HTTP_ENHANCE_YOUR_CALM, "too_many_pings");
+    rig_close(&rig);
+}
+
+static void pings_at_the_allowed_pace_are_welcome(void) {
+    struct rig rig;
+    struct http_limits limits = usual_limits;
+    limits.least_ping_interval = 10 * NS_PER_MS;
+    rig_open_one(&rig, &limits, true);
+    put_preface(&rig);
+    put_request(&rig, 1, 0);
+    for (int i = 0; i < 8; i++) {
+        uint64_t next = clock_monotonic() + 15 * NS_PER_MS;
+        put_ping(&rig, "12345678");
+        wait_frame(&rig, PING);
+        WAIT(&rig, clock_monotonic() > next);
+    }
+    settle(&rig);
+    CHECK(!rig.has_peer_closed);
+    rig_close(&rig);
+}
+
+static void lone_pings_need_permission(void) {
+    struct rig rig;
+    struct http_limits limits = usual_limits;
+    limits.least_ping_interval = 1;
+    limits.pings_without_streams = false;
+    rig_open_one(&rig, &limits, true);
+    put_preface(&rig);
+    for (int i = 0; i < 4; i++) put_ping(&rig, "12345678");
+    check_goaway(&rig, HTTP_ENHANCE_YOUR_CALM, "too_many_pings");
+    rig_close(&rig);
+}
+
+static void pings_that_follow_our_data_are_excused(void) {
+    struct rig rig;
+    struct side *side = rig_open_one(&rig, &usual_limits, true);
+    put_preface(&rig);
+    put_request(&rig, 1, 0);
+    WAIT(&rig, side->opened == 1);
+    struct exchange *exchange = exchange_at(side, 0);
+    http_stream_respond(exchange->stream, ok_headers, 2, false);
+    for (int i = 0; i < 100; i++) {
+        buffer_append_text(&exchange->body, "data");
+        http_stream_resume(exchange->stream);
+        wait_frame(&rig, DATA);
+        put_ping(&rig, "12345678");
+        wait_frame(&rig, PING);
+    }
+    rig_close(&rig);
+}
+
+static void bandwidth_pings_that_follow_the_peers_data_are_excused(void) {
+    static const uint8_t payload[8] = {2, 4, 16, 16, 9, 14, 7, 7};
+    struct rig rig;
+    rig_open_one(&rig, &usual_limits, true);
+    put_preface(&rig);
+    put_request(&rig, 1, 0);
+    for (int i = 0; i < 100; i++) {
+        put_frame(&rig, DATA, 0, 1, "x", 1);
+        put_ping(&rig, payload);
+        wait_frame(&rig, PING);
+    }
+    for (int i = 0; i < 4; i++) put_ping(&rig, payload); /* without any data they are pings like others */
+    check_goaway(&rig, HTTP_ENHANCE_YOUR_CALM, "too_many_pings");
+    rig_close(&rig);
+}
+
+static void a_ping_flood_ends_where_no_pace_is_policed_too(void) {
+    struct rig rig;
+    struct http_limits limits = usual_limits;
+    limits.least_ping_interval = 0;
+    rig_open_one(&rig, &limits, true);
+    put_preface(&rig);
+    for (int i = 0; i < 500; i++) put_ping(&rig, "12345678");
+    settle(&rig);
+    CHECK(!rig.has_peer_closed);
+    for (int i = 0; i < 20000 && !rig.has_peer_closed; i++) put_ping(&rig, "12345678");
+    check_goaway(&rig, HTTP_ENHANCE_YOUR_CALM, NULL);
+    rig_close(&rig);
+}
+
+/* Floods of one frame: `few` of them are nothing, `many` end the connection with that text. */
+struct flood {
+    const char *text;
+    int type, flags;
+    uint32_t id;
+    const void *payload;
+    size_t length;
+    int few, many;
+};
+
+static void run_flood(const struct flood *flood) {
+    struct rig rig;
+    struct http_limits limits = usual_limits;
+    struct side *side = rig_open_one(&rig, &limits, true);
+    put_preface(&rig);
+    put_request(&rig, 1, 0);
+    for (int i = 0; i < flood->few; i++)
+        put_frame(&rig, flood->type, flood->flags, flood->id, flood->payload, flood->length);
+    WAIT(&rig, side->opened == 1);
+    for (int i = 0; i < 10; i++) turn(&rig);
+    CHECK(!rig.has_peer_closed);
+    for (int i = 0; i < flood->many && !rig.has_peer_closed; i++)
+        put_frame(&rig, flood->type, flood->flags, flood->id, flood->payload, flood->length);
+    check_goaway(&rig, HTTP_ENHANCE_YOUR_CALM, flood->text);
+    rig_close(&rig);
+}
+
+static void floods_of_useless_frames_end_the_connection(void) {
+    static const struct flood floods[] = {
+        {"too many settings", SETTINGS, 0, 0, NULL, 0, 50, 1000},
+        {"too many settings", SETTINGS, ACK, 0, NULL, 0, 50, 1000},
+        {"too many priority frames", PRIORITY, 0, 3, "\0\0\0\0\x10", 5, 1000, 100000},
+        {"too many empty frames", DATA, 0, 1, NULL, 0, 500, 50000},
+        {"too many window updates", WINDOW_UPDATE, 0, 0, "\0\0\0\1", 4, 2000, 200000},
+        {"too many window updates", WINDOW_UPDATE, 0, 1, "\0\0\0\1", 4, 2000, 200000},
+        {"too many pings", PING, ACK, 0, "12345678", 8, 100, 50000},
+    };
+    for (size_t i = 0; i < sizeof floods / sizeof *floods; i++) run_flood(&floods[i]);
+}
+
+static void window_updates_that_follow_data_are_earned(void) {
+    struct rig rig;
+    struct side *side = rig_open_one(&rig, &usual_limits, true);
+    put_preface(&rig);
+    put_request(&rig, 1, 0);
+    WAIT(&rig, side->opened == 1);
+    struct exchange *exchange = exchange_at(side, 0);
+    http_stream_respond(exchange->stream, ok_headers, 2, false);
+    for (int i = 0; i < 20000; i++) { /* a client that gives back each message by itself */
+        buffer_append_text(&exchange->body, "m");
+        http_stream_resume(exchange->stream);
+        struct frame frame = wait_frame(&rig, DATA);
+        put_number(&rig, WINDOW_UPDATE, 0, frame.length);
+        put_number(&rig, WINDOW_UPDATE, 1, frame.length);
+        buffer_clear(&rig.wire);
+        rig.parsed = 0;
+    }
+    rig_close(&rig);
+}
+
+static void rapid_resets_end_the_connection(void) {
+    struct rig rig;
+    struct side *side = rig_open_one(&rig, &usual_limits, true);
+    put_preface(&rig);
+    for (uint32_t id = 1; id < 200000 && !rig.has_peer_closed; id += 2) {
+        put_request(&rig, id, END_STREAM);
+        put_number(&rig, RST_STREAM, id, HTTP_CANCEL);
+    }
+    check_goaway(&rig, HTTP_ENHANCE_YOUR_CALM, "too many resets");
+    CHECK(side->opened > 5000);
+    rig_close(&rig);
+}
+
+static void answer_with_headers(struct side *side, enum event event, struct exchange *exchange) {
+    (void)side;
+    if (event == ON_REQUEST) http_stream_respond(exchange->stream, ok_headers, 2, false);
+}
+
+static void calls_cancelled_after_their_headers_are_no_rapid_resets(void) {
+    struct rig rig;
+    struct side *side = rig_open_one(&rig, &usual_limits, true);
+    side->on_event = answer_with_headers;
+    put_preface(&rig);
+    for (uint32_t id = 1; id < 40000; id += 2) {
+        put_request(&rig, id, END_STREAM);
+        put_number(&rig, RST_STREAM, id, HTTP_CANCEL);
+    }
+    WAIT(&rig, side->closed == 20000);
+    CHECK(!rig.has_peer_closed);
+    rig_close(&rig);
+}
+
+/* "MadeYouReset": the peer commits faults for which the server must reset the stream. */
+static void faults_that_make_us_reset_end_the_connection(void) {
+    static const uint8_t no_path[] = {0x83, 0x86};
+    static const uint8_t with_length[] = {0x83, 0x86, 0x84, 0x01, 1, 'a', 0x0f, 13, 1, '1'}; /* content-length: 1 */
+    for (int kind = 0; kind < 3; kind++) {
+        struct rig rig;
+        rig_open_one(&rig, &usual_limits, true);
+        put_preface(&rig);
+        for (uint32_t id = 1; id < 40000 && !rig.has_peer_closed; id += 2) {
+            if (kind == 0) {
+                put_frame(&rig, HEADERS, END_STREAM | END_HEADERS, id, no_path, sizeof no_path);
+            } else if (kind == 1) {
+                put_frame(&rig, HEADERS, END_HEADERS, id, with_length, sizeof with_length);
+                put_frame(&rig, DATA, END_STREAM, id, "too long", 8);
+            } else {
+                put_request(&rig, id, 0);
+                put_number(&rig, WINDOW_UPDATE, id, 0x7fffffff);
+            }
+        }
+        check_goaway(&rig, HTTP_ENHANCE_YOUR_CALM, NULL);
+        rig_close(&rig);
+    }
+}
+
+static void frames_that_break_the_protocol_end_the_connection(void) {
+    static const struct { uint32_t error; int type, flags; uint32_t id; const char *payload; size_t length; } cases[] = {
+        {HTTP_PROTOCOL_ERROR, WINDOW_UPDATE, 0, 1, "\0\0\0\0", 4},
+        {HTTP_FLOW_CONTROL_ERROR, WINDOW_UPDATE, 0, 0, "\x7f\xff\xff\xff", 4},
+        {HTTP_PROTOCOL_ERROR, DATA, 0, 0, "x", 1},
+        {HTTP_PROTOCOL_ERROR, HEADERS, END_HEADERS, 2, (const char *)request_block, 6},
+        {HTTP_PROTOCOL_ERROR, PRIORITY, 0, 0, "\0\0\0\0\x10", 5},
+        {HTTP_FRAME_SIZE_ERROR, PRIORITY, 0, 1, "x", 1},
+        {HTTP_FRAME_SIZE_ERROR, PING, 0, 0, "x", 1},
+        {HTTP_FRAME_SIZE_ERROR, SETTINGS, 0, 0, "x", 1},
+        {HTTP_PROTOCOL_ERROR, CONTINUATION, 0, 1, "x", 1},
+        {HTTP_PROTOCOL_ERROR, PUSH_PROMISE, END_HEADERS, 1, "\0\0\0\2\x83", 5},
+        {9 /* COMPRESSION_ERROR */, HEADERS, END_HEADERS, 3, "\xff\xff\xff\xff\xff\xff\xff\xff", 8},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct rig rig;
+        struct side *side = rig_open_one(&rig, &usual_limits, true);
+        put_preface(&rig);
+        put_request(&rig, 1, 0);
+        settle(&rig);
+        put_frame(&rig, cases[i].type, cases[i].flags, cases[i].id, cases[i].payload, cases[i].length);
+        check_goaway(&rig, cases[i].error, NULL);
+        close(rig.fd);
+        rig.fd = -1;
+        WAIT(&rig, !side->session);
+        CHECK(exchange_at(side, 0)->is_connection);
+        CHECK_INT(exchange_at(side, 0)->error, cases[i].error);
+        rig_close(&rig);
+    }
+}
+
+static void headers_for_a_stream_that_its_peer_has_ended_are_refused(void) {
+    struct rig rig;
+    struct side *side = rig_open_one(&rig, &usual_limits, true);
+    put_preface(&rig);
+    put_request(&rig, 1, 0);
+    put_number(&rig, RST_STREAM, 1, HTTP_CANCEL);
+    WAIT(&rig, side->closed == 1);
+    put_request(&rig, 1, END_STREAM);
+    check_goaway(&rig, HTTP_STREAM_CLOSED, NULL);
+    rig_close(&rig);
+}
+
+static void a_flood_of_continuations_ends_the_connection(void) {
+    struct rig rig;
+    struct side *side = rig_open_one(&rig, &usual_limits, true);
+    put_preface(&rig);
+    put_frame(&rig, HEADERS, 0, 1, request_block, sizeof request_block);
+    for (int i = 0; i < 1000 && !rig.has_peer_closed; i++) put_frame(&rig, CONTINUATION, 0, 1, NULL, 0);
+    WAIT(&rig, rig.has_peer_closed);
+    CHECK_INT(side->opened, 0);
+    rig_close(&rig);
+}
+
+static void a_long_list_of_settings_ends_the_connection(void) {
+    struct rig rig;
+    rig_open_one(&rig, &usual_limits, true);
+    put_preface(&rig);
+    uint8_t settings[33 * 6];
+    for (int i = 0; i < 33; i++) memcpy(settings + i * 6, "\0\4\0\0\xff\xff", 6);
+    put_frame(&rig, SETTINGS, 0, 0, settings, sizeof settings);
+    check_goaway(&rig, HTTP_ENHANCE_YOUR_CALM, NULL);
+    rig_close(&rig);
+}
+
+static void a_peer_that_takes_no_answers_is_not_read_from(void) {
+    enum { REQUESTS = 20000 };
+    struct rig rig;
+    struct http_limits limits = usual_limits;
+    limits.streams = REQUESTS + 1;
+    struct side *side = rig_open_one(&rig, &limits, true);
+    side->on_event = answer_with_headers;
+    put_preface(&rig);
+    put_frame(&rig, SETTINGS, 0, 0, "\0\4\x7f\xff\xff\xff", 6);
+    put_number(&rig, WINDOW_UPDATE, 0, 0x7fff0000);
+    put_request(&rig, 1, END_STREAM);
+    WAIT(&rig, side->opened == 1);
+    struct message *message = message_new(1 << 20);
+    message->length = 1 << 20;
+    memset(message->data, 'm', 1 << 20);
+    send_large(exchange_at(side, 0), message, 8 << 20);
+    message_unref(&message);
+    WAIT_BY(turn_without_reading, &rig, connection_kept(http_session_connection(side->session)) > 0);
+
+    struct buffer requests = {0};
+    for (uint32_t i = 0; i < REQUESTS; i++)
+        frame_build(&requests, HEADERS, END_STREAM | END_HEADERS, 2 * i + 3, request_block, sizeof request_block);
+    for (int still = 0; still < 50; still++) { /* until it has taken nothing for many turns */
+        ssize_t sent = send(rig.fd, buffer_bytes(&requests), buffer_length(&requests), MSG_NOSIGNAL);
+        if (sent > 0) buffer_take(&requests, (size_t)sent), still = 0;
+        turn_without_reading(&rig);
+    }
+    CHECK(buffer_length(&requests) > 0);
+    CHECK(side->opened < 10000); /* a socket's read or two beyond the bound */
+
+    put_bytes(&rig, buffer_bytes(&requests), buffer_length(&requests));
+    WAIT(&rig, side->opened == REQUESTS + 1);
+    WAIT(&rig, exchange_at(side, 0)->large_left == 0);
+    buffer_free(&requests);
+    rig_close(&rig);
+}
+
+int main(void) {
+    RUN(a_third_hasty_ping_is_too_many);
+    RUN(pings_at_the_allowed_pace_are_welcome);
+    RUN(lone_pings_need_permission);
+    RUN(pings_that_follow_our_data_are_excused);
+    RUN(bandwidth_pings_that_follow_the_peers_data_are_excused);
+    RUN(a_ping_flood_ends_where_no_pace_is_policed_too);
+    RUN(floods_of_useless_frames_end_the_connection);
+    RUN(window_updates_that_follow_data_are_earned);
+    RUN(rapid_resets_end_the_connection);
+    RUN(calls_cancelled_after_their_headers_are_no_rapid_resets);
+    RUN(faults_that_make_us_reset_end_the_connection);
+    RUN(frames_that_break_the_protocol_end_the_connection);
+    RUN(headers_for_a_stream_that_its_peer_has_ended_are_refused);
+    RUN(a_flood_of_continuations_ends_the_connection);
+    RUN(a_long_list_of_settings_ends_the_connection);
+    RUN(a_peer_that_takes_no_answers_is_not_read_from);
+    return 0;
+}
