@@ -42,11 +42,20 @@ void http_deadlines_stop(struct http_session *session) { timer_stop(session->wor
 
 static bool is_past(uint64_t due, uint64_t now) { return due && due <= now; }
 
+/* What the peer takes of the kernel's buffer is progress too. The kernel is not asked here, where a busy
+ * connection comes by often, but a little later. */
+void http_deadlines_on_blocked(struct http_session *session) {
+    if (session->stall_due || !session->limits.write_timeout) return;
+    session->stalled_bytes = SIZE_MAX;
+    session->stall_due = loop_now(session->worker->loop) + session->limits.write_timeout / 4;
+    http_deadlines_watch(session);
+}
+
 /* The peer takes nothing: any byte since the last look earns it another time. */
 static bool is_stalled(struct http_session *session, uint64_t now) {
-    size_t kept = connection_kept(session->connection);
-    if (kept >= session->stalled_bytes) return true;
-    session->stalled_bytes = kept;
+    size_t waiting = connection_undelivered(session->connection);
+    if (waiting >= session->stalled_bytes) return true;
+    session->stalled_bytes = waiting;
     session->stall_due = now + session->limits.write_timeout;
     return false;
 }

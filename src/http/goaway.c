@@ -26,9 +26,14 @@ void http_session_drain(struct http_session *session, const char *debug_text) {
     http_session_mark(session);
     if (!session->is_server) return; /* the flush closes it as soon as it has no streams */
     nghttp2_submit_shutdown_notice(session->h2);
-    nghttp2_submit_ping(session->h2, NGHTTP2_FLAG_NONE, DRAIN_PING);
     session->drain_due = loop_now(session->worker->loop) + DRAIN_PING_WAIT;
     http_deadlines_watch(session);
+}
+
+/* Only now, because nghttp2 lets PINGs overtake other frames. */
+void http_goaway_on_sent(struct http_session *session) {
+    if (session->drain_due && http_session_is_alive(session))
+        nghttp2_submit_ping(session->h2, NGHTTP2_FLAG_NONE, DRAIN_PING);
 }
 
 void http_goaway_final(struct http_session *session) {

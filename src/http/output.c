@@ -123,6 +123,7 @@ static int on_frame_send(nghttp2_session *h2, const nghttp2_frame *frame, void *
     }
     case NGHTTP2_GOAWAY:
         note_goaway(session, &frame->goaway);
+        http_goaway_on_sent(session);
         break;
     default:
         break;
@@ -189,13 +190,7 @@ static bool write_some(struct http_session *session, int *error) {
     if (!output->count) return false;
     size_t kept = connection_write(session->connection, output->pieces, output->count);
     http_output_clear(output);
-    if (kept && !session->stall_due) {
-        session->stalled_bytes = kept;
-        session->stall_due = session->limits.write_timeout
-                                 ? loop_now(session->worker->loop) + session->limits.write_timeout
-                                 : 0;
-        http_deadlines_watch(session);
-    }
+    if (kept) http_deadlines_on_blocked(session);
     return has_more && !kept;
 }
 

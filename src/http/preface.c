@@ -30,7 +30,9 @@ size_t http_preface_take(struct http_session *session, const uint8_t *bytes, siz
     if (left > length) left = length;
     if (memcmp(bytes, MAGIC + session->preface_matched, left) == 0) {
         session->preface_matched = (uint8_t)(session->preface_matched + left);
-        if (session->preface_matched == MAGIC_LENGTH) session->phase = HTTP_OPEN;
+        if (session->preface_matched < MAGIC_LENGTH) return left;
+        session->phase = HTTP_OPEN;
+        http_deadlines_watch(session); /* keepalive begins */
         return left;
     }
     if (is_http1(bytes, length))

@@ -153,6 +153,7 @@ void http_stream_closed(struct http_stream *stream, uint32_t error, bool is_conn
 
 /* goaway.c */
 void http_goaway_submit(struct http_session *session, enum http_error error, const char *text);
+void http_goaway_on_sent(struct http_session *session);
 void http_goaway_final(struct http_session *session);
 void http_goaway_on_ping_ack(struct http_session *session, const uint8_t *payload);
 
@@ -168,5 +169,7 @@ void http_guard_on_own_reset(struct http_session *session, uint32_t error);
 void http_deadlines_init(struct http_session *session);
 /* After a due time was set: the timer moves if it is earlier. */
 void http_deadlines_watch(struct http_session *session);
+/* The connection keeps bytes. */
+void http_deadlines_on_blocked(struct http_session *session);
 void http_deadlines_stop(struct http_session *session);
 #endif

@@ -10,9 +10,11 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <limits.h>
+#include <linux/sockios.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -418,6 +420,12 @@ size_t connection_write(struct connection *connection, const struct iovec *piece
 }
 
 size_t connection_kept(const struct connection *connection) { return buffer_length(&connection->kept); }
+
+size_t connection_undelivered(const struct connection *connection) {
+    int unsent = 0;
+    if (connection->fd >= 0) ioctl(connection->fd, SIOCOUTQ, &unsent);
+    return buffer_length(&connection->kept) + (size_t)unsent;
+}
 
 void connection_pause(struct connection *connection) {
     connection->is_paused = true;

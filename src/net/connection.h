@@ -51,6 +51,8 @@ struct connection *connection_dial(struct loop *loop, const char *address, const
  * them (or TLS encrypts them). */
 size_t connection_write(struct connection *connection, const struct iovec *pieces, int count);
 size_t connection_kept(const struct connection *connection);
+/* With what the kernel has not delivered yet: shrinks when the peer takes anything at all. Asks the kernel. */
+size_t connection_undelivered(const struct connection *connection);
 /* Stops and starts reading: back-pressure to the kernel. A pause in on_ready may still see one on_bytes: what came
  * together with the end of the handshake. */
 void connection_pause(struct connection *connection);

@@ -67,7 +67,6 @@ struct rig {
     struct buffer wire; /* all that the session has sent */
     size_t parsed;
     unsigned settings_sent;
-    struct timer timer;
 };
 
 /* The user of a session */
@@ -207,8 +206,6 @@ static inline void side_start(struct rig *rig, struct side *side, bool is_server
                         connection_accepted(rig->loop, fd, &options, &http_connection_events, side->session));
 }
 
-static inline void rig_stop_loop(struct timer *timer) { loop_stop(container_of(timer, struct rig, timer)->loop); }
-
 /* `other` NULL, or a rig whose thread this one shares: it is closed after this one. */
 static inline void rig_open_beside(struct rig *rig, const struct http_limits *limits, struct rig *other) {
     *rig = (struct rig){.limits = *limits, .fd = -1, .is_guest = other != NULL};
@@ -217,7 +214,6 @@ static inline void rig_open_beside(struct rig *rig, const struct http_limits *li
     rig->server.rig = rig->client.rig = rig;
     list_init(&rig->server.exchanges);
     list_init(&rig->client.exchanges);
-    timer_init(&rig->timer, rig_stop_loop);
 }
 
 static inline void rig_open(struct rig *rig, const struct http_limits *limits) {
@@ -272,14 +268,10 @@ static inline void read_wire(struct rig *rig) {
     }
 }
 
-/* One pass of the loop over what is there now. */
-static inline void turn_without_reading(struct rig *rig) {
-    timer_start(rig->loop, &rig->timer, loop_update_now(rig->loop));
-    loop_run(rig->loop);
-}
+static inline void turn_without_reading(struct rig *rig) { loop_turn(rig->loop); }
 
 static inline void turn(struct rig *rig) {
-    turn_without_reading(rig);
+    loop_turn(rig->loop);
     read_wire(rig);
 }
 
