@@ -101,9 +101,14 @@ enum json_number json_to_float(const char *text, size_t length, float *value) {
     return isinf(*value) ? JSON_NUMBER_RANGE : JSON_NUMBER_OK;
 }
 
+/* Readers that take "-0" for an integer would lose the sign. */
 static bool write_special(struct buffer *out, double value) {
-    if (isfinite(value)) return false;
-    buffer_append_text(out, isnan(value) ? "\"NaN\"" : value < 0 ? "\"-Infinity\"" : "\"Infinity\"");
+    bool is_negative_zero = value == 0 && signbit(value);
+    if (isfinite(value) && !is_negative_zero) return false;
+    buffer_append_text(out, is_negative_zero ? "-0.0"
+                            : isnan(value)   ? "\"NaN\""
+                            : value < 0      ? "\"-Infinity\""
+                                             : "\"Infinity\"");
     return true;
 }
 

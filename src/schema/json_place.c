@@ -24,12 +24,19 @@ static void write_place(struct buffer *out, const struct json_place *place) {
     else buffer_format(out, "%s%.*s", place->outer ? "." : "", length, place->name);
 }
 
+/* What the peer wrote must not break the lines of a log. */
+static void hide_control_characters(char *text) {
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f) *text = '?';
+}
+
 bool json_fail(struct error *error, const struct json_place *place, const char *format, ...) {
     char reason[512];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(reason, sizeof reason, format, arguments);
     va_end(arguments);
+    hide_control_characters(reason);
     if (!place) return error_set(error, "%s", reason);
     struct buffer path = {0};
     write_place(&path, place);

@@ -64,7 +64,8 @@ static void every_scalar_goes_both_ways(void) {
                "\"fixed32Field\":3,\"fixed64Field\":\"4\",\"sfixed32Field\":-5,\"sfixed64Field\":\"-6\",\"boolField\":true,"
                "\"stringField\":\"text\",\"bytesField\":\"AP8=\",\"enumField\":\"COLOR_BLUE\"}");
     check_same("{\"doubleField\":\"NaN\",\"floatField\":\"-Infinity\"}");
-    check_same("{\"doubleField\":-0,\"enumField\":42}");
+    check_same("{\"doubleField\":-0.0,\"enumField\":42}");
+    check_reads_as("{\"doubleField\":-0,\"floatField\":0.0}", "{\"doubleField\":-0.0}");
     check_same("{\"doubleField\":0.1,\"floatField\":3.4028235e+38,\"repeatedDouble\":[1e+300,4.94065645841247e-324,1.2345678901234568e+17]}");
 }
 
@@ -288,6 +289,8 @@ static void an_any_is_resolved_by_the_schema(void) {
 
 static void unknown_names_are_refused_or_ignored(void) {
     check_refused("{\"int32Feild\":1}", "tidewire.test.AllTypes has no field \"int32Feild\" (did you mean \"int32_field\"?)");
+    check_refused("{\"repeatedMessage\":[{\"a\\nb\\u007f\":1}]}",
+                  "repeated_message[0]: tidewire.test.AllTypes.Nested has no field \"a?b?\"");
     check_refused("{\"repeatedMessage\":[{\"what\":1}]}", "repeated_message[0]: tidewire.test.AllTypes.Nested has no field \"what\"");
     struct json_options ignoring = {.ignore_unknown = true, .schema = schema};
     const char *text = "{\"x\":{\"y\":[1,{\"z\":null},\"\\u0041\"],\"q\":{}},\"int32Field\":1,\"enumField\":\"PURPLE\","
