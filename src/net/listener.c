@@ -65,7 +65,7 @@ static int open_reserve(void) { return open("/dev/null", O_RDONLY | O_CLOEXEC); 
 /* One connection is accepted and closed, so that its client hears of it; then the rest wait in the backlog. */
 static void run_out(struct listener *listener, int fd, int error) {
     uint64_t now = loop_now(listener->loop);
-    if (!listener->told || now - listener->told >= tell_time) {
+    if (now - listener->told >= tell_time) {
         listener->told = now;
         log_warn(NULL, "%s: cannot accept: %s; connections are turned away", listener->address, strerror(error));
     }

@@ -260,6 +260,28 @@ static void a_timer_may_stop_others_start_itself_and_free_itself(void) {
     loop_free(&loop);
 }
 
+static int restarts;
+static void start_again(struct timer *timer) {
+    restarts++;
+    timer_start(loop, timer, 0);
+}
+
+static void a_timer_that_is_always_due_fires_once_a_turn(void) {
+    begin();
+    struct timer timer;
+    struct task task;
+    restarts = turns_of_again = 0;
+    timer_init(&timer, start_again);
+    task_init(&task, run_again);
+    timer_start(loop, &timer, 0);
+    loop_defer(loop, LOOP_RUN, &task);
+    kit_run(loop);
+    CHECK_INT(turns_of_again, 3);
+    CHECK(restarts >= 2 && restarts <= 2 * 3); /* twice in a turn at most: as many as run, the kit's own included */
+    timer_stop(loop, &timer);
+    loop_free(&loop);
+}
+
 static void a_sooner_timer_wakes_a_loop_that_waits_for_a_later_one(void) {
     begin();
     struct timer late, soon;
@@ -321,6 +343,7 @@ int main(void) {
     RUN(thousands_of_timers_fire_in_order_and_stopped_ones_do_not);
     RUN(timers_of_one_moment_fire_in_the_order_of_their_start);
     RUN(a_timer_may_stop_others_start_itself_and_free_itself);
+    RUN(a_timer_that_is_always_due_fires_once_a_turn);
     RUN(a_sooner_timer_wakes_a_loop_that_waits_for_a_later_one);
     RUN(a_timer_for_the_end_of_time_is_only_far_away);
     RUN(a_signal_is_told_in_the_loop);

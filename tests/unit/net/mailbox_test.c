@@ -14,7 +14,8 @@ struct letter {
 
 static struct loop *loop;
 static struct mailbox *mailbox;
-static int next_number[SENDERS], received, dropped;
+static int next_number[SENDERS], received, dropped, stop_after;
+static struct letter *answer; /* posted when the first letter comes */
 
 static void on_letter(struct mail *mail, void *receiver, bool is_dropped) {
     struct letter *letter = container_of(mail, struct letter, mail);
@@ -23,7 +24,9 @@ static void on_letter(struct mail *mail, void *receiver, bool is_dropped) {
     else received++;
     CHECK_INT(letter->number, next_number[letter->sender]++);
     free(letter);
-    if (received == SENDERS * MAILS) loop_stop(loop);
+    if (answer) CHECK(mailbox_post(mailbox, &answer->mail));
+    answer = NULL;
+    if (received == stop_after) loop_stop(loop);
 }
 
 static struct letter *write_letter(int sender, int number, size_t weight) {
@@ -36,7 +39,7 @@ static void begin(size_t most_mail, size_t most_weight) {
     loop = loop_new();
     mailbox = mailbox_new(loop, &received, most_mail, most_weight);
     memset(next_number, 0, sizeof next_number);
-    received = dropped = 0;
+    received = dropped = stop_after = 0;
 }
 
 static void *send_letters(void *context) {
@@ -52,6 +55,7 @@ static void *send_letters(void *context) {
 
 static void four_threads_mail_arrives_whole_and_in_the_order_of_each(void) {
     begin(1000, 1000000);
+    stop_after = SENDERS * MAILS;
     pthread_t threads[SENDERS];
     int numbers[SENDERS];
     for (int i = 0; i < SENDERS; i++) {
@@ -97,22 +101,44 @@ static void an_empty_mailbox_takes_a_mail_over_its_weight(void) {
     loop_free(&loop);
 }
 
+static void *send_one(void *context) {
+    (void)context;
+    CHECK(mailbox_post(mailbox, &write_letter(0, 0, 1)->mail));
+    return NULL;
+}
+
+static void a_single_mail_wakes_a_loop_that_waits(void) {
+    begin(10, 100);
+    pthread_t thread;
+    for (int i = 0; i < 100; i++) {
+        stop_after = i + 1;
+        next_number[0] = 0;
+        pthread_create(&thread, NULL, send_one, NULL);
+        kit_run(loop);
+        pthread_join(thread, NULL);
+    }
+    mailbox_free(&mailbox);
+    CHECK_INT(dropped, 0);
+    loop_free(&loop);
+}
+
 static int turns;
 static void count_turn(struct task *task) {
     turns++;
-    if (received < 3000) loop_defer(loop, LOOP_RUN, task);
+    if (received < 3001) loop_defer(loop, LOOP_RUN, task);
     else loop_stop(loop);
 }
 
 static void much_mail_is_spread_over_turns_and_makes_room(void) {
-    begin(3000, 1000000);
+    begin(3000, 3000);
     struct task task;
     turns = 0;
+    answer = write_letter(1, 0, 1); /* has room as soon as the first batch is taken out */
     task_init(&task, count_turn);
     for (int i = 0; i < 3000; i++) CHECK(mailbox_post(mailbox, &write_letter(0, i, 1)->mail));
     loop_defer(loop, LOOP_RUN, &task);
     kit_run(loop);
-    CHECK_INT(received, 3000);
+    CHECK_INT(received, 3001);
     CHECK(turns >= 10);
     for (int i = 3000; i < 6000; i++) CHECK(mailbox_post(mailbox, &write_letter(0, i, 1)->mail));
     mailbox_free(&mailbox);
@@ -124,6 +150,7 @@ int main(void) {
     RUN(four_threads_mail_arrives_whole_and_in_the_order_of_each);
     RUN(a_full_mailbox_refuses_by_count_and_by_weight_and_drops_at_its_end);
     RUN(an_empty_mailbox_takes_a_mail_over_its_weight);
+    RUN(a_single_mail_wakes_a_loop_that_waits);
     RUN(much_mail_is_spread_over_turns_and_makes_room);
     return 0;
 }
