@@ -21,6 +21,12 @@ static struct log_access access_line(struct rpc_call *call) {
     };
 }
 
+static const char *const reasons[] = {
+    [REASON_HANDLER] = "handler", [REASON_CLIENT] = "client", [REASON_SERVER] = "server",
+    [REASON_DEADLINE] = "deadline", [REASON_LIMIT] = "limit", [REASON_DRAIN] = "drain",
+    [REASON_CONNECTION] = "connection",
+};
+
 static uint64_t grown_up(const struct list *node) {
     return container_of(node, const struct rpc_call, young)->call.opened + YOUNG_SECONDS * NS_PER_S;
 }
@@ -49,7 +55,7 @@ void access_closed(struct rpc_call *call) {
     if (call->is_client || !log_access_is_on()) return;
     struct log_access line = access_line(call);
     line.status = status_name(call->status);
-    line.reason = call->reason;
+    line.reason = reasons[call->reason];
     log_write_access(&line);
 }
 
@@ -67,7 +73,7 @@ void access_refused(struct rpc_connection *connection, const char *path, size_t 
                               .peer = rpc_connection_peer(connection),
                               .protocol = "grpc",
                               .status = status_name(status),
-                              .reason = "client"};
+                              .reason = reasons[REASON_CLIENT]};
     line.scope.method = (const char *)buffer_bytes(method);
     log_write_access(&line);
 }

@@ -97,7 +97,7 @@ void account_stalled(struct timer *timer) {
     while (connection_is_limited(connection) && (call = stalled_call(connection, &next))) {
         uint64_t before = call->buffered;
         connection->rpc->counters.limited++;
-        call_fail(call, STATUS_RESOURCE_EXHAUSTED, "limit", "too much is buffered, and this call made no progress");
+        call_fail(call, STATUS_RESOURCE_EXHAUSTED, REASON_LIMIT, "too much is buffered, and this call made no progress");
         if (call->buffered >= before) break; /* nothing of it could be freed */
     }
     if (connection_is_limited(connection)) timer_start(connection->rpc->loop, timer, next);

@@ -19,11 +19,12 @@ static atomic_uint_fast64_t last_number;
 
 /* ---- beginning and end ---- */
 
-static uint64_t limit_or(uint64_t limit, uint64_t without) { return limit && limit < without ? limit : without; }
+/* A limit of 0 is none. A message's length is 32 bits on the wire; gRPC's own bound is 2^31 - 1. */
+static uint32_t limit_of(uint64_t limit) { return limit && limit < INT32_MAX ? (uint32_t)limit : INT32_MAX; }
 
 static void deadline_passed(struct timer *timer) {
     struct rpc_call *call = container_of(timer, struct rpc_call, timer);
-    call_fail(call, STATUS_DEADLINE_EXCEEDED, "deadline", "the deadline has passed");
+    call_fail(call, STATUS_DEADLINE_EXCEEDED, REASON_DEADLINE, "the deadline has passed");
 }
 
 struct rpc_call *call_new(struct rpc_connection *connection, const struct dialect *dialect,
@@ -39,8 +40,8 @@ struct rpc_call *call_new(struct rpc_connection *connection, const struct dialec
     call->connection = connection;
     call->is_client = connection->is_client;
     call->is_hungry = true;
-    call->most_message = limit_or(limits->message, INT32_MAX);
-    call->most_queued = limit_or(limits->buffered_per_stream, INT64_MAX);
+    call->most_message = limit_of(limits->message);
+    call->most_queued = limit_of(limits->buffered_per_stream);
     list_init(&call->ready);
     list_init(&call->young);
     list_append(&connection->calls, &call->sibling);
@@ -83,12 +84,12 @@ static void drop_queued(struct rpc_call *call) {
     account_discharge(call, bytes);
 }
 
-static void set_status(struct rpc_call *call, enum status status, const char *reason, const char *text) {
+static void set_status(struct rpc_call *call, enum status status, enum call_reason reason, const char *text) {
     char *copy = text && *text ? memory_copy_string(text) : NULL; /* `text` may be the old one */
     free(call->text);
     call->text = copy;
     call->status = (uint8_t)status;
-    call->reason = reason;
+    call->reason = (uint8_t)reason;
 }
 
 /* Nothing is buffered or timed for the call any more; its handler learns the status in its turn. */
@@ -100,13 +101,13 @@ static void settle(struct rpc_call *call) {
     call_wake(call, 0);
 }
 
-void call_end(struct rpc_call *call, enum status status, const char *reason, const char *text) {
+void call_end(struct rpc_call *call, enum status status, enum call_reason reason, const char *text) {
     if (call->state >= CALL_OVER) return;
     set_status(call, status, reason, text);
     settle(call);
 }
 
-void call_fail(struct rpc_call *call, enum status status, const char *reason, const char *text) {
+void call_fail(struct rpc_call *call, enum status status, enum call_reason reason, const char *text) {
     if (call->state >= CALL_OVER) return;
     bool has_ended = call->state == CALL_FINISHING;
     /* Trailers that HTTP has already could only leave without the messages before them: a wrong answer. */
@@ -122,7 +123,7 @@ void call_fail(struct rpc_call *call, enum status status, const char *reason, co
     settle(call);
 }
 
-void call_conclude(struct rpc_call *call, enum status status, const char *reason, const char *text) {
+void call_conclude(struct rpc_call *call, enum status status, enum call_reason reason, const char *text) {
     struct inbound *in = &call->inbound;
     set_status(call, status, reason, text);
     call->state = CALL_FINISHING;
@@ -138,7 +139,7 @@ static bool may_fail(const struct rpc_call *call) {
     return call->state <= CALL_OPEN || (call->state == CALL_FINISHING && call->is_client);
 }
 
-void call_fault(struct rpc_call *call, enum status status, const char *reason, const char *format, ...) {
+void call_fault(struct rpc_call *call, enum status status, enum call_reason reason, const char *format, ...) {
     if (!may_fail(call) || call->news & NEWS_FAULT) return;
     char text[512];
     va_list arguments;
@@ -182,10 +183,10 @@ static bool inflate_sole_request(struct rpc_call *call) {
     if (call->call.method->is_client_streaming || !inbound_peek(call, &framed) || !framed.is_compressed) return true;
     switch (compressor_inflate(call->call.rpc->compressor, framed.data, framed.length, call->most_message, &message)) {
     case INFLATE_OK: inbound_replace(call, message); return true;
-    case INFLATE_BROKEN: call_fail(call, STATUS_INTERNAL, "client", "the request could not be decompressed"); break;
+    case INFLATE_BROKEN: call_fail(call, STATUS_INTERNAL, REASON_CLIENT, "the request could not be decompressed"); break;
     case INFLATE_TOO_LARGE:
         call->call.rpc->counters.limited++;
-        call_fail(call, STATUS_RESOURCE_EXHAUSTED, "limit", "received message after decompression larger than max");
+        call_fail(call, STATUS_RESOURCE_EXHAUSTED, REASON_LIMIT, "received message after decompression larger than max");
         break;
     }
     return false;
@@ -248,12 +249,12 @@ static void count_sole_message(struct rpc_call *call) {
     const struct method *method = call->call.method;
     if (call->is_client ? method->is_server_streaming : method->is_client_streaming) return;
     if (in->received + (in->have > 0) > 1) {
-        call_fault(call, call->is_client ? STATUS_INTERNAL : STATUS_UNIMPLEMENTED, "client",
+        call_fault(call, call->is_client ? STATUS_INTERNAL : STATUS_UNIMPLEMENTED, REASON_CLIENT,
                    "%s has one %s message, more than one came", method->full_name, call->is_client ? "reply" : "request");
     } else if (!call->is_client && in->is_ended && in->received == 1) {
         call_wake(call, NEWS_OPEN);
     } else if (!call->is_client && in->is_ended && !in->is_faulty) {
-        call_fault(call, STATUS_UNIMPLEMENTED, "client", "%s has one request message, none came", method->full_name);
+        call_fault(call, STATUS_UNIMPLEMENTED, REASON_CLIENT, "%s has one request message, none came", method->full_name);
     }
 }
 
@@ -284,9 +285,9 @@ void call_on_close(void *user, uint32_t error, bool is_connection) {
     } else if (call->state == CALL_FINISHING && error == HTTP_NO_ERROR && !is_connection && !call->outbox.bytes) {
         settle(call);
     } else if (is_connection) {
-        call_end(call, STATUS_CANCELLED, "connection", "the connection was lost");
+        call_end(call, STATUS_CANCELLED, REASON_CONNECTION, "the connection was lost");
     } else {
-        call_end(call, STATUS_CANCELLED, "client", "the client has cancelled the call");
+        call_end(call, STATUS_CANCELLED, REASON_CLIENT, "the client has cancelled the call");
     }
 }
 
@@ -325,10 +326,10 @@ static enum call_next inflate_into(struct rpc_call *call, const struct framed *f
     case INFLATE_OK: break;
     case INFLATE_TOO_LARGE:
         call->call.rpc->counters.limited++;
-        call_fault(call, STATUS_RESOURCE_EXHAUSTED, "limit", "received message after decompression larger than max");
+        call_fault(call, STATUS_RESOURCE_EXHAUSTED, REASON_LIMIT, "received message after decompression larger than max");
         return broken(call);
     default:
-        call_fault(call, STATUS_INTERNAL, "client", "a message could not be decompressed");
+        call_fault(call, STATUS_INTERNAL, REASON_CLIENT, "a message could not be decompressed");
         return broken(call);
     }
     inbound_lend(call, inflated);
@@ -476,7 +477,7 @@ void call_pending(const struct call *public, size_t *messages, size_t *bytes) {
 
 /* ---- ending ---- */
 
-void call_finish_for(struct rpc_call *call, enum status status, const char *reason, const char *text,
+void call_finish_for(struct rpc_call *call, enum status status, enum call_reason reason, const char *text,
                      const void *details, size_t details_length) {
     if (call->is_client || call->state >= CALL_FINISHING) return;
     call->news &= (uint8_t)~NEWS_FAULT;
@@ -488,7 +489,7 @@ void call_finish_for(struct rpc_call *call, enum status status, const char *reas
 
 void call_finish(struct call *public, enum status status, const char *text, const void *details,
                  size_t details_length) {
-    call_finish_for(rpc_call_of(public), status, "handler", text, details, details_length);
+    call_finish_for(rpc_call_of(public), status, REASON_HANDLER, text, details, details_length);
 }
 
 void call_half_close(struct call *public) {
@@ -502,7 +503,7 @@ void call_reset(struct call *public, uint32_t http_error) {
     struct rpc_call *call = rpc_call_of(public);
     if (call->state >= CALL_OVER) return;
     if (call->stream) http_stream_reset(call->stream, http_error);
-    call_end(call, STATUS_CANCELLED, "handler", "the call was cancelled");
+    call_end(call, STATUS_CANCELLED, REASON_HANDLER, "the call was cancelled");
 }
 
 /* ---- facts ---- */

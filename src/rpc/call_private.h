@@ -27,6 +27,16 @@ enum call_news {
     NEWS_FAULT = 32, /* status and text are set: ends the call after the messages before the fault were told */
 };
 
+enum call_reason {
+    REASON_HANDLER,
+    REASON_CLIENT,
+    REASON_SERVER,
+    REASON_DEADLINE,
+    REASON_LIMIT,
+    REASON_DRAIN,
+    REASON_CONNECTION,
+};
+
 enum call_encoding { ENCODING_IDENTITY, ENCODING_GZIP };
 
 /* How a call looks on the wire. */
@@ -53,10 +63,10 @@ struct rpc_call {
     struct metadata *headers, *trailers; /* ours; made when first asked for */
     struct peer_metadata *peer_headers, *peer_trailers;
     char *text;           /* of the status; NULL: empty */
-    const char *reason;   /* who ended it, for the access line */
-    uint64_t most_message, most_queued;
+    uint32_t most_message, most_queued;
     uint32_t window_due;  /* of the stream, to be given back when the handler function has returned */
     uint8_t state, news, status;
+    uint8_t reason;           /* who ended it, for the access line */
     uint8_t encoding;         /* of the peer's messages */
     bool is_client : 1;
     bool was_opened : 1;      /* the handler knows it */
@@ -84,16 +94,16 @@ void call_wake(struct rpc_call *call, unsigned news);
 void call_run(struct rpc_call *call);
 void call_set_deadline(struct rpc_call *call, uint64_t deadline);
 /* The peer is to blame: applied once the handler was told of what came before. */
-void call_fault(struct rpc_call *call, enum status status, const char *reason, const char *format, ...)
+void call_fault(struct rpc_call *call, enum status status, enum call_reason reason, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 /* Ends it for the peer and for the handler without waiting for either. */
-void call_fail(struct rpc_call *call, enum status status, const char *reason, const char *text);
+void call_fail(struct rpc_call *call, enum status status, enum call_reason reason, const char *text);
 /* The status stands, and the wire knows or needs no telling. The first one counts. */
-void call_end(struct rpc_call *call, enum status status, const char *reason, const char *text);
+void call_end(struct rpc_call *call, enum status status, enum call_reason reason, const char *text);
 /* Client: the answer is complete, and what has come of it may still be read; the status follows that. */
-void call_conclude(struct rpc_call *call, enum status status, const char *reason, const char *text);
+void call_conclude(struct rpc_call *call, enum status status, enum call_reason reason, const char *text);
 /* Server: as call_finish(), with a reason. */
-void call_finish_for(struct rpc_call *call, enum status status, const char *reason, const char *text,
+void call_finish_for(struct rpc_call *call, enum status status, enum call_reason reason, const char *text,
                      const void *details, size_t details_length);
 /* Gives bytes of the stream's window back, together with others of this turn. */
 void call_give_window(struct rpc_call *call, size_t bytes);

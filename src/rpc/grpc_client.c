@@ -64,7 +64,7 @@ struct rpc_call *grpc_client_open(struct rpc_connection *connection, const struc
 struct rpc_call *grpc_client_open_failed(struct rpc_connection *connection, const struct grpc_client_request *request,
                                          const char *text) {
     struct rpc_call *call = new_call(connection, request);
-    call_end(call, STATUS_UNAVAILABLE, "connection", text);
+    call_end(call, STATUS_UNAVAILABLE, REASON_CONNECTION, text);
     return call;
 }
 
@@ -80,7 +80,7 @@ static const struct dialect grpc = {.name = "grpc", .send_headers = send_nothing
 /* ---- the answer ---- */
 
 /* The status of a call that nothing more will come for. Its messages are read first; then it ends. */
-static void answered(struct rpc_call *call, enum status status, const char *reason, const char *text) {
+static void answered(struct rpc_call *call, enum status status, enum call_reason reason, const char *text) {
     if (call->state != CALL_OPEN) return;
     if (!call->inbound.whole && call->inbound.is_faulty) { /* nobody can read up to an end that is not there */
         call_end(call, status, reason, text);
@@ -110,17 +110,17 @@ static void read_status(struct rpc_call *call, const struct http_header *trailer
     buffer_append_byte(&rpc->scratch, 0);
     const char *message = (const char *)buffer_bytes(&rpc->scratch);
     if (!number) {
-        answered(call, STATUS_UNKNOWN, "server", "the server has sent no grpc-status");
+        answered(call, STATUS_UNKNOWN, REASON_SERVER, "the server has sent no grpc-status");
     } else if (status < 0) {
-        answered(call, STATUS_UNKNOWN, "server", "the server has sent a malformed grpc-status");
+        answered(call, STATUS_UNKNOWN, REASON_SERVER, "the server has sent a malformed grpc-status");
     } else if (!call->peer_trailers) {
-        answered(call, STATUS_INTERNAL, "server", "the server has sent a -bin trailer that is not base64");
+        answered(call, STATUS_INTERNAL, REASON_SERVER, "the server has sent a -bin trailer that is not base64");
     } else if (status == STATUS_OK && call->inbound.have) {
-        answered(call, STATUS_INTERNAL, "server", "the answer ended inside of a message");
+        answered(call, STATUS_INTERNAL, REASON_SERVER, "the answer ended inside of a message");
     } else if (status == STATUS_OK && !method->is_server_streaming && call->inbound.received != 1) {
-        answered(call, STATUS_INTERNAL, "server", "the server has sent no reply, but status OK");
+        answered(call, STATUS_INTERNAL, REASON_SERVER, "the server has sent no reply, but status OK");
     } else {
-        answered(call, (enum status)status, "server", message);
+        answered(call, (enum status)status, REASON_SERVER, message);
     }
 }
 
@@ -138,7 +138,7 @@ static void read_http_status(struct rpc_call *call, const struct http_header *he
     char text[256];
     snprintf(text, sizeof text, "unexpected answer: HTTP status %d, content-type \"%.*s\"", number,
              type && type->value_length < 100 ? (int)type->value_length : 0, type ? type->value : "");
-    call_fail(call, status_of_http(number), "server", text);
+    call_fail(call, status_of_http(number), REASON_SERVER, text);
 }
 
 void grpc_client_response(void *user, const struct http_header *headers, size_t count, bool is_end) {
@@ -157,7 +157,7 @@ void grpc_client_response(void *user, const struct http_header *headers, size_t 
         call->encoding = ENCODING_GZIP;
     call->peer_headers = peer_metadata_read(&call->call.rpc->reader, headers, count, &call->connection->last_metadata);
     if (!call->peer_headers) {
-        call_fail(call, STATUS_INTERNAL, "server", "the server has sent a -bin header that is not base64");
+        call_fail(call, STATUS_INTERNAL, REASON_SERVER, "the server has sent a -bin header that is not base64");
         return;
     }
     call->call.metadata = &call->peer_headers->metadata;
@@ -167,7 +167,7 @@ void grpc_client_response(void *user, const struct http_header *headers, size_t 
 void grpc_client_end(struct rpc_call *call, const struct http_header *trailers, size_t count) {
     if (call->state != CALL_OPEN) return;
     if (count) read_status(call, trailers, count);
-    else answered(call, STATUS_INTERNAL, "server", "the server has closed the stream without trailers");
+    else answered(call, STATUS_INTERNAL, REASON_SERVER, "the server has closed the stream without trailers");
     /* The server wants no more of the request. */
     if (!call->has_sent_end && call->stream) http_stream_reset(call->stream, HTTP_NO_ERROR);
 }
@@ -179,9 +179,9 @@ void grpc_client_closed(struct rpc_call *call, uint32_t error, bool is_connectio
         const struct http_session *session = call->connection->session;
         const char *reason = session ? http_session_reason(session) : NULL;
         snprintf(text, sizeof text, "the connection was lost: %s", reason ? reason : "unknown");
-        answered(call, STATUS_UNAVAILABLE, "connection", text);
+        answered(call, STATUS_UNAVAILABLE, REASON_CONNECTION, text);
     } else {
         snprintf(text, sizeof text, "the server has reset the stream, HTTP/2 error %u", error);
-        answered(call, status_of_reset(error), "server", text);
+        answered(call, status_of_reset(error), REASON_SERVER, text);
     }
 }

@@ -42,6 +42,7 @@ void header_block_add(struct header_block *block, const char *name, size_t name_
 /* The place of the next encoded value, for which header_block_begin() has made room. */
 static char *text_end(struct header_block *block, size_t need) {
     assert(block->text.capacity - block->text.end >= need);
+    (void)need;
     return (char *)block->text.data + block->text.end;
 }
 

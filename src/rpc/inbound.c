@@ -40,13 +40,13 @@ static bool prefix_is_fine(struct rpc_call *call, const uint8_t *prefix) {
     struct inbound *in = &call->inbound;
     in->is_faulty = true;
     if (prefix[0] > 1) {
-        call_fault(call, STATUS_INTERNAL, "client", "a message has the unknown flags %u", prefix[0]);
+        call_fault(call, STATUS_INTERNAL, REASON_CLIENT, "a message has the unknown flags %u", prefix[0]);
     } else if (prefix[0] == 1 && call->encoding == ENCODING_IDENTITY) {
-        call_fault(call, STATUS_INTERNAL, "client", "a message is marked as compressed, but no grpc-encoding was sent");
+        call_fault(call, STATUS_INTERNAL, REASON_CLIENT, "a message is marked as compressed, but no grpc-encoding was sent");
     } else if (payload_length(prefix) > call->most_message) {
         call->call.rpc->counters.limited++;
-        call_fault(call, STATUS_RESOURCE_EXHAUSTED, "limit", "received message larger than max (%u vs. %u)",
-                   payload_length(prefix), (unsigned)call->most_message);
+        call_fault(call, STATUS_RESOURCE_EXHAUSTED, REASON_LIMIT, "received message larger than max (%u vs. %u)",
+                   payload_length(prefix), call->most_message);
     } else {
         in->is_faulty = false;
     }
@@ -164,7 +164,7 @@ void inbound_end(struct rpc_call *call) {
     in->is_ended = true;
     if (in->is_faulty || !in->have) return;
     in->is_faulty = true;
-    call_fault(call, STATUS_INTERNAL, "client", "the stream ended inside of a message");
+    call_fault(call, STATUS_INTERNAL, REASON_CLIENT, "the stream ended inside of a message");
 }
 
 /* ---- taking ---- */

@@ -7,10 +7,13 @@
 #include "http/stream.h"
 
 enum {
-    CHUNK = 2048,           /* a chunk's memory at first: a slow peer with one small message holds this */
-    CHUNK_FULL = 16 * 1024, /* no message begins in a chunk beyond this: what was sent can be freed */
-    BECOME_LEAST = 4096,    /* below this a copy is cheaper than the memory that the chunk loses */
-    CHUNKS_KEPT = 256,
+    SMALL = 256,             /* the first chunk's memory: many calls have one small message at a time */
+    LARGE = 4096,            /* that of those behind it */
+    LARGEST = 16 * 1024,     /* a chunk that has grown beyond this is not kept */
+    LARGE_FULL = LARGEST - OUTBOX_REFERENCE_LEAST, /* no message begins beyond this: what was sent can be freed */
+    BECOME_LEAST = 4096,     /* below this a copy is cheaper than the memory that the chunk loses */
+    SMALL_KEPT = 1024,
+    LARGE_KEPT = 128,
     PIECES_KEPT = 1024,
     HEAD = offsetof(struct message, prefix),
 };
@@ -32,13 +35,18 @@ static void free_chunk(struct outbox_pool *pool, struct piece *piece) {
     pool_give(&pool->pieces, piece);
 }
 
-void outbox_pool_clear(struct outbox_pool *pool) {
-    while (pool->chunks) {
-        struct piece *piece = pool->chunks;
-        pool->chunks = piece->next;
+static void clear_list(struct outbox_pool *pool, struct chunk_list *list) {
+    while (list->first) {
+        struct piece *piece = list->first;
+        list->first = piece->next;
         free_chunk(pool, piece);
     }
-    pool->kept = 0;
+    list->count = 0;
+}
+
+void outbox_pool_clear(struct outbox_pool *pool) {
+    clear_list(pool, &pool->small);
+    clear_list(pool, &pool->large);
     pool_clear(&pool->pieces);
 }
 
@@ -48,42 +56,50 @@ static void append(struct outbox *outbox, struct piece *piece) {
     outbox->last = piece;
 }
 
-static struct piece *chunk_new(struct outbox_pool *pool) {
-    struct piece *piece = pool->chunks;
+static struct piece *chunk_new(struct outbox_pool *pool, bool is_large) {
+    struct chunk_list *list = is_large ? &pool->large : &pool->small;
+    struct piece *piece = list->first;
     if (piece) {
-        pool->chunks = piece->next;
-        pool->kept--;
+        list->first = piece->next;
+        list->count--;
         piece->next = NULL;
     } else {
         piece = pool_take(&pool->pieces);
-        buffer_reserve(&piece->chunk, CHUNK);
+        buffer_reserve(&piece->chunk, is_large ? LARGE : SMALL);
     }
     piece->chunk.end = piece->position = HEAD;
     return piece;
 }
 
-/* Chunks that one message has made large are not kept: a worker would end up with only such. */
+#ifdef TIDEWIRE_SANITIZED
+enum { KEEPS_CHUNKS = 0 };
+#else
+enum { KEEPS_CHUNKS = 1 };
+#endif
+
+/* Chunks that one message has made very large are not kept: a worker would end up with only such. */
 static void piece_free(struct outbox_pool *pool, struct piece *piece) {
     if (piece->message) {
         message_unref(&piece->message);
         pool_give(&pool->pieces, piece);
         return;
     }
-#ifndef TIDEWIRE_SANITIZED
-    if (pool->kept < CHUNKS_KEPT && piece->chunk.capacity <= CHUNK_FULL) {
-        piece->next = pool->chunks;
-        pool->chunks = piece;
-        pool->kept++;
-        return;
+    bool is_large = piece->chunk.capacity >= LARGE;
+    struct chunk_list *list = is_large ? &pool->large : &pool->small;
+    if (KEEPS_CHUNKS && piece->chunk.capacity <= LARGEST && list->count < (is_large ? LARGE_KEPT : SMALL_KEPT)) {
+        piece->next = list->first;
+        list->first = piece;
+        list->count++;
+    } else {
+        free_chunk(pool, piece);
     }
-#endif
-    free_chunk(pool, piece);
 }
 
 static struct piece *chunk_for_next(struct outbox *outbox, struct outbox_pool *pool) {
     struct piece *last = outbox->last;
-    if (last && !last->message && last->chunk.end < CHUNK_FULL) return last;
-    last = chunk_new(pool);
+    size_t full = last && last->chunk.capacity >= LARGE ? LARGE_FULL : SMALL / 2;
+    if (last && !last->message && last->chunk.end < full) return last;
+    last = chunk_new(pool, last != NULL);
     append(outbox, last);
     return last;
 }

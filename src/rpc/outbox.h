@@ -19,11 +19,15 @@ enum { OUTBOX_REFERENCE_LEAST = 1024 /* from here on referencing is cheaper than
 
 struct piece;
 
+struct chunk_list {
+    struct piece *first;
+    size_t count;
+};
+
 /* Chunks and pieces that wait for their next use; one a worker. */
 struct outbox_pool {
-    struct piece *chunks; /* with their memory */
-    size_t kept;
-    struct pool pieces; /* without */
+    struct chunk_list small, large;
+    struct pool pieces; /* without memory for messages */
 };
 void outbox_pool_init(struct outbox_pool *pool);
 void outbox_pool_clear(struct outbox_pool *pool);
