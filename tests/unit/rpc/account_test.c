@@ -1,0 +1,245 @@
+#include "record.h"
+
+enum { MIB = 1024 * 1024, STREAMS = 1000, WINDOW = 64 * 1024, CONNECTION_WINDOW = MIB };
+
+static const struct rpc_limits limits = {
+    .buffered_per_connection = 16 * MIB, .buffered_total = 64 * MIB, .stalled = 30 * NS_PER_S};
+static const struct call_limits call_limits = {.message = 4 * MIB, .buffered_per_stream = 256 * 1024};
+static const struct method upload = {.full_name = "test.Service/Upload", .is_client_streaming = true};
+
+static void serve(struct record *record) {
+    router_add(fake_router, &upload, &record_handler, record, &call_limits);
+    router_add(fake_router, &record_stream, &record_handler, record, &record_limits);
+}
+
+/* A client that obeys the windows. */
+struct uploader {
+    struct http_stream *stream;
+    size_t sent;
+};
+
+static bool send_some(struct uploader *uploader, const uint8_t *bytes, size_t length, size_t piece) {
+    struct http_stream *stream = uploader->stream;
+    struct http_session *session = stream->session;
+    size_t window = WINDOW + stream->consumed - uploader->sent;
+    size_t connection = session->is_window_closed ? CONNECTION_WINDOW - session->withheld : CONNECTION_WINDOW;
+    if (piece > length - uploader->sent) piece = length - uploader->sent;
+    if (piece > window) piece = window;
+    if (piece > connection) piece = connection;
+    if (stream->is_closed || !piece) return false;
+    fake_receive(stream, bytes + uploader->sent, piece, false);
+    uploader->sent += piece;
+    return true;
+}
+
+static uint8_t *framed(size_t payload, size_t *length) {
+    uint8_t *bytes = memory_new(payload + 5);
+    bytes[1] = (uint8_t)(payload >> 24);
+    bytes[2] = (uint8_t)(payload >> 16);
+    bytes[3] = (uint8_t)(payload >> 8);
+    bytes[4] = (uint8_t)payload;
+    *length = payload + 5;
+    return bytes;
+}
+
+static size_t allocated; /* at its highest, by what was charged */
+static void note_highest(void) {
+    if (rpc_counters(fake_rpc)->buffered > allocated) allocated = rpc_counters(fake_rpc)->buffered;
+}
+
+static void a_thousand_unfinished_messages_stay_within_the_bound_and_others_are_served(void) {
+    static struct uploader uploaders[STREAMS];
+    struct record record = {.is_many = true};
+    size_t length;
+    uint8_t *bytes = framed(4 * MIB, &length);
+    fake_start(&limits);
+    serve(&record);
+    struct http_session *greedy = fake_accept();
+    for (int i = 0; i < STREAMS; i++)
+        uploaders[i] = (struct uploader){fake_request(greedy, "/test.Service/Upload", false, NULL), 0};
+    fake_read_done(greedy);
+
+    allocated = 0;
+    for (bool moves = true; moves;) {
+        moves = false;
+        for (int i = 0; i < STREAMS; i++) {
+            moves |= send_some(&uploaders[i], bytes, length - 1, 16384);
+            note_highest();
+        }
+    }
+    CHECK(allocated >= limits.buffered_per_connection * 3 / 4);
+    CHECK(allocated <= limits.buffered_per_connection + CONNECTION_WINDOW + CONNECTION_WINDOW / 8);
+    CHECK(greedy->is_window_closed);
+
+    /* Another connection has all that it wants. */
+    struct record other = {.is_echo = true};
+    struct router *router = router_new(4, NULL, NULL);
+    router_add(router, &upload, &record_handler, &other, &call_limits);
+    rpc_set_router(fake_rpc, router);
+    struct uploader fair = {fake_request(fake_accept(), "/test.Service/Upload", false, NULL), 0};
+    while (send_some(&fair, bytes, length, 16384)) {
+    }
+    CHECK_INT(fair.sent, length);
+    fake_receive(fair.stream, NULL, 0, true);
+    CHECK_INT(other.messages, 1);
+    CHECK_INT(other.status, STATUS_OK);
+    CHECK_INT(buffer_length(&fair.stream->body), length);
+
+    /* Those that move nothing end, and the rest goes on. */
+    CHECK_INT(record.closed, 0);
+    fake_advance(31 * NS_PER_S);
+    CHECK(record.closed > 100 && record.closed < STREAMS);
+    CHECK_INT(record.status, STATUS_RESOURCE_EXHAUSTED);
+    CHECK_INT(rpc_counters(fake_rpc)->limited, record.closed);
+    CHECK(rpc_counters(fake_rpc)->buffered < limits.buffered_per_connection);
+    CHECK(!greedy->is_window_closed);
+    fake_stop();
+    for (int i = 0; i < STREAMS; i++) fake_stream_free(uploaders[i].stream);
+    fake_stream_free(fair.stream);
+    router_free(&router);
+    free(bytes);
+    record_free(&record);
+    record_free(&other);
+}
+
+static void a_call_that_makes_progress_is_left_alone(void) {
+    struct record record = {.is_idle = true};
+    const struct rpc_limits small = {.buffered_per_connection = 8000, .stalled = 10 * NS_PER_S};
+    char text[3000] = {0};
+    struct buffer frame = {0};
+    fake_frame(&frame, text, sizeof text, 0);
+    fake_start(&small);
+    serve(&record);
+    struct http_session *session = fake_accept();
+    struct http_stream *slow = fake_request(session, "/test.Service/Stream", false, NULL);
+    for (int i = 0; i < 3; i++) fake_receive(slow, buffer_bytes(&frame), buffer_length(&frame), false);
+    CHECK(session->is_window_closed);
+    fake_advance(8 * NS_PER_S);
+    record_take(&record); /* not enough to be below the bound's three quarters */
+    fake_receive(slow, buffer_bytes(&frame), buffer_length(&frame), false);
+    fake_advance(8 * NS_PER_S);
+    CHECK_INT(record.closed, 0);
+    fake_advance(3 * NS_PER_S);
+    CHECK_INT(record.closed, 1);
+    fake_stop();
+    fake_stream_free(slow);
+    buffer_free(&frame);
+    record_free(&record);
+}
+
+static void taking_opens_the_windows_again(void) {
+    struct record record = {.is_idle = true};
+    const struct rpc_limits small = {.buffered_per_connection = 8000};
+    char text[3000] = {0};
+    struct buffer frame = {0};
+    fake_frame(&frame, text, sizeof text, 0);
+    fake_start(&small);
+    serve(&record);
+    struct http_session *session = fake_accept();
+    struct http_stream *stream = fake_request(session, "/test.Service/Stream", false, NULL);
+    struct http_stream *half = fake_request(session, "/test.Service/Unary", false, NULL);
+    for (int i = 0; i < 3; i++) fake_receive(stream, buffer_bytes(&frame), buffer_length(&frame), false);
+    CHECK(session->is_window_closed);
+    CHECK(call_is_full(record.call));
+    while (record_take(&record) == CALL_MESSAGE) {
+    }
+    fake_turn();
+    CHECK(!session->is_window_closed);
+    CHECK(strstr(record.events, "writable"));
+    CHECK_INT(stream->consumed, 3 * 3005);
+    fake_stop();
+    fake_stream_free(stream);
+    fake_stream_free(half);
+    buffer_free(&frame);
+    record_free(&record);
+}
+
+/* The window of an unfinished message that was held back comes when there is room. */
+static void a_held_back_window_is_given_later(void) {
+    struct record record = {.is_idle = true}, second = {.is_idle = true};
+    const struct rpc_limits small = {.buffered_per_connection = 8000};
+    char text[9000] = {0};
+    struct buffer frame = {0};
+    fake_frame(&frame, text, sizeof text, 0);
+    fake_start(&small);
+    serve(&record);
+    struct http_session *session = fake_accept();
+    struct http_stream *one = fake_request(session, "/test.Service/Stream", false, NULL);
+    fake_receive(one, buffer_bytes(&frame), buffer_length(&frame), false);
+    CHECK(session->is_window_closed);
+    struct call *first = record.call;
+    record.call = NULL;
+    struct http_stream *two = fake_request(session, "/test.Service/Stream", false, NULL);
+    fake_receive(two, buffer_bytes(&frame), 2000, false);
+    CHECK_INT(two->consumed, 0);
+    call_reset(first, HTTP_CANCEL);
+    fake_turn();
+    CHECK(!session->is_window_closed);
+    CHECK_INT(two->consumed, 2000);
+    fake_stop();
+    fake_stream_free(one);
+    fake_stream_free(two);
+    buffer_free(&frame);
+    record_free(&record);
+    record_free(&second);
+}
+
+static void a_peer_that_takes_nothing_is_cut_off(void) {
+    struct record record = {0};
+    const struct rpc_limits small = {.buffered_per_connection = 8000, .stalled = 10 * NS_PER_S};
+    char text[3000] = {0};
+    fake_start(&small);
+    serve(&record);
+    struct http_session *session = fake_accept();
+    struct http_stream *stream = fake_request(session, "/test.Service/Stream", false, NULL);
+    fake_receive(stream, NULL, 0, false);
+    stream->window = 100;
+    for (int i = 0; i < 3; i++) call_send_bytes(record.call, text, sizeof text);
+    CHECK(call_is_full(record.call));
+    fake_turn();
+    fake_advance(11 * NS_PER_S);
+    CHECK_INT(record.status, STATUS_RESOURCE_EXHAUSTED);
+    CHECK(strstr(fake_text(&stream->trailers), "grpc-status: 8\n"));
+    CHECK_INT(rpc_counters(fake_rpc)->buffered, 0);
+    fake_stop();
+    fake_stream_free(stream);
+    record_free(&record);
+}
+
+/* Near the worker's bound those give way that hold more than their share. */
+static void a_tight_total_stops_the_greedy_first(void) {
+    struct record record = {.is_idle = true};
+    const struct rpc_limits small = {.buffered_per_connection = MIB, .buffered_total = 40000};
+    static char text[30000];
+    struct buffer large = {0}, little = {0};
+    fake_frame(&large, text, sizeof text, 0);
+    fake_frame(&little, text, 1000, 0);
+    fake_start(&small);
+    serve(&record);
+    struct http_session *greedy = fake_accept(), *modest = fake_accept();
+    struct http_stream *one = fake_request(greedy, "/test.Service/Stream", false, NULL);
+    fake_receive(one, buffer_bytes(&large), buffer_length(&large), false);
+    CHECK(greedy->is_window_closed);
+    record.call = NULL;
+    struct http_stream *two = fake_request(modest, "/test.Service/Stream", false, NULL);
+    fake_receive(two, buffer_bytes(&little), buffer_length(&little), false);
+    CHECK(!modest->is_window_closed);
+    for (int i = 0; i < 12; i++) fake_receive(two, buffer_bytes(&little), buffer_length(&little), false);
+    CHECK(modest->is_window_closed);
+    fake_stop();
+    fake_stream_free(one);
+    fake_stream_free(two);
+    buffer_free(&large);
+    buffer_free(&little);
+    record_free(&record);
+}
+
+int main(void) {
+    RUN(a_thousand_unfinished_messages_stay_within_the_bound_and_others_are_served);
+    RUN(a_call_that_makes_progress_is_left_alone);
+    RUN(taking_opens_the_windows_again);
+    RUN(a_held_back_window_is_given_later);
+    RUN(a_peer_that_takes_nothing_is_cut_off);
+    RUN(a_tight_total_stops_the_greedy_first);
+    return 0;
+}

@@ -1,0 +1,114 @@
+#include "rpc/outbox.h"
+
+#include "check.h"
+#include "http/stream.h"
+
+struct http_output {
+    struct buffer bytes;
+    size_t referenced;
+};
+void http_output_copy(struct http_output *output, const void *bytes, size_t length) {
+    buffer_append(&output->bytes, bytes, length);
+}
+void http_output_reference(struct http_output *output, const void *bytes, size_t length, struct message *keep) {
+    CHECK((const uint8_t *)bytes >= keep->prefix && (const uint8_t *)bytes + length <= keep->data + keep->length);
+    output->referenced += length;
+    http_output_copy(output, bytes, length);
+}
+
+static uint32_t state = 1;
+static uint32_t any(uint32_t below) {
+    state = state * 1103515245 + 12345;
+    return (state >> 8) % below;
+}
+
+static void expect(struct buffer *expected, const uint8_t *bytes, size_t length, bool is_compressed) {
+    uint8_t prefix[5] = {is_compressed, (uint8_t)(length >> 24), (uint8_t)(length >> 16), (uint8_t)(length >> 8), (uint8_t)length};
+    buffer_append(expected, prefix, 5);
+    buffer_append(expected, bytes, length);
+}
+
+static uint32_t whole_messages_behind(const struct buffer *all, size_t given) {
+    uint32_t count = 0;
+    for (size_t at = 0; at < buffer_length(all);) {
+        const uint8_t *p = buffer_bytes(all) + at;
+        at += 5 + ((size_t)p[1] << 24 | (size_t)p[2] << 16 | (size_t)p[3] << 8 | p[4]);
+        if (at > given) count++;
+    }
+    return count;
+}
+
+/* Messages go in by all three ways and come out in pieces of any length. */
+static void what_goes_in_comes_out(void) {
+    static const uint32_t sizes[] = {0, 1, 30, 127, 250, 1023, 1024, 3000, 4096, 20000};
+    static uint8_t bytes[20000];
+    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (uint8_t)(i * 7);
+    for (int round = 0; round < 200; round++) {
+        struct outbox_pool pool;
+        struct outbox outbox = {0};
+        struct http_output output = {0};
+        struct buffer expected = {0};
+        outbox_pool_init(&pool);
+        for (int step = 0; step < 60; step++) {
+            uint32_t length = sizes[any(10)];
+            if (any(2)) length = any(length + 1);
+            switch (any(5)) {
+            case 0: {
+                bool is_compressed = any(2);
+                CHECK_INT(outbox_add_copy(&outbox, &pool, bytes, length, is_compressed), length + 5);
+                expect(&expected, bytes, length, is_compressed);
+                break;
+            }
+            case 1: {
+                struct message *message = message_copy(bytes, length);
+                outbox_add_reference(&outbox, &pool, message);
+                message_unref(&message);
+                expect(&expected, bytes, length, false);
+                break;
+            }
+            case 2: {
+                struct buffer *out = outbox_begin(&outbox, &pool);
+                for (uint32_t at = 0; at < length; at += 100) buffer_append(out, bytes + at, length - at < 100 ? length - at : 100);
+                CHECK_INT(outbox_end(&outbox, false), length + 5);
+                expect(&expected, bytes, length, false);
+                break;
+            }
+            case 3:
+                buffer_append(outbox_begin(&outbox, &pool), bytes, length);
+                outbox_abandon(&outbox, &pool);
+                break;
+            default: outbox_give(&outbox, &pool, any((uint32_t)outbox.bytes + 1), &output); break;
+            }
+            CHECK_INT(outbox.bytes, buffer_length(&expected) - buffer_length(&output.bytes));
+            CHECK_INT(outbox.messages, whole_messages_behind(&expected, buffer_length(&output.bytes)));
+        }
+        outbox_give(&outbox, &pool, outbox.bytes, &output);
+        CHECK_MEM(buffer_bytes(&output.bytes), buffer_length(&output.bytes), buffer_bytes(&expected), buffer_length(&expected));
+        CHECK_INT(outbox.messages, 0);
+        CHECK(!outbox.first && !outbox.last); /* a drained one owns nothing */
+        outbox_pool_clear(&pool);
+        buffer_free(&expected);
+        buffer_free(&output.bytes);
+    }
+}
+
+static void clearing_frees_everything(void) {
+    struct outbox_pool pool;
+    struct outbox outbox = {0};
+    struct message *message = message_copy("abc", 3);
+    outbox_pool_init(&pool);
+    outbox_add_copy(&outbox, &pool, "x", 1, false);
+    outbox_add_reference(&outbox, &pool, message);
+    outbox_clear(&outbox, &pool);
+    CHECK_INT(message->references, 1);
+    CHECK_INT(outbox.bytes, 0);
+    CHECK_INT(outbox.messages, 0);
+    message_unref(&message);
+    outbox_pool_clear(&pool);
+}
+
+int main(void) {
+    RUN(what_goes_in_comes_out);
+    RUN(clearing_frees_everything);
+    return 0;
+}
