@@ -1,6 +1,7 @@
 /* rpc/access.c - access lines: one when a call ends, and one for each that is still open after a second.
  *
- * The calls of less than a second stand in one list by age, so that one timer of the worker serves them all. */
+ * The calls of less than a second stand in one list by age, so that one timer of the worker serves them all.
+ */
 #include "base/clock.h"
 #include "rpc/call_private.h"
 
@@ -22,8 +23,8 @@ static struct log_access access_line(struct rpc_call *call) {
 }
 
 static const char *const reasons[] = {
-    [REASON_HANDLER] = "handler", [REASON_CLIENT] = "client", [REASON_SERVER] = "server",
-    [REASON_DEADLINE] = "deadline", [REASON_LIMIT] = "limit", [REASON_DRAIN] = "drain",
+    [REASON_HANDLER] = "handler",       [REASON_CLIENT] = "client", [REASON_SERVER] = "server",
+    [REASON_DEADLINE] = "deadline",     [REASON_LIMIT] = "limit",   [REASON_DRAIN] = "drain",
     [REASON_CONNECTION] = "connection",
 };
 
@@ -47,7 +48,8 @@ void access_opened(struct rpc_call *call) {
     struct rpc *rpc = call->call.rpc;
     if (call->is_client || !log_access_is_on()) return;
     list_append(&rpc->young, &call->young);
-    if (!timer_is_running(&rpc->young_timer)) timer_start(rpc->loop, &rpc->young_timer, grown_up(&call->young));
+    if (!timer_is_running(&rpc->young_timer))
+        timer_start(rpc->loop, &rpc->young_timer, grown_up(&call->young));
 }
 
 void access_closed(struct rpc_call *call) {
@@ -59,7 +61,8 @@ void access_closed(struct rpc_call *call) {
     log_write_access(&line);
 }
 
-void access_refused(struct rpc_connection *connection, const char *path, size_t path_length, enum status status) {
+void access_refused(struct rpc_connection *connection, const char *path, size_t path_length,
+                    enum status status) {
     if (!log_access_is_on()) return;
     struct buffer *method = &connection->rpc->scratch;
     buffer_clear(method);

@@ -1,7 +1,8 @@
 /* rpc/account.c - what calls make the process keep: counted per call, connection and worker, and bounded.
  *
- * A connection at a bound is "limited": it gets no window back, neither its own nor its streams', until it is below
- * three quarters again. Calls of a limited connection that move nothing for limits.stalled end, largest first. */
+ * A connection at a bound is "limited": it gets no window back, neither its own nor its streams', until it is
+ * below three quarters again. Calls of a limited connection that move nothing for limits.stalled end, largest
+ * first. */
 #include <inttypes.h>
 
 #include "rpc/call_private.h"
@@ -13,7 +14,8 @@ static uint64_t three_quarters(uint64_t n) { return n / 4 * 3; }
 static bool is_over_share(const struct rpc_connection *connection, uint64_t total) {
     const struct rpc *rpc = connection->rpc;
     uint64_t connections = rpc->counters.connections ? rpc->counters.connections : 1;
-    return rpc->counters.buffered >= three_quarters(total) && connection->buffered >= three_quarters(total) / connections;
+    return rpc->counters.buffered >= three_quarters(total) &&
+           connection->buffered >= three_quarters(total) / connections;
 }
 
 static bool is_at_bound(const struct rpc_connection *connection) {
@@ -36,7 +38,8 @@ static void limit(struct rpc_connection *connection) {
     if (connection->session) http_session_set_window_open(connection->session, false);
     if (rpc->limits.stalled && !timer_is_running(&connection->stalled))
         timer_start(rpc->loop, &connection->stalled, loop_now(rpc->loop) + rpc->limits.stalled);
-    log_debug(&connection->log, "buffering %" PRIu64 " bytes: no more window until some are gone", connection->buffered);
+    log_debug(&connection->log, "buffering %" PRIu64 " bytes: no more window until some are gone",
+              connection->buffered);
 }
 
 static void relax(struct rpc_connection *connection) {
@@ -97,7 +100,8 @@ void account_stalled(struct timer *timer) {
     while (connection_is_limited(connection) && (call = stalled_call(connection, &next))) {
         uint64_t before = call->buffered;
         connection->rpc->counters.limited++;
-        call_fail(call, STATUS_RESOURCE_EXHAUSTED, REASON_LIMIT, "too much is buffered, and this call made no progress");
+        call_fail(call, STATUS_RESOURCE_EXHAUSTED, REASON_LIMIT,
+                  "too much is buffered, and this call made no progress");
         if (call->buffered >= before) break; /* nothing of it could be freed */
     }
     if (connection_is_limited(connection)) timer_start(connection->rpc->loop, timer, next);

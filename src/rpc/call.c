@@ -1,8 +1,8 @@
-/* rpc/call.c - the call: what handlers do with it, and what they are told when. See call.h.
+/* rpc/call.c - the life of a call: what its handler is told when, and how it ends. See call.h.
  *
- * HTTP's events and expired timers only note what happened ("news") and put the call on the worker's ready list; the
- * list is worked through behind a read of the socket, or in the loop's run phase. So handler functions are never
- * called from inside of a function that they themselves called. */
+ * HTTP's events and expired timers only note what happened ("news") and put the call on the worker's ready
+ * list; the list is worked through behind a read of the socket, or in the loop's run phase. So handler
+ * functions are never called from inside of a function that they themselves called. */
 #include "rpc/call.h"
 
 #include <stdarg.h>
@@ -32,7 +32,8 @@ struct rpc_call *call_new(struct rpc_connection *connection, const struct dialec
                           const struct call_limits *limits) {
     struct rpc *rpc = connection->rpc;
     struct rpc_call *call = pool_take(&rpc->calls);
-    call->call = (struct call){.rpc = rpc, .handler = handler, .data = data, .method = method, .log = connection->log};
+    call->call =
+        (struct call){.rpc = rpc, .handler = handler, .data = data, .method = method, .log = connection->log};
     call->call.log.stream = atomic_fetch_add_explicit(&last_number, 1, memory_order_relaxed) + 1;
     call->call.log.method = method->full_name;
     call->call.opened = loop_now(rpc->loop);
@@ -92,8 +93,7 @@ static void set_status(struct rpc_call *call, enum status status, enum call_reas
     call->reason = (uint8_t)reason;
 }
 
-/* Nothing is buffered or timed for the call any more; its handler learns the status in its turn. */
-static void settle(struct rpc_call *call) {
+void call_settle(struct rpc_call *call) {
     call->state = CALL_OVER;
     timer_stop(call->call.rpc->loop, &call->timer);
     inbound_drop(call);
@@ -104,7 +104,7 @@ static void settle(struct rpc_call *call) {
 void call_end(struct rpc_call *call, enum status status, enum call_reason reason, const char *text) {
     if (call->state >= CALL_OVER) return;
     set_status(call, status, reason, text);
-    settle(call);
+    call_settle(call);
 }
 
 void call_fail(struct rpc_call *call, enum status status, enum call_reason reason, const char *text) {
@@ -116,11 +116,12 @@ void call_fail(struct rpc_call *call, enum status status, enum call_reason reaso
     drop_queued(call);
     if (call->stream) {
         if (call->is_client || has_ended)
-            http_stream_reset(call->stream, status == STATUS_RESOURCE_EXHAUSTED ? HTTP_ENHANCE_YOUR_CALM : HTTP_CANCEL);
+            http_stream_reset(call->stream,
+                              status == STATUS_RESOURCE_EXHAUSTED ? HTTP_ENHANCE_YOUR_CALM : HTTP_CANCEL);
         else
             call->dialect->send_end(call, NULL, 0);
     }
-    settle(call);
+    call_settle(call);
 }
 
 void call_conclude(struct rpc_call *call, enum status status, enum call_reason reason, const char *text) {
@@ -175,18 +176,25 @@ static bool has_something_to_read(const struct rpc_call *call) {
     return call->inbound.whole || (call->inbound.is_ended && !call->inbound.is_faulty && !call->is_end_told);
 }
 
-/* The one request of a method is inflated before its handler hears of it, so that a handler which is told of a
- * request has one. */
+/* The one request of a method is inflated before its handler hears of it, so that a handler which is told of
+ * a request has one. */
 static bool inflate_sole_request(struct rpc_call *call) {
     struct framed framed;
     struct message *message;
-    if (call->call.method->is_client_streaming || !inbound_peek(call, &framed) || !framed.is_compressed) return true;
-    switch (compressor_inflate(call->call.rpc->compressor, framed.data, framed.length, call->most_message, &message)) {
-    case INFLATE_OK: inbound_replace(call, message); return true;
-    case INFLATE_BROKEN: call_fail(call, STATUS_INTERNAL, REASON_CLIENT, "the request could not be decompressed"); break;
+    if (call->call.method->is_client_streaming || !inbound_peek(call, &framed) || !framed.is_compressed)
+        return true;
+    switch (compressor_inflate(call->call.rpc->compressor, framed.data, framed.length, call->most_message,
+                               &message)) {
+    case INFLATE_OK:
+        inbound_replace(call, message);
+        return true;
+    case INFLATE_BROKEN:
+        call_fail(call, STATUS_INTERNAL, REASON_CLIENT, "the request could not be decompressed");
+        break;
     case INFLATE_TOO_LARGE:
         call->call.rpc->counters.limited++;
-        call_fail(call, STATUS_RESOURCE_EXHAUSTED, REASON_LIMIT, "received message after decompression larger than max");
+        call_fail(call, STATUS_RESOURCE_EXHAUSTED, REASON_LIMIT,
+                  "received message after decompression larger than max");
         break;
     }
     return false;
@@ -207,7 +215,8 @@ static void tell_close(struct rpc_call *call) {
     access_closed(call);
     rpc->counters.calls--;
     rpc->counters.calls_ended[call->status]++;
-    if (call->was_opened) call->call.handler->on_close(&call->call, call->status, call->text ? call->text : "");
+    if (call->was_opened)
+        call->call.handler->on_close(&call->call, call->status, call->text ? call->text : "");
     const struct call_route *route = call->call.route;
     call->call.route = NULL;
     call->call.handler = NULL;
@@ -219,8 +228,10 @@ void call_run(struct rpc_call *call) {
     struct rpc *rpc = call->call.rpc;
     rpc->running = call;
     if (take_news(call, NEWS_OPEN)) tell_open(call);
-    if (take_news(call, NEWS_HEADERS) && is_told_news(call) && handler->on_headers) handler->on_headers(&call->call);
-    if (take_news(call, NEWS_READABLE) && is_told_news(call) && call->is_hungry && has_something_to_read(call)) {
+    if (take_news(call, NEWS_HEADERS) && is_told_news(call) && handler->on_headers)
+        handler->on_headers(&call->call);
+    if (take_news(call, NEWS_READABLE) && is_told_news(call) && call->is_hungry &&
+        has_something_to_read(call)) {
         call->is_hungry = false;
         handler->on_readable(&call->call);
     }
@@ -228,7 +239,8 @@ void call_run(struct rpc_call *call) {
         call->is_choked = false;
         handler->on_writable(&call->call);
     }
-    if (take_news(call, NEWS_DRAIN) && call->state == CALL_OPEN && handler->on_drain) handler->on_drain(&call->call);
+    if (take_news(call, NEWS_DRAIN) && call->state == CALL_OPEN && handler->on_drain)
+        handler->on_drain(&call->call);
     if (take_news(call, NEWS_FAULT) && may_fail(call))
         call_fail(call, call->status, call->reason, call->text);
     rpc->running = NULL;
@@ -242,19 +254,22 @@ void call_run(struct rpc_call *call) {
 
 /* ---- HTTP's events ---- */
 
-/* A method's one request: exactly one, before the handler hears of the call (grpc/grpc: doc/statuscodes.md has
- * UNIMPLEMENTED for other counts). A client counts replies in the same way, but when the status is there. */
+/* A method's one request: exactly one, before the handler hears of the call (grpc/grpc: doc/statuscodes.md
+ * has UNIMPLEMENTED for other counts). A client counts replies in the same way, but when the status is there.
+ */
 static void count_sole_message(struct rpc_call *call) {
     const struct inbound *in = &call->inbound;
     const struct method *method = call->call.method;
     if (call->is_client ? method->is_server_streaming : method->is_client_streaming) return;
     if (in->received + (in->have > 0) > 1) {
         call_fault(call, call->is_client ? STATUS_INTERNAL : STATUS_UNIMPLEMENTED, REASON_CLIENT,
-                   "%s has one %s message, more than one came", method->full_name, call->is_client ? "reply" : "request");
+                   "%s has one %s message, more than one came", method->full_name,
+                   call->is_client ? "reply" : "request");
     } else if (!call->is_client && in->is_ended && in->received == 1) {
         call_wake(call, NEWS_OPEN);
     } else if (!call->is_client && in->is_ended && !in->is_faulty) {
-        call_fault(call, STATUS_UNIMPLEMENTED, REASON_CLIENT, "%s has one request message, none came", method->full_name);
+        call_fault(call, STATUS_UNIMPLEMENTED, REASON_CLIENT, "%s has one request message, none came",
+                   method->full_name);
     }
 }
 
@@ -282,8 +297,9 @@ void call_on_close(void *user, uint32_t error, bool is_connection) {
         call_wake(call, 0);
     } else if (call->is_client) {
         grpc_client_closed(call, error, is_connection);
-    } else if (call->state == CALL_FINISHING && error == HTTP_NO_ERROR && !is_connection && !call->outbox.bytes) {
-        settle(call);
+    } else if (call->state == CALL_FINISHING && error == HTTP_NO_ERROR && !is_connection &&
+               !call->outbox.bytes) {
+        call_settle(call);
     } else if (is_connection) {
         call_end(call, STATUS_CANCELLED, REASON_CONNECTION, "the connection was lost");
     } else {
@@ -301,178 +317,9 @@ void call_body_give(void *user, size_t length, struct http_output *output) {
     outbox_give(&call->outbox, &call->call.rpc->outboxes, length, output);
     account_discharge(call, length);
     call->progress = loop_now(call->call.rpc->loop);
-    if (call->is_choked && call->outbox.bytes <= call->most_queued / 2 && !connection_is_limited(call->connection))
+    if (call->is_choked && call->outbox.bytes <= call->most_queued / 2 &&
+        !connection_is_limited(call->connection))
         call_wake(call, NEWS_WRITABLE);
-}
-
-/* ---- receiving ---- */
-
-void call_give_window(struct rpc_call *call, size_t bytes) {
-    if (call->inbound.is_ended || !call->stream) return;
-    call->window_due += (uint32_t)bytes;
-    if (call->call.rpc->running != call) call_wake(call, 0);
-}
-
-/* The fault ends the call in its turn; until then its handler waits for more. */
-static enum call_next broken(struct rpc_call *call) {
-    inbound_drop(call);
-    call->is_hungry = true;
-    return CALL_EMPTY;
-}
-
-static enum call_next inflate_into(struct rpc_call *call, const struct framed *framed, struct call_message *message) {
-    struct message *inflated;
-    switch (compressor_inflate(call->call.rpc->compressor, framed->data, framed->length, call->most_message, &inflated)) {
-    case INFLATE_OK: break;
-    case INFLATE_TOO_LARGE:
-        call->call.rpc->counters.limited++;
-        call_fault(call, STATUS_RESOURCE_EXHAUSTED, REASON_LIMIT, "received message after decompression larger than max");
-        return broken(call);
-    default:
-        call_fault(call, STATUS_INTERNAL, REASON_CLIENT, "a message could not be decompressed");
-        return broken(call);
-    }
-    inbound_lend(call, inflated);
-    *message = (struct call_message){.data = inflated->data, .length = inflated->length, .owner = inflated};
-    return CALL_MESSAGE;
-}
-
-static enum call_next nothing_to_receive(struct rpc_call *call) {
-    struct inbound *in = &call->inbound;
-    if (!in->is_ended || in->is_faulty) {
-        call->is_hungry = true;
-        return CALL_EMPTY;
-    }
-    /* A client's answer is complete: its status could not come before the last message was taken. */
-    if (call->is_client && call->state == CALL_FINISHING && !call->is_end_told) settle(call);
-    call->is_end_told = true;
-    return CALL_END;
-}
-
-enum call_next call_receive(struct call *public, struct call_message *message) {
-    struct rpc_call *call = rpc_call_of(public);
-    struct framed framed;
-    if (call->state >= CALL_OVER) return CALL_END;
-    if (!inbound_take(call, &framed)) return nothing_to_receive(call);
-    /* What was taken outside of a handler function is released in the call's next turn. */
-    if (call->inbound.taken && public->rpc->running != call) call_wake(call, 0);
-    if (framed.is_compressed) {
-        enum call_next next = inflate_into(call, &framed, message);
-        if (next != CALL_MESSAGE) return next;
-    } else {
-        *message = (struct call_message){.data = framed.data, .length = framed.length, .owner = framed.owner};
-    }
-    public->messages_in++;
-    public->bytes_in += message->length;
-    return CALL_MESSAGE;
-}
-
-bool call_has_half_closed(const struct call *public) { return rpc_call_of_const(public)->inbound.is_ended; }
-
-/* ---- sending ---- */
-
-bool call_is_open(const struct call *public) {
-    const struct rpc_call *call = rpc_call_of_const(public);
-    return call->state <= CALL_OPEN && !call->has_sent_end && call->stream;
-}
-
-void call_send_headers(struct call *public) {
-    struct rpc_call *call = rpc_call_of(public);
-    if (!call->has_sent_headers && call_is_open(public)) call->dialect->send_headers(call);
-}
-
-bool call_headers_are_sent(const struct call *public) { return rpc_call_of_const(public)->has_sent_headers; }
-
-static struct metadata *metadata_of(struct metadata **metadata) {
-    if (!*metadata) *metadata = memory_new(sizeof **metadata);
-    return *metadata;
-}
-
-struct metadata *call_headers(struct call *public) { return metadata_of(&rpc_call_of(public)->headers); }
-struct metadata *call_trailers(struct call *public) { return metadata_of(&rpc_call_of(public)->trailers); }
-
-static bool may_send(struct rpc_call *call) {
-    if (!call_is_open(&call->call)) return false;
-    if (!call->has_sent_headers) call->dialect->send_headers(call);
-    return true;
-}
-
-static void queued(struct rpc_call *call, size_t framed, size_t length) {
-    if (call->outbox.bytes == framed) call->progress = loop_now(call->call.rpc->loop);
-    call->call.messages_out++;
-    call->call.bytes_out += length;
-    account_charge(call, framed);
-    http_stream_resume(call->stream);
-}
-
-/* Sent as it is where compression gains nothing: the flag is each message's own (gRPC: doc/compression.md). */
-static void send_compressed(struct rpc_call *call, const void *data, size_t length) {
-    struct rpc *rpc = call->call.rpc;
-    struct buffer *out = &rpc->compressed;
-    buffer_clear(out);
-    compressor_deflate(rpc->compressor, data, length, out);
-    bool is_smaller = buffer_length(out) < length;
-    const void *bytes = is_smaller ? buffer_bytes(out) : data;
-    size_t size = is_smaller ? buffer_length(out) : length;
-    queued(call, outbox_add_copy(&call->outbox, &rpc->outboxes, bytes, size, is_smaller), length);
-}
-
-bool call_send_bytes(struct call *public, const void *data, size_t length) {
-    struct rpc_call *call = rpc_call_of(public);
-    if (!may_send(call)) return false;
-    if (call->is_compressing && length) {
-        send_compressed(call, data, length);
-    } else {
-        queued(call, outbox_add_copy(&call->outbox, &public->rpc->outboxes, data, length, false), length);
-    }
-    return true;
-}
-
-bool call_send(struct call *public, struct message *message) {
-    struct rpc_call *call = rpc_call_of(public);
-    if (message->length < OUTBOX_REFERENCE_LEAST || call->is_compressing)
-        return call_send_bytes(public, message->data, message->length);
-    if (!may_send(call)) return false;
-    queued(call, outbox_add_reference(&call->outbox, &public->rpc->outboxes, message), message->length);
-    return true;
-}
-
-struct buffer *call_begin_message(struct call *public) {
-    struct rpc_call *call = rpc_call_of(public);
-    if (!call_is_open(public)) return NULL;
-    if (!call->is_compressing) return outbox_begin(&call->outbox, &public->rpc->outboxes);
-    buffer_clear(&public->rpc->scratch);
-    return &public->rpc->scratch;
-}
-
-void call_end_message(struct call *public) {
-    struct rpc_call *call = rpc_call_of(public);
-    if (!call->has_sent_headers) call->dialect->send_headers(call);
-    if (call->is_compressing) {
-        struct buffer *scratch = &public->rpc->scratch;
-        call_send_bytes(public, scratch->data, buffer_length(scratch));
-        return;
-    }
-    size_t framed = outbox_end(&call->outbox, false);
-    queued(call, framed, framed - MESSAGE_PREFIX);
-}
-
-void call_abandon_message(struct call *public) {
-    struct rpc_call *call = rpc_call_of(public);
-    if (!call->is_compressing) outbox_abandon(&call->outbox, &public->rpc->outboxes);
-}
-
-bool call_is_full(struct call *public) {
-    struct rpc_call *call = rpc_call_of(public);
-    bool is_full = call->outbox.bytes >= call->most_queued || connection_is_limited(call->connection);
-    if (is_full) call->is_choked = true;
-    return is_full;
-}
-
-void call_pending(const struct call *public, size_t *messages, size_t *bytes) {
-    const struct rpc_call *call = rpc_call_of_const(public);
-    *messages = call->outbox.messages;
-    *bytes = call->outbox.bytes;
 }
 
 /* ---- ending ---- */
@@ -514,7 +361,9 @@ const struct metadata *call_peer_trailers(const struct call *public) {
     return call->peer_trailers ? &call->peer_trailers->metadata : &none;
 }
 
-const char *call_peer(const struct call *public) { return rpc_connection_peer(rpc_call_of_const(public)->connection); }
+const char *call_peer(const struct call *public) {
+    return rpc_connection_peer(rpc_call_of_const(public)->connection);
+}
 const char *call_protocol(const struct call *public) { return rpc_call_of_const(public)->dialect->name; }
 
 const struct tls_info *call_tls(const struct call *public) {
@@ -530,4 +379,6 @@ const char *call_authority(const struct call *public) {
     return entry ? entry->value : "";
 }
 
-bool call_is_draining(const struct call *public) { return rpc_call_of_const(public)->connection->is_draining; }
+bool call_is_draining(const struct call *public) {
+    return rpc_call_of_const(public)->connection->is_draining;
+}

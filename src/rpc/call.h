@@ -1,8 +1,8 @@
 /* rpc/call.h - one call: a stream of messages each way with metadata, a deadline, a status and flow control.
  *
- * A call knows neither Lua nor what is on the wire. Below it a dialect (rpc/grpc.c) turns it into an HTTP exchange;
- * above it a handler (scripts, built-in services, `tidewire call`) pulls messages and sends some. The same struct
- * is a call that we answer (server) and one that we make (client).
+ * A call knows neither Lua nor what is on the wire. Below it a dialect (rpc/grpc_server.c, rpc/grpc_client.c) turns it
+ * into an HTTP exchange; above it a handler (scripts, built-in services, `tidewire call`) pulls messages and sends
+ * some. The same struct is a call that we answer (server) and one that we make (client).
  *
  * Life: on_open → on_readable… → call_finish() or call_reset() or the peer's end → on_close → freed.
  * All of it happens in the worker's thread. Handler functions are called from the loop's run phase or after a read,
@@ -71,7 +71,8 @@ struct call {
 };
 
 /* The next message, in order. Taking it counts as handling it: the peer's window grows. What it points to is borrowed
- * until the handler function returns to rpc/; outside of one, until the loop's callback that asks has returned. */
+ * until the call's next call_receive(), and no longer than until the handler function returns to rpc/ (outside of one:
+ * until the loop's callback that asks has returned). */
 enum call_next call_receive(struct call *call, struct call_message *message);
 bool call_has_half_closed(const struct call *call); /* the peer has; messages may still wait */
 

@@ -100,6 +100,9 @@ void call_fault(struct rpc_call *call, enum status status, enum call_reason reas
 void call_fail(struct rpc_call *call, enum status status, enum call_reason reason, const char *text);
 /* The status stands, and the wire knows or needs no telling. The first one counts. */
 void call_end(struct rpc_call *call, enum status status, enum call_reason reason, const char *text);
+/* The same for a status that is set already: nothing is buffered or timed for the call any more, and its handler learns
+ * of it in its turn. */
+void call_settle(struct rpc_call *call);
 /* Client: the answer is complete, and what has come of it may still be read; the status follows that. */
 void call_conclude(struct rpc_call *call, enum status status, enum call_reason reason, const char *text);
 /* Server: as call_finish(), with a reason. */

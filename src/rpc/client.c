@@ -32,7 +32,8 @@ static bool dial(struct rpc_client *client, struct rpc_connection **out, struct 
     return true;
 }
 
-struct rpc_client *rpc_client_new(struct rpc *rpc, const struct rpc_client_options *options, struct error *error) {
+struct rpc_client *rpc_client_new(struct rpc *rpc, const struct rpc_client_options *options,
+                                  struct error *error) {
     struct rpc_client *client = memory_new(sizeof *client);
     struct rpc_connection *connection;
     client->rpc = rpc;
@@ -68,8 +69,9 @@ void rpc_client_free(struct rpc_client **handle) {
     free(client);
 }
 
-struct call *rpc_client_open(struct rpc_client *client, const struct method *method, const struct metadata *metadata,
-                             uint64_t timeout, const struct call_handler *handler, void *data,
+struct call *rpc_client_open(struct rpc_client *client, const struct method *method,
+                             const struct metadata *metadata, uint64_t timeout,
+                             const struct call_handler *handler, void *data,
                              const struct call_limits *limits) {
     const struct grpc_client_request request = {.method = method,
                                                 .metadata = metadata,

@@ -18,7 +18,9 @@ struct compressor {
     bool can_deflate, can_inflate; /* set up: at the first use, most workers never need them */
 };
 
-struct compressor *compressor_new(void) { return memory_new(sizeof(struct compressor)); }
+struct compressor *compressor_new(void) {
+    return memory_new(sizeof(struct compressor));
+}
 
 void compressor_free(struct compressor **compressor) {
     struct compressor *c = *compressor;
@@ -33,7 +35,8 @@ static z_stream *deflater(struct compressor *c) {
     if (c->can_deflate) {
         deflateReset(&c->deflate);
     } else {
-        if (deflateInit2(&c->deflate, LEVEL, Z_DEFLATED, GZIP, MEMORY_LEVEL, Z_DEFAULT_STRATEGY) != Z_OK) abort();
+        if (deflateInit2(&c->deflate, LEVEL, Z_DEFLATED, GZIP, MEMORY_LEVEL, Z_DEFAULT_STRATEGY) != Z_OK)
+            abort();
         c->can_deflate = true;
     }
     return &c->deflate;
@@ -67,8 +70,8 @@ static struct message *make_room(struct message *message, size_t limit) {
     return message_resize(message, capacity > limit + 1 ? limit + 1 : capacity);
 }
 
-enum inflate_result compressor_inflate(struct compressor *compressor, const uint8_t *data, size_t length, size_t limit,
-                                       struct message **out) {
+enum inflate_result compressor_inflate(struct compressor *compressor, const uint8_t *data, size_t length,
+                                       size_t limit, struct message **out) {
     z_stream *z = inflater(compressor);
     if (limit > UINT32_MAX - 1) limit = UINT32_MAX - 1;
     size_t first = length < 64 ? 256 : length * 4;
@@ -82,10 +85,14 @@ enum inflate_result compressor_inflate(struct compressor *compressor, const uint
         z->avail_out = message->capacity - message->length;
         int state = inflate(z, Z_NO_FLUSH);
         message->length = message->capacity - z->avail_out;
-        if (message->length > limit) result = INFLATE_TOO_LARGE;
-        else if (state == Z_STREAM_END && z->avail_in == 0) result = INFLATE_OK;
-        else if (state == Z_STREAM_END && inflateReset(z) == Z_OK) continue; /* RFC 1952 section 2.2: members */
-        else if (state == Z_OK) continue; /* with nothing left to read the next call has Z_BUF_ERROR */
+        if (message->length > limit)
+            result = INFLATE_TOO_LARGE;
+        else if (state == Z_STREAM_END && z->avail_in == 0)
+            result = INFLATE_OK;
+        else if (state == Z_STREAM_END && inflateReset(z) == Z_OK)
+            continue; /* RFC 1952 section 2.2: members */
+        else if (state == Z_OK)
+            continue; /* with nothing left to read the next call has Z_BUF_ERROR */
         break;
     }
     if (result != INFLATE_OK) {

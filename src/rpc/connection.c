@@ -14,9 +14,8 @@ struct rpc_connection *rpc_connection_new(struct rpc *rpc, bool is_client) {
     list_init(&connection->calls);
     timer_init(&connection->stalled, account_stalled);
     list_append(&rpc->connections, &connection->node);
-    connection->session =
-        http_session_new(rpc->http, !is_client, &rpc->limits.http,
-                         is_client ? &rpc_client_events : &rpc_server_events, connection);
+    connection->session = http_session_new(rpc->http, !is_client, &rpc->limits.http,
+                                           is_client ? &rpc_client_events : &rpc_server_events, connection);
     rpc->counters.connections++;
     return connection;
 }

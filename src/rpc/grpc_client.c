@@ -18,26 +18,30 @@ static bool has_name(const struct metadata *metadata, const char *name) {
     return metadata && metadata_find(metadata, name, strlen(name), &place);
 }
 
-static void write_request(struct rpc *rpc, const struct grpc_client_request *request, char timeout[TIMEOUT_TEXT]) {
+static void write_request(struct rpc *rpc, const struct grpc_client_request *request,
+                          char timeout[TIMEOUT_TEXT]) {
     struct header_block *block = &rpc->block;
     buffer_clear(&rpc->scratch);
     buffer_format(&rpc->scratch, "/%s", request->method->full_name);
     header_block_begin(block, 0, request->metadata, NULL);
     HEADER_BLOCK_ADD(block, ":method", "POST");
     header_block_add(block, ":scheme", 7, request->is_tls ? "https" : "http", request->is_tls ? 5 : 4);
-    header_block_add(block, ":path", 5, (const char *)buffer_bytes(&rpc->scratch), buffer_length(&rpc->scratch));
+    header_block_add(block, ":path", 5, (const char *)buffer_bytes(&rpc->scratch),
+                     buffer_length(&rpc->scratch));
     header_block_add(block, ":authority", 10, request->authority, strlen(request->authority));
     HEADER_BLOCK_ADD(block, "content-type", "application/grpc");
     HEADER_BLOCK_ADD(block, "te", "trailers");
     if (!has_name(request->metadata, "user-agent"))
         HEADER_BLOCK_ADD(block, "user-agent", "grpc-c-tidewire/" TIDEWIRE_VERSION);
     HEADER_BLOCK_ADD(block, "grpc-accept-encoding", "gzip");
-    if (request->timeout) header_block_add(block, "grpc-timeout", 12, timeout, timeout_format(timeout, request->timeout));
+    if (request->timeout)
+        header_block_add(block, "grpc-timeout", 12, timeout, timeout_format(timeout, request->timeout));
     header_block_add_metadata(block, request->metadata);
 }
 
 /* The one who opens it may send at once: there is no on_open. */
-static struct rpc_call *new_call(struct rpc_connection *connection, const struct grpc_client_request *request) {
+static struct rpc_call *new_call(struct rpc_connection *connection,
+                                 const struct grpc_client_request *request) {
     struct rpc_call *call =
         call_new(connection, &grpc, request->method, request->handler, request->data, request->limits);
     call->call.metadata = &no_metadata;
@@ -47,12 +51,14 @@ static struct rpc_call *new_call(struct rpc_connection *connection, const struct
     return call;
 }
 
-struct rpc_call *grpc_client_open(struct rpc_connection *connection, const struct grpc_client_request *request) {
+struct rpc_call *grpc_client_open(struct rpc_connection *connection,
+                                  const struct grpc_client_request *request) {
     struct rpc *rpc = connection->rpc;
     char timeout[TIMEOUT_TEXT];
     if (!connection->session) return NULL;
     write_request(rpc, request, timeout);
-    struct http_stream *stream = http_session_open(connection->session, rpc->block.headers, rpc->block.count, true, NULL);
+    struct http_stream *stream =
+        http_session_open(connection->session, rpc->block.headers, rpc->block.count, true, NULL);
     if (!stream) return NULL;
     struct rpc_call *call = new_call(connection, request);
     call->stream = stream;
@@ -61,8 +67,8 @@ struct rpc_call *grpc_client_open(struct rpc_connection *connection, const struc
     return call;
 }
 
-struct rpc_call *grpc_client_open_failed(struct rpc_connection *connection, const struct grpc_client_request *request,
-                                         const char *text) {
+struct rpc_call *grpc_client_open_failed(struct rpc_connection *connection,
+                                         const struct grpc_client_request *request, const char *text) {
     struct rpc_call *call = new_call(connection, request);
     call_end(call, STATUS_UNAVAILABLE, REASON_CONNECTION, text);
     return call;
@@ -82,7 +88,8 @@ static const struct dialect grpc = {.name = "grpc", .send_headers = send_nothing
 /* The status of a call that nothing more will come for. Its messages are read first; then it ends. */
 static void answered(struct rpc_call *call, enum status status, enum call_reason reason, const char *text) {
     if (call->state != CALL_OPEN) return;
-    if (!call->inbound.whole && call->inbound.is_faulty) { /* nobody can read up to an end that is not there */
+    if (!call->inbound.whole &&
+        call->inbound.is_faulty) { /* nobody can read up to an end that is not there */
         call_end(call, status, reason, text);
         return;
     }
@@ -92,7 +99,8 @@ static void answered(struct rpc_call *call, enum status status, enum call_reason
 static const struct http_header *find(const struct http_header *headers, size_t count, const char *name) {
     size_t length = strlen(name);
     for (size_t i = 0; i < count; i++)
-        if (headers[i].name_length == length && memcmp(headers[i].name, name, length) == 0) return &headers[i];
+        if (headers[i].name_length == length && memcmp(headers[i].name, name, length) == 0)
+            return &headers[i];
     return NULL;
 }
 
@@ -114,7 +122,8 @@ static void read_status(struct rpc_call *call, const struct http_header *trailer
     } else if (status < 0) {
         answered(call, STATUS_UNKNOWN, REASON_SERVER, "the server has sent a malformed grpc-status");
     } else if (!call->peer_trailers) {
-        answered(call, STATUS_INTERNAL, REASON_SERVER, "the server has sent a -bin trailer that is not base64");
+        answered(call, STATUS_INTERNAL, REASON_SERVER,
+                 "the server has sent a -bin trailer that is not base64");
     } else if (status == STATUS_OK && call->inbound.have) {
         answered(call, STATUS_INTERNAL, REASON_SERVER, "the answer ended inside of a message");
     } else if (status == STATUS_OK && !method->is_server_streaming && call->inbound.received != 1) {
@@ -126,7 +135,8 @@ static void read_status(struct rpc_call *call, const struct http_header *trailer
 
 static int status_number(const struct http_header *status) {
     int number = 0;
-    for (size_t i = 0; i < status->value_length && i < 3; i++) number = number * 10 + (status->value[i] - '0');
+    for (size_t i = 0; i < status->value_length && i < 3; i++)
+        number = number * 10 + (status->value[i] - '0');
     return number;
 }
 
@@ -144,7 +154,8 @@ static void read_http_status(struct rpc_call *call, const struct http_header *he
 void grpc_client_response(void *user, const struct http_header *headers, size_t count, bool is_end) {
     struct rpc_call *call = user;
     if (!call || call->state != CALL_OPEN) return;
-    const struct http_header *type = find(headers, count, "content-type"), *encoding = find(headers, count, "grpc-encoding");
+    const struct http_header *type = find(headers, count, "content-type"),
+                             *encoding = find(headers, count, "grpc-encoding");
     if (!type || grpc_content_of((struct text){type->value, type->value_length}) == CONTENT_OTHER) {
         read_http_status(call, headers, count);
         return;
@@ -155,9 +166,11 @@ void grpc_client_response(void *user, const struct http_header *headers, size_t 
     }
     if (encoding && encoding->value_length == 4 && memcmp(encoding->value, "gzip", 4) == 0)
         call->encoding = ENCODING_GZIP;
-    call->peer_headers = peer_metadata_read(&call->call.rpc->reader, headers, count, &call->connection->last_metadata);
+    call->peer_headers =
+        peer_metadata_read(&call->call.rpc->reader, headers, count, &call->connection->last_metadata);
     if (!call->peer_headers) {
-        call_fail(call, STATUS_INTERNAL, REASON_SERVER, "the server has sent a -bin header that is not base64");
+        call_fail(call, STATUS_INTERNAL, REASON_SERVER,
+                  "the server has sent a -bin header that is not base64");
         return;
     }
     call->call.metadata = &call->peer_headers->metadata;
@@ -166,8 +179,10 @@ void grpc_client_response(void *user, const struct http_header *headers, size_t 
 
 void grpc_client_end(struct rpc_call *call, const struct http_header *trailers, size_t count) {
     if (call->state != CALL_OPEN) return;
-    if (count) read_status(call, trailers, count);
-    else answered(call, STATUS_INTERNAL, REASON_SERVER, "the server has closed the stream without trailers");
+    if (count)
+        read_status(call, trailers, count);
+    else
+        answered(call, STATUS_INTERNAL, REASON_SERVER, "the server has closed the stream without trailers");
     /* The server wants no more of the request. */
     if (!call->has_sent_end && call->stream) http_stream_reset(call->stream, HTTP_NO_ERROR);
 }

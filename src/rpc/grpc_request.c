@@ -38,10 +38,12 @@ enum grpc_content grpc_content_of(struct text type) {
     if (type.length < length || strncasecmp(type.data, name, length) != 0) return CONTENT_OTHER;
     struct text suffix = {type.data + length, type.length - length}, parameters;
     bool has_parameters = suffix.length && suffix.data[0] == ';';
-    if (suffix.length && suffix.data[0] != '+' && !has_parameters) return CONTENT_OTHER; /* application/grpc-web */
+    if (suffix.length && suffix.data[0] != '+' && !has_parameters)
+        return CONTENT_OTHER; /* application/grpc-web */
     suffix = cut(suffix, ';', &parameters);
     if (suffix.length <= 1) return CONTENT_PLAIN;
-    return suffix.length == 6 && strncasecmp(suffix.data, "+proto", 6) == 0 ? CONTENT_PROTO : CONTENT_UNKNOWN_SUFFIX;
+    return suffix.length == 6 && strncasecmp(suffix.data, "+proto", 6) == 0 ? CONTENT_PROTO
+                                                                            : CONTENT_UNKNOWN_SUFFIX;
 }
 
 static void read_content_type(struct grpc_request *request, struct text value) {
@@ -62,8 +64,10 @@ static void read_header(struct grpc_request *request, struct text name, struct t
         if (IS(name, ":method")) request->method = value;
         break;
     case 10:
-        if (IS(name, ":authority")) request->authorities++;
-        else if (IS(name, "connection")) request->has_connection = true;
+        if (IS(name, ":authority"))
+            request->authorities++;
+        else if (IS(name, "connection"))
+            request->has_connection = true;
         break;
     case 12:
         if (IS(name, "content-type")) {
@@ -79,7 +83,8 @@ static void read_header(struct grpc_request *request, struct text name, struct t
     case 20:
         if (IS(name, "grpc-accept-encoding")) request->accepts_gzip |= names_gzip(value);
         break;
-    default: break;
+    default:
+        break;
     }
 }
 

@@ -1,5 +1,5 @@
-/* rpc/grpc_server.c - gRPC over HTTP/2, the answering side: which requests become calls, and how answers are written
- * (grpc/grpc: doc/PROTOCOL-HTTP2.md; where it leaves a choice, what grpc-go does). */
+/* rpc/grpc_server.c - gRPC over HTTP/2, the answering side: which requests become calls, and how answers are
+ * written (grpc/grpc: doc/PROTOCOL-HTTP2.md; where it leaves a choice, what grpc-go does). */
 #include <stdio.h>
 
 #include "rpc/call_private.h"
@@ -13,8 +13,8 @@ enum {
     QUOTED_MOST = 200,        /* of a name that the peer sent, in a text to it */
 };
 
-#define HEADER(name_, value_) \
-    {.name = name_, .value = value_, .name_length = sizeof(name_) - 1, .value_length = sizeof(value_) - 1}
+#define HEADER(name_, value_)                                                                                \
+    { .name = name_, .value = value_, .name_length = sizeof(name_) - 1, .value_length = sizeof(value_) - 1 }
 
 static const struct text plain_type = {"application/grpc", 16}, proto_type = {"application/grpc+proto", 22};
 
@@ -28,8 +28,8 @@ struct arrival {
 /* ---- refusing ---- */
 
 /* The whole answer in one header block; there is no call. */
-static void refuse_with(const struct arrival *arrival, const char *http_status, enum status status, bool tells_encodings,
-                        const char *text) {
+static void refuse_with(const struct arrival *arrival, const char *http_status, enum status status,
+                        bool tells_encodings, const char *text) {
     struct rpc *rpc = arrival->connection->rpc;
     struct header_block *block = &rpc->block;
     const struct grpc_request *request = &arrival->request;
@@ -49,7 +49,8 @@ static void refuse_with(const struct arrival *arrival, const char *http_status, 
 }
 
 /* Returns false: a check that fails ends with it. */
-static bool refuse(const struct arrival *arrival, const char *http_status, enum status status, const char *text) {
+static bool refuse(const struct arrival *arrival, const char *http_status, enum status status,
+                   const char *text) {
     refuse_with(arrival, http_status, status, false, text);
     return false;
 }
@@ -59,15 +60,17 @@ static int quoted(struct text text) { return text.length < QUOTED_MOST ? (int)te
 static bool refuse_path(const struct arrival *arrival) {
     struct text path = arrival->request.path;
     char text[QUOTED_MOST + 64];
-    snprintf(text, sizeof text, "malformed method name: \"%.*s\"", quoted(path), path.length ? path.data : "");
+    snprintf(text, sizeof text, "malformed method name: \"%.*s\"", quoted(path),
+             path.length ? path.data : "");
     return refuse(arrival, "200", STATUS_UNIMPLEMENTED, text);
 }
 
-static bool refuse_method(const struct arrival *arrival, struct text service, struct text method, bool is_known_service) {
+static bool refuse_method(const struct arrival *arrival, struct text service, struct text method,
+                          bool is_known_service) {
     char text[2 * QUOTED_MOST + 64];
     if (is_known_service)
-        snprintf(text, sizeof text, "unknown method %.*s for service %.*s", quoted(method), method.data, quoted(service),
-                 service.data);
+        snprintf(text, sizeof text, "unknown method %.*s for service %.*s", quoted(method), method.data,
+                 quoted(service), service.data);
     else
         snprintf(text, sizeof text, "unknown service %.*s", quoted(service), service.data);
     return refuse(arrival, "200", STATUS_UNIMPLEMENTED, text);
@@ -106,15 +109,18 @@ static bool check_headers(const struct arrival *arrival, bool is_too_large) {
 }
 
 /* `timeout` 0: none. */
-static bool check_values(const struct arrival *arrival, const struct peer_metadata *metadata, uint64_t *timeout) {
+static bool check_values(const struct arrival *arrival, const struct peer_metadata *metadata,
+                         uint64_t *timeout) {
     const struct grpc_request *request = &arrival->request;
     *timeout = 0;
     if (request->has_timeout && !timeout_parse(request->timeout.data, request->timeout.length, timeout))
         return refuse(arrival, "400", STATUS_INTERNAL, "grpc-timeout is malformed");
     if (!metadata) return refuse(arrival, "400", STATUS_INTERNAL, "a -bin header is not base64");
-    if (!is(request->method, "POST")) return refuse(arrival, "405", STATUS_INTERNAL, "a call is a POST request");
+    if (!is(request->method, "POST"))
+        return refuse(arrival, "405", STATUS_INTERNAL, "a call is a POST request");
     if (request->content == CONTENT_UNKNOWN_SUFFIX)
-        return refuse(arrival, "200", STATUS_UNIMPLEMENTED, "messages are served as application/grpc+proto only");
+        return refuse(arrival, "200", STATUS_UNIMPLEMENTED,
+                      "messages are served as application/grpc+proto only");
     if (request->has_timeout && *timeout == 0)
         return refuse(arrival, "200", STATUS_DEADLINE_EXCEEDED, "the deadline has passed");
     return true;
@@ -168,8 +174,8 @@ static struct rpc_call *accept_call(const struct arrival *arrival, const struct 
     return call;
 }
 
-void grpc_server_request(struct http_session *session, struct http_stream *stream, const struct http_header *headers,
-                         size_t count, bool is_end, bool is_too_large) {
+void grpc_server_request(struct http_session *session, struct http_stream *stream,
+                         const struct http_header *headers, size_t count, bool is_end, bool is_too_large) {
     struct arrival arrival = {.connection = http_session_owner(session), .stream = stream};
     struct rpc_connection *connection = arrival.connection;
     arrival.request = grpc_request_read(headers, count);
@@ -197,7 +203,8 @@ static void begin_headers(const struct rpc_call *call, struct header_block *bloc
 }
 
 static void send_headers(struct rpc_call *call) {
-    static const struct http_header plain[] = {HEADER(":status", "200"), HEADER("content-type", "application/grpc")};
+    static const struct http_header plain[] = {HEADER(":status", "200"),
+                                               HEADER("content-type", "application/grpc")};
     call->has_sent_headers = true;
     if (!call->headers && !call->is_compressing && !call->is_proto_suffix) {
         http_stream_respond(call->stream, plain, 2, false);
@@ -211,12 +218,13 @@ static void send_headers(struct rpc_call *call) {
     http_stream_respond(call->stream, block->headers, block->count, false);
 }
 
-static void add_status(const struct rpc_call *call, struct header_block *block, char number[4], const void *details,
-                       size_t details_length) {
+static void add_status(const struct rpc_call *call, struct header_block *block, char number[4],
+                       const void *details, size_t details_length) {
     int length = snprintf(number, 4, "%d", call->status);
     header_block_add(block, "grpc-status", 11, number, (size_t)length);
     if (call->text) header_block_add_message(block, call->text);
-    if (details_length) header_block_add_binary(block, "grpc-status-details-bin", 23, details, details_length);
+    if (details_length)
+        header_block_add_binary(block, "grpc-status-details-bin", 23, details, details_length);
     header_block_add_metadata(block, call->trailers);
 }
 
@@ -227,12 +235,13 @@ static void send_end(struct rpc_call *call, const void *details, size_t details_
     char number[4];
     call->has_sent_end = true;
     if (details_length > DETAILS_MOST) {
-        log_warn(&call->call.log, "status details of %zu bytes are left out, at most %d are sent", details_length,
-                 DETAILS_MOST);
+        log_warn(&call->call.log, "status details of %zu bytes are left out, at most %d are sent",
+                 details_length, DETAILS_MOST);
         details_length = 0;
     }
     if (!call->has_sent_headers && call->headers && call->headers->count) send_headers(call);
-    if (call->has_sent_headers && call->status == STATUS_OK && !call->text && !call->trailers && !details_length) {
+    if (call->has_sent_headers && call->status == STATUS_OK && !call->text && !call->trailers &&
+        !details_length) {
         http_stream_finish(call->stream, ok, 1);
         return;
     }
@@ -241,8 +250,10 @@ static void send_end(struct rpc_call *call, const void *details, size_t details_
     header_block_begin(block, STATUS_TEXT_MOST + 2 * details_length, call->trailers, NULL);
     if (is_all) begin_headers(call, block);
     add_status(call, block, number, details, details_length);
-    if (is_all) http_stream_respond(call->stream, block->headers, block->count, true);
-    else http_stream_finish(call->stream, block->headers, block->count);
+    if (is_all)
+        http_stream_respond(call->stream, block->headers, block->count, true);
+    else
+        http_stream_finish(call->stream, block->headers, block->count);
 }
 
 static const struct dialect grpc = {.name = "grpc", .send_headers = send_headers, .send_end = send_end};

@@ -46,8 +46,8 @@ static char *text_end(struct header_block *block, size_t need) {
     return (char *)block->text.data + block->text.end;
 }
 
-void header_block_add_binary(struct header_block *block, const char *name, size_t name_length, const void *value,
-                             size_t value_length) {
+void header_block_add_binary(struct header_block *block, const char *name, size_t name_length,
+                             const void *value, size_t value_length) {
     char *at = text_end(block, base64_length(value_length));
     size_t length = base64_encode(at, value, value_length);
     buffer_commit(&block->text, length);

@@ -24,8 +24,10 @@ static struct range *range_append(struct rpc_call *call, const uint8_t *bytes, s
     struct range *range = pool_take(&call->call.rpc->ranges);
     range->bytes = bytes;
     range->left = (uint32_t)length;
-    if (in->last) in->last->next = range;
-    else in->first = range;
+    if (in->last)
+        in->last->next = range;
+    else
+        in->first = range;
     in->last = range;
     return range;
 }
@@ -42,11 +44,13 @@ static bool prefix_is_fine(struct rpc_call *call, const uint8_t *prefix) {
     if (prefix[0] > 1) {
         call_fault(call, STATUS_INTERNAL, REASON_CLIENT, "a message has the unknown flags %u", prefix[0]);
     } else if (prefix[0] == 1 && call->encoding == ENCODING_IDENTITY) {
-        call_fault(call, STATUS_INTERNAL, REASON_CLIENT, "a message is marked as compressed, but no grpc-encoding was sent");
+        call_fault(call, STATUS_INTERNAL, REASON_CLIENT,
+                   "a message is marked as compressed, but no grpc-encoding was sent");
     } else if (payload_length(prefix) > call->most_message) {
         call->call.rpc->counters.limited++;
-        call_fault(call, STATUS_RESOURCE_EXHAUSTED, REASON_LIMIT, "received message larger than max (%u vs. %u)",
-                   payload_length(prefix), call->most_message);
+        call_fault(call, STATUS_RESOURCE_EXHAUSTED, REASON_LIMIT,
+                   "received message larger than max (%u vs. %u)", payload_length(prefix),
+                   call->most_message);
     } else {
         in->is_faulty = false;
     }
@@ -63,12 +67,14 @@ static void partial_received(struct rpc_call *call, size_t bytes) {
     struct inbound *in = &call->inbound;
     in->have += (uint32_t)bytes;
     call->progress = loop_now(call->call.rpc->loop);
-    if (may_give_window(call)) call_give_window(call, bytes);
-    else in->owed += (uint32_t)bytes;
+    if (may_give_window(call))
+        call_give_window(call, bytes);
+    else
+        in->owed += (uint32_t)bytes;
 }
 
-/* Geometric, so that bytes are moved seldom; in small steps where the accounts are at a bound, so that they stay
- * near it. Never more than the message needs. */
+/* Geometric, so that bytes are moved seldom; in small steps where the accounts are at a bound, so that they
+ * stay near it. Never more than the message needs. */
 static uint64_t grown_capacity(const struct rpc_call *call, uint64_t have, uint64_t need, uint64_t length) {
     const struct rpc_connection *connection = call->connection;
     uint64_t growth = have < DOUBLING ? have : 3 * have;
@@ -194,8 +200,10 @@ static void range_finish(struct rpc_call *call) {
     range->next = NULL;
     account_discharge(call, range->charged);
     range->charged = 0;
-    if (range->owner || range->slab.data) in->taken = range;
-    else pool_give(&call->call.rpc->ranges, range);
+    if (range->owner || range->slab.data)
+        in->taken = range;
+    else
+        pool_give(&call->call.rpc->ranges, range);
 }
 
 static void give_owed(struct rpc_call *call) {

@@ -14,8 +14,9 @@ static bool is_name_byte(char c) {
 }
 
 static bool is_reserved(const char *name, size_t length) {
-    static const char *const names[] = {"content-type", "content-length", "te", "host", "connection", "keep-alive",
-                                        "proxy-connection", "transfer-encoding", "upgrade", "trailer", NULL};
+    static const char *const names[] = {
+        "content-type",     "content-length",    "te",      "host",    "connection", "keep-alive",
+        "proxy-connection", "transfer-encoding", "upgrade", "trailer", NULL};
     if (length >= 5 && memcmp(name, "grpc-", 5) == 0) return true;
     for (size_t i = 0; names[i]; i++)
         if (strlen(names[i]) == length && memcmp(names[i], name, length) == 0) return true;
@@ -46,10 +47,11 @@ static enum metadata_fault check_text(const char **value, size_t *length) {
     return METADATA_OK;
 }
 
-enum metadata_fault metadata_add(struct metadata *metadata, const char *name, size_t name_length, const char *value,
-                                 size_t value_length) {
+enum metadata_fault metadata_add(struct metadata *metadata, const char *name, size_t name_length,
+                                 const char *value, size_t value_length) {
     enum metadata_fault fault = check_name(name, name_length);
-    if (fault == METADATA_OK && !metadata_is_binary(name, name_length)) fault = check_text(&value, &value_length);
+    if (fault == METADATA_OK && !metadata_is_binary(name, name_length))
+        fault = check_text(&value, &value_length);
     if (fault != METADATA_OK) return fault;
     if (name_length > METADATA_MOST || value_length > METADATA_MOST) return METADATA_TOO_LARGE;
     size_t bytes = name_length + value_length + 32;
@@ -63,8 +65,10 @@ enum metadata_fault metadata_add(struct metadata *metadata, const char *name, si
     text[name_length] = '\0';
     if (value_length) memcpy(text + name_length + 1, value, value_length);
     text[name_length + 1 + value_length] = '\0';
-    metadata->entries[metadata->count++] = (struct metadata_entry){
-        .name = text, .value = text + name_length + 1, .name_length = name_length, .value_length = value_length};
+    metadata->entries[metadata->count++] = (struct metadata_entry){.name = text,
+                                                                   .value = text + name_length + 1,
+                                                                   .name_length = name_length,
+                                                                   .value_length = value_length};
     metadata->bytes += bytes;
     return METADATA_OK;
 }
@@ -87,8 +91,8 @@ void metadata_remove(struct metadata *metadata, const char *name, size_t name_le
     metadata->count = kept;
 }
 
-enum metadata_fault metadata_set(struct metadata *metadata, const char *name, size_t name_length, const char *value,
-                                 size_t value_length) {
+enum metadata_fault metadata_set(struct metadata *metadata, const char *name, size_t name_length,
+                                 const char *value, size_t value_length) {
     /* Added first, so that a faulty value takes nothing away; `value` may be one that is removed here. */
     size_t before = metadata->count;
     enum metadata_fault fault = metadata_add(metadata, name, name_length, value, value_length);
@@ -100,8 +104,8 @@ enum metadata_fault metadata_set(struct metadata *metadata, const char *name, si
     return METADATA_OK;
 }
 
-const struct metadata_entry *metadata_find(const struct metadata *metadata, const char *name, size_t name_length,
-                                           size_t *place) {
+const struct metadata_entry *metadata_find(const struct metadata *metadata, const char *name,
+                                           size_t name_length, size_t *place) {
     for (size_t i = *place; i < metadata->count; i++) {
         if (!has_name(&metadata->entries[i], name, name_length)) continue;
         *place = i + 1;

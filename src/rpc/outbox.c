@@ -7,11 +7,12 @@
 #include "http/stream.h"
 
 enum {
-    SMALL = 256,             /* the first chunk's memory: many calls have one small message at a time */
-    LARGE = 4096,            /* that of those behind it */
-    LARGEST = 16 * 1024,     /* a chunk that has grown beyond this is not kept */
-    LARGE_FULL = LARGEST - OUTBOX_REFERENCE_LEAST, /* no message begins beyond this: what was sent can be freed */
-    BECOME_LEAST = 4096,     /* below this a copy is cheaper than the memory that the chunk loses */
+    SMALL = 256,         /* the first chunk's memory: many calls have one small message at a time */
+    LARGE = 4096,        /* that of those behind it */
+    LARGEST = 16 * 1024, /* a chunk that has grown beyond this is not kept */
+    LARGE_FULL =
+        LARGEST - OUTBOX_REFERENCE_LEAST, /* no message begins beyond this: what was sent can be freed */
+    BECOME_LEAST = 4096, /* below this a copy is cheaper than the memory that the chunk loses */
     SMALL_KEPT = 1024,
     LARGE_KEPT = 128,
     PIECES_KEPT = 1024,
@@ -51,8 +52,10 @@ void outbox_pool_clear(struct outbox_pool *pool) {
 }
 
 static void append(struct outbox *outbox, struct piece *piece) {
-    if (outbox->last) outbox->last->next = piece;
-    else outbox->first = piece;
+    if (outbox->last)
+        outbox->last->next = piece;
+    else
+        outbox->first = piece;
     outbox->last = piece;
 }
 
@@ -86,7 +89,8 @@ static void piece_free(struct outbox_pool *pool, struct piece *piece) {
     }
     bool is_large = piece->chunk.capacity >= LARGE;
     struct chunk_list *list = is_large ? &pool->large : &pool->small;
-    if (KEEPS_CHUNKS && piece->chunk.capacity <= LARGEST && list->count < (is_large ? LARGE_KEPT : SMALL_KEPT)) {
+    if (KEEPS_CHUNKS && piece->chunk.capacity <= LARGEST &&
+        list->count < (is_large ? LARGE_KEPT : SMALL_KEPT)) {
         piece->next = list->first;
         list->first = piece;
         list->count++;
@@ -113,7 +117,8 @@ static void write_prefix(uint8_t *at, size_t length, bool is_compressed) {
 }
 
 static uint32_t framed_length(const uint8_t *prefix) {
-    return MESSAGE_PREFIX + ((uint32_t)prefix[1] << 24 | (uint32_t)prefix[2] << 16 | (uint32_t)prefix[3] << 8 | prefix[4]);
+    return MESSAGE_PREFIX +
+           ((uint32_t)prefix[1] << 24 | (uint32_t)prefix[2] << 16 | (uint32_t)prefix[3] << 8 | prefix[4]);
 }
 
 static size_t added(struct outbox *outbox, size_t length) {
@@ -177,8 +182,10 @@ void outbox_abandon(struct outbox *outbox, struct outbox_pool *pool) {
     if (piece->chunk.end > piece->position) return;
     /* An empty chunk was taken for this message alone. */
     for (struct piece *p = outbox->first; p != piece; p = p->next) before = p;
-    if (before) before->next = NULL;
-    else outbox->first = NULL;
+    if (before)
+        before->next = NULL;
+    else
+        outbox->first = NULL;
     outbox->last = before;
     piece_free(pool, piece);
 }
@@ -211,10 +218,14 @@ void outbox_give(struct outbox *outbox, struct outbox_pool *pool, size_t length,
         size_t here;
         const uint8_t *bytes = piece_bytes(piece, &here);
         size_t step = length < here ? length : here;
-        if (piece->message && step >= OUTBOX_REFERENCE_LEAST) http_output_reference(output, bytes, step, piece->message);
-        else http_output_copy(output, bytes, step);
-        if (!piece->message) count_gone(outbox, bytes, step);
-        else if (step == here) outbox->messages--;
+        if (piece->message && step >= OUTBOX_REFERENCE_LEAST)
+            http_output_reference(output, bytes, step, piece->message);
+        else
+            http_output_copy(output, bytes, step);
+        if (!piece->message)
+            count_gone(outbox, bytes, step);
+        else if (step == here)
+            outbox->messages--;
         piece->position += step;
         length -= step;
         if (step < here) return;

@@ -23,13 +23,17 @@ static bool is(const struct http_header *header, const char *name, size_t length
 static bool is_of_protocol(const struct http_header *header) {
     if (header->name_length == 0) return true;
     switch (header->name[0]) {
-    case ':': return !IS(header, ":authority");
-    case 'c': return IS(header, "content-type");
-    case 't': return IS(header, "te");
+    case ':':
+        return !IS(header, ":authority");
+    case 'c':
+        return IS(header, "content-type");
+    case 't':
+        return IS(header, "te");
     case 'g':
         return header->name_length >= 5 && memcmp(header->name, "grpc-", 5) == 0 &&
                !IS(header, "grpc-status-details-bin");
-    default: return false;
+    default:
+        return false;
     }
 }
 
@@ -50,7 +54,8 @@ static void end_entry(struct metadata_reader *reader, size_t name_length, size_t
     buffer_append(&reader->lengths, &lengths, sizeof lengths);
 }
 
-static void add_text(struct metadata_reader *reader, const char *name, size_t name_length, const struct http_header *h) {
+static void add_text(struct metadata_reader *reader, const char *name, size_t name_length,
+                     const struct http_header *h) {
     add_name(reader, name, name_length);
     buffer_append(&reader->text, h->value, h->value_length);
     end_entry(reader, name_length, h->value_length);
@@ -66,7 +71,8 @@ static bool add_binary(struct metadata_reader *reader, const struct http_header 
         while (start < stop && stop[-1] == ' ') stop--;
         size_t length = (size_t)(stop - start), decoded;
         add_name(reader, header->name, header->name_length);
-        if (!base64_decode(buffer_reserve(&reader->text, length / 4 * 3 + 3), &decoded, start, length)) return false;
+        if (!base64_decode(buffer_reserve(&reader->text, length / 4 * 3 + 3), &decoded, start, length))
+            return false;
         buffer_commit(&reader->text, decoded);
         end_entry(reader, header->name_length, decoded);
         if (!comma) return true;
@@ -95,7 +101,8 @@ static bool read_all(struct metadata_reader *reader, const struct http_header *h
 
 static bool is_equal(const struct peer_metadata *metadata, const struct metadata_reader *reader) {
     size_t count = buffer_length(&reader->lengths) / sizeof(struct lengths);
-    if (metadata->metadata.count != count || metadata->text_length != buffer_length(&reader->text)) return false;
+    if (metadata->metadata.count != count || metadata->text_length != buffer_length(&reader->text))
+        return false;
     if (count == 0) return true;
     if (memcmp(metadata->text, buffer_bytes(&reader->text), metadata->text_length) != 0) return false;
     const struct lengths *lengths = (const struct lengths *)(const void *)buffer_bytes(&reader->lengths);
@@ -107,15 +114,18 @@ static bool is_equal(const struct peer_metadata *metadata, const struct metadata
 }
 
 static struct peer_metadata *build(const struct metadata_reader *reader) {
-    size_t count = buffer_length(&reader->lengths) / sizeof(struct lengths), text_length = buffer_length(&reader->text);
+    size_t count = buffer_length(&reader->lengths) / sizeof(struct lengths),
+           text_length = buffer_length(&reader->text);
     size_t entries = sizeof(struct peer_metadata), text = entries + count * sizeof(struct metadata_entry);
     char *block = memory_resize(NULL, text + text_length);
     struct peer_metadata *metadata = (struct peer_metadata *)(void *)block;
-    *metadata = (struct peer_metadata){
-        .metadata = {.entries = (struct metadata_entry *)(void *)(block + entries), .count = count, .capacity = count},
-        .references = 1,
-        .text_length = (uint32_t)text_length,
-        .text = block + text};
+    *metadata =
+        (struct peer_metadata){.metadata = {.entries = (struct metadata_entry *)(void *)(block + entries),
+                                            .count = count,
+                                            .capacity = count},
+                               .references = 1,
+                               .text_length = (uint32_t)text_length,
+                               .text = block + text};
     if (text_length) memcpy(block + text, buffer_bytes(&reader->text), text_length);
     const char *at = block + text;
     for (size_t i = 0; i < count; i++) {
@@ -131,8 +141,8 @@ static struct peer_metadata *build(const struct metadata_reader *reader) {
     return metadata;
 }
 
-struct peer_metadata *peer_metadata_read(struct metadata_reader *reader, const struct http_header *headers, size_t count,
-                                         struct peer_metadata **last) {
+struct peer_metadata *peer_metadata_read(struct metadata_reader *reader, const struct http_header *headers,
+                                         size_t count, struct peer_metadata **last) {
     if (!read_all(reader, headers, count)) return NULL;
     if (last && *last && is_equal(*last, reader)) {
         (*last)->references++;

@@ -30,8 +30,8 @@ struct router *router_new(uint32_t generation, void (*on_idle)(void *context), v
     return router;
 }
 
-void router_add(struct router *router, const struct method *method, const struct call_handler *handler, void *data,
-                const struct call_limits *limits) {
+void router_add(struct router *router, const struct method *method, const struct call_handler *handler,
+                void *data, const struct call_limits *limits) {
     struct call_route *route = memory_new(sizeof *route);
     *route = (struct call_route){
         .method = method, .handler = handler, .data = data, .limits = *limits, .router = router};

@@ -60,7 +60,9 @@ void rpc_set_limits(struct rpc *rpc, const struct rpc_limits *limits) {
 }
 
 void rpc_set_router(struct rpc *rpc, struct router *router) { rpc->router = router; }
-struct loop *rpc_loop(const struct rpc *rpc) { return rpc->loop; }
+struct loop *rpc_loop(const struct rpc *rpc) {
+    return rpc->loop;
+}
 const struct rpc_counters *rpc_counters(const struct rpc *rpc) { return &rpc->counters; }
 
 void rpc_accept(struct rpc *rpc, const struct rpc_accepted *accepted) {
@@ -70,8 +72,8 @@ void rpc_accept(struct rpc *rpc, const struct rpc_accepted *accepted) {
     struct rpc_connection *connection = rpc_connection_new(rpc, false);
     connection->on_gone = accepted->on_gone;
     connection->context = accepted->context;
-    struct connection *wire = connection_accepted(rpc->loop, accepted->fd, &options, &http_connection_events,
-                                                  connection->session);
+    struct connection *wire =
+        connection_accepted(rpc->loop, accepted->fd, &options, &http_connection_events, connection->session);
     connection->log.connection = connection_id(wire);
     http_session_attach(connection->session, wire);
     if (rpc->is_draining) rpc_connection_drain(connection);

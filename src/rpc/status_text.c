@@ -3,11 +3,15 @@
 
 #include <stdbool.h>
 
-/* The length of the UTF-8 character at `text`, or 0 when there is none (RFC 3629: no surrogates, no overlong forms). */
+/* The length of the UTF-8 character at `text`, or 0 when there is none (RFC 3629: no surrogates, no overlong
+ * forms). */
 static size_t character_length(const uint8_t *text, size_t length) {
     uint8_t first = text[0];
     if (first < 0x80) return 1;
-    size_t need = first >= 0xC2 && first <= 0xDF ? 2 : (first & 0xF0) == 0xE0 ? 3 : first >= 0xF0 && first <= 0xF4 ? 4 : 0;
+    size_t need = first >= 0xC2 && first <= 0xDF   ? 2
+                  : (first & 0xF0) == 0xE0         ? 3
+                  : first >= 0xF0 && first <= 0xF4 ? 4
+                                                   : 0;
     if (!need || need > length) return 0;
     uint8_t low = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
     uint8_t high = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
@@ -73,15 +77,21 @@ void status_text_decode(struct buffer *out, const char *text, size_t length) {
 
 enum status status_of_http(int http_status) {
     switch (http_status) {
-    case 400: return STATUS_INTERNAL;
-    case 401: return STATUS_UNAUTHENTICATED;
-    case 403: return STATUS_PERMISSION_DENIED;
-    case 404: return STATUS_UNIMPLEMENTED;
+    case 400:
+        return STATUS_INTERNAL;
+    case 401:
+        return STATUS_UNAUTHENTICATED;
+    case 403:
+        return STATUS_PERMISSION_DENIED;
+    case 404:
+        return STATUS_UNIMPLEMENTED;
     case 429:
     case 502:
     case 503:
-    case 504: return STATUS_UNAVAILABLE;
-    default: return STATUS_UNKNOWN;
+    case 504:
+        return STATUS_UNAVAILABLE;
+    default:
+        return STATUS_UNKNOWN;
     }
 }
 
@@ -96,12 +106,18 @@ enum status status_of_reset(uint32_t http_error) {
     case 6:  /* FRAME_SIZE_ERROR */
     case 9:  /* COMPRESSION_ERROR */
     case 10: /* CONNECT_ERROR */
-    case 13: /* HTTP_1_1_REQUIRED */ return STATUS_INTERNAL;
-    case 7: /* REFUSED_STREAM */ return STATUS_UNAVAILABLE;
-    case 8: /* CANCEL */ return STATUS_CANCELLED;
-    case 11: /* ENHANCE_YOUR_CALM */ return STATUS_RESOURCE_EXHAUSTED;
-    case 12: /* INADEQUATE_SECURITY */ return STATUS_PERMISSION_DENIED;
-    default: return STATUS_UNKNOWN;
+    case 13: /* HTTP_1_1_REQUIRED */
+        return STATUS_INTERNAL;
+    case 7: /* REFUSED_STREAM */
+        return STATUS_UNAVAILABLE;
+    case 8: /* CANCEL */
+        return STATUS_CANCELLED;
+    case 11: /* ENHANCE_YOUR_CALM */
+        return STATUS_RESOURCE_EXHAUSTED;
+    case 12: /* INADEQUATE_SECURITY */
+        return STATUS_PERMISSION_DENIED;
+    default:
+        return STATUS_UNKNOWN;
     }
 }
 

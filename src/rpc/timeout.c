@@ -10,8 +10,7 @@ static const struct {
     char letter;
     uint64_t ns;
 } units[] = {
-    {'n', 1},        {'u', 1000},          {'m', NS_PER_MS},
-    {'S', NS_PER_S}, {'M', 60 * NS_PER_S}, {'H', 3600 * NS_PER_S},
+    {'n', 1}, {'u', 1000}, {'m', NS_PER_MS}, {'S', NS_PER_S}, {'M', 60 * NS_PER_S}, {'H', 3600 * NS_PER_S},
 };
 enum { UNITS = sizeof units / sizeof *units, MOST_VALUE = 99999999 };
 

@@ -1,7 +1,8 @@
-/* tests/tools/rpc_echo.c - a gRPC server over rpc/ with handlers in C: what clients can be tried on, and what the
- * rooms below scripts cost by themselves.
+/* tests/tools/rpc_echo.c - a gRPC server over rpc/ with handlers in C: what clients can be tried on, and what
+ * the rooms below scripts cost by themselves.
  *
- *   rpc_echo [PORT [NAME=VALUE…]]    message, stream, connection, total: limits in bytes; stalled: in milliseconds
+ *   rpc_echo [PORT [NAME=VALUE…]]    message, stream, connection, total: limits in bytes; stalled: in
+ * milliseconds
  *
  * Prints "listening on 127.0.0.1:PORT". TERM drains, a second TERM ends at once. Services:
  *   test.Echo/Unary, /Stream, /ServerStream, /ClientStream   each message comes back
@@ -42,8 +43,10 @@ static void echo_readable(struct call *call) {
     struct call_message message;
     enum call_next next = CALL_EMPTY;
     while (!call_is_full(call) && (next = call_receive(call, &message)) == CALL_MESSAGE) {
-        if (message.owner) call_send(call, message.owner);
-        else call_send_bytes(call, message.data, message.length);
+        if (message.owner)
+            call_send(call, message.owner);
+        else
+            call_send_bytes(call, message.data, message.length);
     }
     if (next == CALL_END) call_finish(call, STATUS_OK, NULL, NULL, 0);
 }
@@ -104,7 +107,8 @@ static void sum_readable(struct call *call) {
     uint64_t sum = (uintptr_t)call->data;
     while ((next = call_receive(call, &message)) == CALL_MESSAGE) {
         uint64_t number = 0;
-        for (size_t i = 1; i < message.length && i < 11; i++) number |= (uint64_t)(message.data[i] & 127) << (7 * (i - 1));
+        for (size_t i = 1; i < message.length && i < 11; i++)
+            number |= (uint64_t)(message.data[i] & 127) << (7 * (i - 1));
         sum += number;
         struct buffer *out = call_begin_message(call);
         if (!out) return;
@@ -172,8 +176,12 @@ static const struct {
     {{.full_name = "test.Echo/Hang", .is_client_streaming = true, .is_server_streaming = true}, &hang},
     {{.full_name = "test.Echo/HangUnary"}, &hang},
     {{.full_name = "greet.GreetService/Greet"}, &echo},
-    {{.full_name = "greet.GreetService/GreetStream", .is_client_streaming = true, .is_server_streaming = true}, &echo},
-    {{.full_name = "greet.GreetService/GreetServerStream", .is_server_streaming = true}, &greet_server_stream},
+    {{.full_name = "greet.GreetService/GreetStream",
+      .is_client_streaming = true,
+      .is_server_streaming = true},
+     &echo},
+    {{.full_name = "greet.GreetService/GreetServerStream", .is_server_streaming = true},
+     &greet_server_stream},
     {{.full_name = "tutorial.NumberService/AccumulateNumbers",
       .is_client_streaming = true,
       .is_server_streaming = true},
@@ -216,8 +224,10 @@ static void on_accept(void *context, struct listener *listener, int fd, bool exp
 }
 
 static void look(struct timer *timer) {
-    if (rpc_counters(server.rpc)->connections) timer_start(server.loop, timer, loop_now(server.loop) + 20 * NS_PER_MS);
-    else loop_stop(server.loop);
+    if (rpc_counters(server.rpc)->connections)
+        timer_start(server.loop, timer, loop_now(server.loop) + 20 * NS_PER_MS);
+    else
+        loop_stop(server.loop);
 }
 static struct timer look_timer = {.fire = look};
 
@@ -246,7 +256,8 @@ int main(int count, char **arguments) {
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
         router_add(server.router, &methods[i].method, methods[i].handler, NULL, &call_limits);
     rpc_set_router(server.rpc, server.router);
-    struct listener_options options = {.host = "127.0.0.1", .port = count > 1 ? arguments[1] : "0", .backlog = 1024};
+    struct listener_options options = {
+        .host = "127.0.0.1", .port = count > 1 ? arguments[1] : "0", .backlog = 1024};
     server.listener = listener_open(server.loop, &options, on_accept, NULL, &error);
     if (!server.listener) {
         fprintf(stderr, "%s\n", error.text);

@@ -74,7 +74,8 @@ static void a_call_that_outlives_a_second_has_a_line_for_its_opening(void) {
 
 static void lines_name_who_ended_the_call(void) {
     start();
-    struct http_stream *deadline = fake_request(session, "/test.Service/Stream", false, "grpc-timeout", "1m", NULL);
+    struct http_stream *deadline =
+        fake_request(session, "/test.Service/Stream", false, "grpc-timeout", "1m", NULL);
     struct http_stream *client = fake_request(session, "/test.Service/Stream", false, NULL);
     struct http_stream *limit = fake_request(session, "/test.Service/Unary", false, NULL);
     struct http_stream *drain = fake_request(session, "/test.Service/Unary", false, NULL);

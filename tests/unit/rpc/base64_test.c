@@ -19,7 +19,8 @@ static void encodes_without_padding_and_decodes_both(void) {
         uint8_t bytes[64];
         size_t length = strlen(pairs[i].bytes), decoded;
         CHECK_INT(base64_length(length), strlen(pairs[i].unpadded));
-        CHECK_MEM(text, base64_encode(text, pairs[i].bytes, length), pairs[i].unpadded, strlen(pairs[i].unpadded));
+        CHECK_MEM(text, base64_encode(text, pairs[i].bytes, length), pairs[i].unpadded,
+                  strlen(pairs[i].unpadded));
         CHECK(base64_decode(bytes, &decoded, pairs[i].unpadded, strlen(pairs[i].unpadded)));
         CHECK_MEM(bytes, decoded, pairs[i].bytes, length);
         CHECK(base64_decode(bytes, &decoded, pairs[i].padded, strlen(pairs[i].padded)));
@@ -40,10 +41,12 @@ static void every_length_survives_the_round_trip(void) {
 }
 
 static void refuses_what_is_not_base64(void) {
-    static const char *const bad[] = {"a", "abcde", "ab=", "a===", "====", "=", "ab-d", "ab_d", "a b=", "ab\nd", "abc=d", "Zg==Zg=="};
+    static const char *const bad[] = {"a",    "abcde", "ab=",  "a===",  "====",  "=",
+                                      "ab-d", "ab_d",  "a b=", "ab\nd", "abc=d", "Zg==Zg=="};
     uint8_t bytes[64];
     size_t length;
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) CHECK(!base64_decode(bytes, &length, bad[i], strlen(bad[i])));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        CHECK(!base64_decode(bytes, &length, bad[i], strlen(bad[i])));
 }
 
 int main(void) {

@@ -53,7 +53,8 @@ static void a_unary_call_opens_when_its_request_is_whole(void) {
     stop(stream);
 }
 
-static void wrong_count(const char *bytes, size_t length, bool is_end, bool ends_with_headers, const char *text) {
+static void wrong_count(const char *bytes, size_t length, bool is_end, bool ends_with_headers,
+                        const char *text) {
     start(NULL);
     struct http_stream *stream = fake_request(session, "/test.Service/Unary", ends_with_headers, NULL);
     if (ends_with_headers) {
@@ -106,9 +107,10 @@ static void a_failure_without_anything_sent_is_trailers_only(void) {
     metadata_add(call_trailers(record.call), "x-why", 5, "because", 7);
     call_finish(record.call, STATUS_NOT_FOUND, "no such \xC3\xA4 thing", "\x08\x05", 2);
     fake_turn();
-    CHECK_STR(fake_text(&stream->headers), ":status: 200\ncontent-type: application/grpc\ngrpc-status: 5\n"
-                                           "grpc-message: no such %C3%A4 thing\ngrpc-status-details-bin: CAU\n"
-                                           "x-why: because\n");
+    CHECK_STR(fake_text(&stream->headers),
+              ":status: 200\ncontent-type: application/grpc\ngrpc-status: 5\n"
+              "grpc-message: no such %C3%A4 thing\ngrpc-status-details-bin: CAU\n"
+              "x-why: because\n");
     CHECK(!stream->has_body);
     CHECK_INT(record.status, STATUS_NOT_FOUND);
     stop(stream);
@@ -122,7 +124,8 @@ static void header_metadata_forces_a_block_of_its_own(void) {
     metadata_add(call_headers(record.call), "x-two-bin", 9, "\0\xFF", 2);
     call_finish(record.call, STATUS_ABORTED, "", NULL, 0);
     fake_turn();
-    CHECK_STR(fake_text(&stream->headers), ":status: 200\ncontent-type: application/grpc\nx-one: 1\nx-two-bin: AP8\n");
+    CHECK_STR(fake_text(&stream->headers),
+              ":status: 200\ncontent-type: application/grpc\nx-one: 1\nx-two-bin: AP8\n");
     CHECK_STR(fake_text(&stream->trailers), "grpc-status: 10\n");
     stop(stream);
 }
@@ -170,7 +173,8 @@ static void a_lost_connection_cancels_its_calls(void) {
 
 static void a_deadline_ends_the_call_for_both_sides(void) {
     start(NULL);
-    struct http_stream *stream = fake_request(session, "/test.Service/Stream", false, "grpc-timeout", "250m", NULL);
+    struct http_stream *stream =
+        fake_request(session, "/test.Service/Stream", false, "grpc-timeout", "250m", NULL);
     fake_receive(stream, NULL, 0, false);
     CHECK_INT(record.call->deadline, record.call->opened + 250 * NS_PER_MS);
     stream->window = 2;
@@ -188,7 +192,8 @@ static void a_deadline_ends_the_call_for_both_sides(void) {
 /* Trailers with OK must not overtake the messages that they stand behind. */
 static void a_deadline_resets_an_answer_that_cannot_leave(void) {
     start(NULL);
-    struct http_stream *stream = fake_request(session, "/test.Service/Stream", false, "grpc-timeout", "1S", NULL);
+    struct http_stream *stream =
+        fake_request(session, "/test.Service/Stream", false, "grpc-timeout", "1S", NULL);
     fake_receive(stream, NULL, 0, false);
     stream->window = 2;
     call_send_bytes(record.call, "queued", 6);
@@ -201,7 +206,8 @@ static void a_deadline_resets_an_answer_that_cannot_leave(void) {
 
 static void an_answer_that_has_left_stands_against_a_deadline(void) {
     start(NULL);
-    struct http_stream *stream = fake_request(session, "/test.Service/Stream", false, "grpc-timeout", "1S", NULL);
+    struct http_stream *stream =
+        fake_request(session, "/test.Service/Stream", false, "grpc-timeout", "1S", NULL);
     fake_receive(stream, NULL, 0, false);
     call_finish(record.call, STATUS_OK, NULL, NULL, 0);
     fake_advance(1 * NS_PER_S);
@@ -308,7 +314,8 @@ static void drain_is_told_once_and_new_calls_hear_of_it(void) {
     CHECK(call_is_draining(record.call));
     call_finish(record.call, STATUS_OK, NULL, NULL, 0);
     record.call = NULL;
-    struct http_stream *late = fake_request(session, "/test.Service/Stream", false, NULL); /* raced the GOAWAY */
+    struct http_stream *late =
+        fake_request(session, "/test.Service/Stream", false, NULL); /* raced the GOAWAY */
     fake_receive(late, NULL, 0, false);
     CHECK_STR(record.events, "open drain open drain close ");
     fake_stop();

@@ -25,12 +25,15 @@ static void messages_survive_the_round_trip(void) {
             struct message *message;
             uint8_t *bytes = some_bytes(lengths[i], spread);
             compressor_deflate(compressor, bytes, lengths[i], &packed);
-            CHECK_INT(compressor_inflate(compressor, buffer_bytes(&packed), buffer_length(&packed), lengths[i], &message), INFLATE_OK);
+            CHECK_INT(compressor_inflate(compressor, buffer_bytes(&packed), buffer_length(&packed),
+                                         lengths[i], &message),
+                      INFLATE_OK);
             CHECK_MEM(message->data, message->length, bytes, lengths[i]);
             CHECK_INT(message->references, 1);
             message_unref(&message);
             if (lengths[i])
-                CHECK_INT(compressor_inflate(compressor, buffer_bytes(&packed), buffer_length(&packed), lengths[i] - 1, &message),
+                CHECK_INT(compressor_inflate(compressor, buffer_bytes(&packed), buffer_length(&packed),
+                                             lengths[i] - 1, &message),
                           INFLATE_TOO_LARGE);
             buffer_free(&packed);
             free(bytes);
@@ -52,7 +55,8 @@ static void every_cut_and_every_flipped_byte_is_noticed(void) {
         packed.data[at] ^= 0x5A;
     }
     buffer_append_byte(&packed, 'x');
-    CHECK_INT(compressor_inflate(compressor, buffer_bytes(&packed), length + 1, 1000, &message), INFLATE_BROKEN);
+    CHECK_INT(compressor_inflate(compressor, buffer_bytes(&packed), length + 1, 1000, &message),
+              INFLATE_BROKEN);
     buffer_free(&packed);
     free(bytes);
 }
@@ -63,10 +67,12 @@ static void members_are_joined(void) {
     compressor_deflate(compressor, "one ", 4, &packed);
     compressor_deflate(compressor, "", 0, &packed);
     compressor_deflate(compressor, "two", 3, &packed);
-    CHECK_INT(compressor_inflate(compressor, buffer_bytes(&packed), buffer_length(&packed), 100, &message), INFLATE_OK);
+    CHECK_INT(compressor_inflate(compressor, buffer_bytes(&packed), buffer_length(&packed), 100, &message),
+              INFLATE_OK);
     CHECK_MEM(message->data, message->length, "one two", 7);
     message_unref(&message);
-    CHECK_INT(compressor_inflate(compressor, buffer_bytes(&packed), buffer_length(&packed), 6, &message), INFLATE_TOO_LARGE);
+    CHECK_INT(compressor_inflate(compressor, buffer_bytes(&packed), buffer_length(&packed), 6, &message),
+              INFLATE_TOO_LARGE);
     buffer_free(&packed);
 }
 
@@ -78,7 +84,9 @@ static void a_bomb_stops_at_the_limit(void) {
     compressor_deflate(compressor, zeros, 100000000, &packed);
     free(zeros);
     CHECK(buffer_length(&packed) < 1000000);
-    CHECK_INT(compressor_inflate(compressor, buffer_bytes(&packed), buffer_length(&packed), 4 << 20, &message), INFLATE_TOO_LARGE);
+    CHECK_INT(
+        compressor_inflate(compressor, buffer_bytes(&packed), buffer_length(&packed), 4 << 20, &message),
+        INFLATE_TOO_LARGE);
     buffer_free(&packed);
 }
 

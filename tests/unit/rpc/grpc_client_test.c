@@ -14,7 +14,8 @@ static void open_call(const struct method *method, const struct metadata *metada
     client = rpc_client_new(fake_rpc, &(struct rpc_client_options){.address = "127.0.0.1:1"}, &error);
     CHECK(client);
     session = container_of(fake_http->sessions.prev, struct http_session, node);
-    record.call = rpc_client_open(client, method, metadata, timeout, &record_handler, &record, &record_limits);
+    record.call =
+        rpc_client_open(client, method, metadata, timeout, &record_handler, &record, &record_limits);
     stream = container_of(session->streams.prev, struct http_stream, node);
 }
 
@@ -35,7 +36,8 @@ static void trailers(size_t count, const struct http_header *headers) {
     if (stream->is_finished && stream->reset < 0) fake_stream_close(stream, HTTP_NO_ERROR, false);
     fake_turn();
 }
-static const struct http_header fine[] = {FAKE_HEADER(":status", "200"), FAKE_HEADER("content-type", "application/grpc"),
+static const struct http_header fine[] = {FAKE_HEADER(":status", "200"),
+                                          FAKE_HEADER("content-type", "application/grpc"),
                                           FAKE_HEADER("x-answer", "42")};
 static const struct http_header ok[] = {FAKE_HEADER("grpc-status", "0"), FAKE_HEADER("x-end", "z")};
 
@@ -100,17 +102,21 @@ static void answered(const struct method *method, const void *body, size_t lengt
 }
 
 static void trailers_become_a_status(void) {
-    struct http_header all[] = {FAKE_HEADER("grpc-status", "5"), FAKE_HEADER("grpc-message", "n%C3%B6 %zz 50%")};
+    struct http_header all[] = {FAKE_HEADER("grpc-status", "5"),
+                                FAKE_HEADER("grpc-message", "n%C3%B6 %zz 50%")};
     answered(&record_stream, NULL, 0, 2, all, STATUS_NOT_FOUND, "n\xC3\xB6 %zz 50%");
-    answered(&record_stream, NULL, 0, 0, NULL, STATUS_INTERNAL, "the server has closed the stream without trailers");
+    answered(&record_stream, NULL, 0, 0, NULL, STATUS_INTERNAL,
+             "the server has closed the stream without trailers");
     answered(&record_stream, NULL, 0, 1, all + 1, STATUS_UNKNOWN, "the server has sent no grpc-status");
     all[0] = (struct http_header)FAKE_HEADER("grpc-status", "x");
     answered(&record_stream, NULL, 0, 2, all, STATUS_UNKNOWN, "the server has sent a malformed grpc-status");
     all[0] = (struct http_header)FAKE_HEADER("grpc-status", "77");
     answered(&record_stream, NULL, 0, 1, all, STATUS_UNKNOWN, "");
     all[1] = (struct http_header)FAKE_HEADER("x-bin", "?");
-    answered(&record_stream, NULL, 0, 2, all, STATUS_INTERNAL, "the server has sent a -bin trailer that is not base64");
-    answered(&record_stream, "\0\0\0\0\5a", 6, 1, ok, STATUS_INTERNAL, "the answer ended inside of a message");
+    answered(&record_stream, NULL, 0, 2, all, STATUS_INTERNAL,
+             "the server has sent a -bin trailer that is not base64");
+    answered(&record_stream, "\0\0\0\0\5a", 6, 1, ok, STATUS_INTERNAL,
+             "the answer ended inside of a message");
     answered(&one_reply, NULL, 0, 1, ok, STATUS_INTERNAL, "the server has sent no reply, but status OK");
     answered(&one_reply, "\0\0\0\0\1a", 6, 1, ok, STATUS_OK, "");
 }
@@ -126,7 +132,8 @@ static void a_second_reply_is_a_fault(void) {
 }
 
 static void a_trailers_only_answer_is_a_status(void) {
-    const struct http_header only[] = {FAKE_HEADER(":status", "200"), FAKE_HEADER("content-type", "application/grpc+proto"),
+    const struct http_header only[] = {FAKE_HEADER(":status", "200"),
+                                       FAKE_HEADER("content-type", "application/grpc+proto"),
                                        FAKE_HEADER("grpc-status", "16"), FAKE_HEADER("x-why", "no")};
     open_call(&one_reply, NULL, 0);
     call_half_close(record.call);
@@ -140,7 +147,8 @@ static void a_trailers_only_answer_is_a_status(void) {
 }
 
 static void http_answered(const char *number, enum status status) {
-    const struct http_header html[] = {FAKE_HEADER(":status", number), FAKE_HEADER("content-type", "text/html")};
+    const struct http_header html[] = {FAKE_HEADER(":status", number),
+                                       FAKE_HEADER("content-type", "text/html")};
     open_call(&record_stream, NULL, 0);
     respond(false, 2, html);
     fake_receive(stream, "<html>", 6, false);
@@ -158,9 +166,10 @@ static void an_answer_that_is_not_grpc_is_judged_by_its_http_status(void) {
 
 static void a_reset_becomes_a_status(void) {
     static const enum status statuses[] = {
-        STATUS_INTERNAL, STATUS_INTERNAL, STATUS_INTERNAL,    STATUS_INTERNAL,  STATUS_INTERNAL,
-        STATUS_INTERNAL, STATUS_INTERNAL, STATUS_UNAVAILABLE, STATUS_CANCELLED, STATUS_INTERNAL,
-        STATUS_INTERNAL, STATUS_RESOURCE_EXHAUSTED, STATUS_PERMISSION_DENIED, STATUS_INTERNAL, STATUS_UNKNOWN};
+        STATUS_INTERNAL,          STATUS_INTERNAL, STATUS_INTERNAL, STATUS_INTERNAL,
+        STATUS_INTERNAL,          STATUS_INTERNAL, STATUS_INTERNAL, STATUS_UNAVAILABLE,
+        STATUS_CANCELLED,         STATUS_INTERNAL, STATUS_INTERNAL, STATUS_RESOURCE_EXHAUSTED,
+        STATUS_PERMISSION_DENIED, STATUS_INTERNAL, STATUS_UNKNOWN};
     for (uint32_t error = 0; error < sizeof statuses / sizeof *statuses; error++) {
         open_call(&record_stream, NULL, 0);
         respond(false, 3, fine);

@@ -57,7 +57,8 @@ static void requests_that_are_no_calls_are_refused(void) {
             ":status: 400\n" GRPC "grpc-status: 13\ngrpc-message: a -bin header is not base64\n");
     start();
     refused(fake_request(session, PATH, false, "host", "a", "host", "b", NULL),
-            ":status: 400\n" GRPC "grpc-status: 13\ngrpc-message: the request names more than one authority\n");
+            ":status: 400\n" GRPC
+            "grpc-status: 13\ngrpc-message: the request names more than one authority\n");
     start();
     refused(fake_request(session, PATH, false, "content-type", "application/grpc+json; a=b", NULL),
             ":status: 200\ncontent-type: application/grpc+json\ngrpc-status: 12\n"
@@ -67,16 +68,19 @@ static void requests_that_are_no_calls_are_refused(void) {
 static void unknown_methods_are_named(void) {
     start();
     refused(fake_request(session, "/test.Service/Nope", false, NULL),
-            ":status: 200\n" GRPC "grpc-status: 12\ngrpc-message: unknown method Nope for service test.Service\n");
+            ":status: 200\n" GRPC
+            "grpc-status: 12\ngrpc-message: unknown method Nope for service test.Service\n");
     start();
     refused(fake_request(session, "/test.Nope/Stream", false, NULL),
             ":status: 200\n" GRPC "grpc-status: 12\ngrpc-message: unknown service test.Nope\n");
     start();
     refused(fake_request(session, "/a/b/Stream", false, "content-type", "application/grpc+proto", NULL),
-            ":status: 200\ncontent-type: application/grpc+proto\ngrpc-status: 12\ngrpc-message: unknown service a/b\n");
+            ":status: 200\ncontent-type: application/grpc+proto\ngrpc-status: 12\ngrpc-message: unknown "
+            "service a/b\n");
     start();
     refused(fake_request(session, "test.Service/Stream", false, NULL),
-            ":status: 200\n" GRPC "grpc-status: 12\ngrpc-message: malformed method name: \"test.Service/Stream\"\n");
+            ":status: 200\n" GRPC
+            "grpc-status: 12\ngrpc-message: malformed method name: \"test.Service/Stream\"\n");
     start();
     refused(fake_request(session, "/test%", false, NULL),
             ":status: 200\n" GRPC "grpc-status: 12\ngrpc-message: malformed method name: \"/test%25\"\n");
@@ -96,8 +100,10 @@ static void headers_over_the_limit_have_a_status(void) {
         struct http_stream *stream = fake_stream(session);
         stream->keeps = true;
         session->events->on_request(session, stream, grpc, count, false, true);
-        refused(stream, count ? ":status: 200\n" GRPC "grpc-status: 8\ngrpc-message: the headers of the request are too large\n"
-                              : ":status: 431\n" GRPC "grpc-status: 8\ngrpc-message: the headers of the request are too large\n");
+        refused(stream, count ? ":status: 200\n" GRPC
+                                "grpc-status: 8\ngrpc-message: the headers of the request are too large\n"
+                              : ":status: 431\n" GRPC
+                                "grpc-status: 8\ngrpc-message: the headers of the request are too large\n");
     }
 }
 
@@ -137,8 +143,8 @@ static void the_content_type_is_echoed(void) {
 static void handlers_see_the_metadata_and_not_the_protocol(void) {
     start();
     struct http_stream *stream =
-        fake_request(session, PATH, false, "x-one", "1", "x-two-bin", "AAE=, /w", "grpc-timeout", "1S", "x-one", "2",
-                     "grpc-accept-encoding", "identity", "grpc-trace-bin", "AA", NULL);
+        fake_request(session, PATH, false, "x-one", "1", "x-two-bin", "AAE=, /w", "grpc-timeout", "1S",
+                     "x-one", "2", "grpc-accept-encoding", "identity", "grpc-trace-bin", "AA", NULL);
     fake_receive(stream, NULL, 0, false);
     const struct metadata *metadata = record.call->metadata;
     struct buffer text = {0};
@@ -149,8 +155,9 @@ static void handlers_see_the_metadata_and_not_the_protocol(void) {
         buffer_append_text(&text, ";");
         CHECK(e->value[e->value_length] == 0);
     }
-    static const char expected[] = ":authority=12:example.test;user-agent=6:fake/1;x-one=1:1;x-two-bin=2:\0\1;"
-                                   "x-two-bin=1:\xFF;x-one=1:2;";
+    static const char expected[] =
+        ":authority=12:example.test;user-agent=6:fake/1;x-one=1:1;x-two-bin=2:\0\1;"
+        "x-two-bin=1:\xFF;x-one=1:2;";
     CHECK_MEM(buffer_bytes(&text), buffer_length(&text), expected, sizeof expected - 1);
     CHECK_STR(call_authority(record.call), "example.test");
     CHECK_STR(call_protocol(record.call), "grpc");
@@ -188,9 +195,11 @@ static void gzip_goes_both_ways(void) {
     fake_frame(&frame, buffer_bytes(&packed), buffer_length(&packed), 1);
     fake_frame(&frame, "plain", 5, 0);
     record.is_echo = true;
-    struct http_stream *stream = fake_request(session, PATH, false, "grpc-encoding", "gzip", "grpc-accept-encoding",
-                                              "identity,deflate", "grpc-accept-encoding", "deflate, gzip", NULL);
-    for (size_t i = 0; i < buffer_length(&frame); i++) fake_receive(stream, buffer_bytes(&frame) + i, 1, false);
+    struct http_stream *stream =
+        fake_request(session, PATH, false, "grpc-encoding", "gzip", "grpc-accept-encoding",
+                     "identity,deflate", "grpc-accept-encoding", "deflate, gzip", NULL);
+    for (size_t i = 0; i < buffer_length(&frame); i++)
+        fake_receive(stream, buffer_bytes(&frame) + i, 1, false);
     fake_receive(stream, NULL, 0, true);
     CHECK_INT(record.messages, 2);
     CHECK_MEM(buffer_bytes(&record.received) + 5, 3000, text, 3000);

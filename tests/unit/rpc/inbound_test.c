@@ -53,7 +53,8 @@ static void messages_arrive_whole_byte_by_byte(void) {
     record_serve(&record);
     struct http_stream *stream = fake_request(fake_accept(), "/test.Service/Stream", false, NULL);
     for (size_t i = 0; i < buffer_length(&all); i++) fake_receive(stream, buffer_bytes(&all) + i, 1, false);
-    CHECK_MEM(buffer_bytes(&record.received), buffer_length(&record.received), buffer_bytes(&all), buffer_length(&all));
+    CHECK_MEM(buffer_bytes(&record.received), buffer_length(&record.received), buffer_bytes(&all),
+              buffer_length(&all));
     CHECK_INT(stream->consumed, buffer_length(&all));
     fake_stop();
     fake_stream_free(stream);
@@ -146,9 +147,11 @@ static void a_second_large_message_waits_for_the_first_to_be_taken(void) {
     record_serve(&record);
     fake_frame(&bytes, text, 50000, 0);
     struct http_stream *stream = fake_request(fake_accept(), "/test.Service/Stream", false, NULL);
-    for (size_t at = 0; at < 50005; at += 10001) fake_receive(stream, buffer_bytes(&bytes) + at, 10001, false);
+    for (size_t at = 0; at < 50005; at += 10001)
+        fake_receive(stream, buffer_bytes(&bytes) + at, 10001, false);
     CHECK_INT(stream->consumed, 50005);
-    for (size_t at = 0; at < 40004; at += 10001) fake_receive(stream, buffer_bytes(&bytes) + at, 10001, false);
+    for (size_t at = 0; at < 40004; at += 10001)
+        fake_receive(stream, buffer_bytes(&bytes) + at, 10001, false);
     CHECK_INT(stream->consumed, 50005);
     CHECK_INT(record_take(&record), CALL_MESSAGE);
     fake_turn();
@@ -160,7 +163,8 @@ static void a_second_large_message_waits_for_the_first_to_be_taken(void) {
     record_free(&record);
 }
 
-static void faulty(const void *bytes, size_t length, bool is_end, enum status status, const char *text, size_t before) {
+static void faulty(const void *bytes, size_t length, bool is_end, enum status status, const char *text,
+                   size_t before) {
     struct record record = {0};
     fake_start(NULL);
     record_serve(&record);
@@ -183,7 +187,8 @@ static void broken_framing_ends_the_call_after_the_messages_before_it(void) {
     faulty("\0\0\0\0\1a\2\0\0\0\1b", 12, false, STATUS_INTERNAL, "a message has the unknown flags 2", 1);
     faulty("\0\0\0\0\1a\1\0\0\0\1b", 12, false, STATUS_INTERNAL,
            "a message is marked as compressed, but no grpc-encoding was sent", 1);
-    faulty("\0\0\1\x86\xA1", 5, false, STATUS_RESOURCE_EXHAUSTED, "received message larger than max (100001 vs. 100000)", 0);
+    faulty("\0\0\1\x86\xA1", 5, false, STATUS_RESOURCE_EXHAUSTED,
+           "received message larger than max (100001 vs. 100000)", 0);
     faulty("\0\0\0\0\1a\0\0\0", 9, true, STATUS_INTERNAL, "the stream ended inside of a message", 1);
     faulty("\0\0\0\0\2a", 6, true, STATUS_INTERNAL, "the stream ended inside of a message", 0);
 }

@@ -27,7 +27,8 @@ static void setting_replaces_all_or_nothing(void) {
     ADD(&metadata, "a", "2");
     CHECK_INT(metadata_set(&metadata, "a", 1, "\n", 1), METADATA_BAD_VALUE);
     CHECK_INT(metadata.count, 2);
-    CHECK_INT(metadata_set(&metadata, metadata.entries[0].name, 1, metadata.entries[1].value, 1), METADATA_OK);
+    CHECK_INT(metadata_set(&metadata, metadata.entries[0].name, 1, metadata.entries[1].value, 1),
+              METADATA_OK);
     CHECK_INT(metadata.count, 1);
     CHECK_STR(metadata.entries[0].name, "a");
     CHECK_STR(metadata.entries[0].value, "2");

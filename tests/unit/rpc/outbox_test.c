@@ -10,8 +10,10 @@ struct http_output {
 void http_output_copy(struct http_output *output, const void *bytes, size_t length) {
     buffer_append(&output->bytes, bytes, length);
 }
-void http_output_reference(struct http_output *output, const void *bytes, size_t length, struct message *keep) {
-    CHECK((const uint8_t *)bytes >= keep->prefix && (const uint8_t *)bytes + length <= keep->data + keep->length);
+void http_output_reference(struct http_output *output, const void *bytes, size_t length,
+                           struct message *keep) {
+    CHECK((const uint8_t *)bytes >= keep->prefix &&
+          (const uint8_t *)bytes + length <= keep->data + keep->length);
     output->referenced += length;
     http_output_copy(output, bytes, length);
 }
@@ -23,7 +25,8 @@ static uint32_t any(uint32_t below) {
 }
 
 static void expect(struct buffer *expected, const uint8_t *bytes, size_t length, bool is_compressed) {
-    uint8_t prefix[5] = {is_compressed, (uint8_t)(length >> 24), (uint8_t)(length >> 16), (uint8_t)(length >> 8), (uint8_t)length};
+    uint8_t prefix[5] = {is_compressed, (uint8_t)(length >> 24), (uint8_t)(length >> 16),
+                         (uint8_t)(length >> 8), (uint8_t)length};
     buffer_append(expected, prefix, 5);
     buffer_append(expected, bytes, length);
 }
@@ -68,7 +71,8 @@ static void what_goes_in_comes_out(void) {
             }
             case 2: {
                 struct buffer *out = outbox_begin(&outbox, &pool);
-                for (uint32_t at = 0; at < length; at += 100) buffer_append(out, bytes + at, length - at < 100 ? length - at : 100);
+                for (uint32_t at = 0; at < length; at += 100)
+                    buffer_append(out, bytes + at, length - at < 100 ? length - at : 100);
                 CHECK_INT(outbox_end(&outbox, false), length + 5);
                 expect(&expected, bytes, length, false);
                 break;
@@ -77,13 +81,16 @@ static void what_goes_in_comes_out(void) {
                 buffer_append(outbox_begin(&outbox, &pool), bytes, length);
                 outbox_abandon(&outbox, &pool);
                 break;
-            default: outbox_give(&outbox, &pool, any((uint32_t)outbox.bytes + 1), &output); break;
+            default:
+                outbox_give(&outbox, &pool, any((uint32_t)outbox.bytes + 1), &output);
+                break;
             }
             CHECK_INT(outbox.bytes, buffer_length(&expected) - buffer_length(&output.bytes));
             CHECK_INT(outbox.messages, whole_messages_behind(&expected, buffer_length(&output.bytes)));
         }
         outbox_give(&outbox, &pool, outbox.bytes, &output);
-        CHECK_MEM(buffer_bytes(&output.bytes), buffer_length(&output.bytes), buffer_bytes(&expected), buffer_length(&expected));
+        CHECK_MEM(buffer_bytes(&output.bytes), buffer_length(&output.bytes), buffer_bytes(&expected),
+                  buffer_length(&expected));
         CHECK_INT(outbox.messages, 0);
         CHECK(!outbox.first && !outbox.last); /* a drained one owns nothing */
         outbox_pool_clear(&pool);

@@ -3,10 +3,12 @@
 #include "check.h"
 #include "rpc/router_private.h"
 
-static const struct method greet = {.full_name = "greet.Service/Greet"}, part = {.full_name = "greet.Service/Gree"};
+static const struct method greet = {.full_name = "greet.Service/Greet"},
+                           part = {.full_name = "greet.Service/Gree"};
 static const struct call_limits limits = {.message = 5};
 
-static const struct call_route *find(struct router *router, const char *service, const char *method, bool *is_known) {
+static const struct call_route *find(struct router *router, const char *service, const char *method,
+                                     bool *is_known) {
     return router_find(router, service, strlen(service), method, strlen(method), is_known);
 }
 

@@ -14,7 +14,8 @@ static void encodes_what_a_header_may_not_carry(void) {
 }
 
 static void bytes_that_are_no_utf_8_are_replaced(void) {
-    static const char *const bad[] = {"\xFF", "\xC0\x80", "\xE0\x80\x80", "\xED\xA0\x80", "\xF5\x80\x80\x80", "\xC3", "\xE2\x82"};
+    static const char *const bad[] = {"\xFF", "\xC0\x80", "\xE0\x80\x80", "\xED\xA0\x80", "\xF5\x80\x80\x80",
+                                      "\xC3", "\xE2\x82"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char out[256], back[256] = "";
         size_t length = status_text_encode(out, sizeof out, bad[i], strlen(bad[i]));
@@ -32,7 +33,8 @@ static void cuts_between_characters(void) {
 }
 
 static void decoding_keeps_bad_escapes(void) {
-    static const char *const pairs[][2] = {{"a%20b", "a b"}, {"%c3%A4", "\xC3\xA4"}, {"%", "%"}, {"%4", "%4"}, {"%zz%41", "%zzA"}, {"100%25", "100%"}};
+    static const char *const pairs[][2] = {{"a%20b", "a b"}, {"%c3%A4", "\xC3\xA4"}, {"%", "%"},
+                                           {"%4", "%4"},     {"%zz%41", "%zzA"},     {"100%25", "100%"}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         struct buffer out = {0};
         status_text_decode(&out, pairs[i][0], strlen(pairs[i][0]));

@@ -24,7 +24,8 @@ static void reads_every_unit(void) {
 }
 
 static void refuses_everything_else(void) {
-    static const char *const bad[] = {"", "1", "S", "1s", "1 S", "-1S", "+1S", "1.5S", "123456789S", "1SS", "S1", "1x"};
+    static const char *const bad[] = {"",    "1",    "S",          "1s",  "1 S", "-1S",
+                                      "+1S", "1.5S", "123456789S", "1SS", "S1",  "1x"};
     uint64_t ns;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) CHECK(!timeout_parse(bad[i], strlen(bad[i]), &ns));
 }
