@@ -29,9 +29,11 @@ static char *format_v6(const struct sockaddr_in6 *address) {
     return memory_format("[%s]:%u", text, ntohs(address->sin6_port));
 }
 
-/* Clients seldom have a path, and what one has is the client's word: it goes to logs, so only plain characters. */
+/* Clients seldom have a path, and what one has is the client's word: it goes to logs, so only plain
+ * characters. */
 static char *format_path(const struct sockaddr_un *address, size_t length) {
-    size_t most = length > offsetof(struct sockaddr_un, sun_path) ? length - offsetof(struct sockaddr_un, sun_path) : 0;
+    size_t most =
+        length > offsetof(struct sockaddr_un, sun_path) ? length - offsetof(struct sockaddr_un, sun_path) : 0;
     char *text = memory_format("unix:%.*s", (int)most, address->sun_path);
     for (char *c = text; *c; c++) {
         if (*c < ' ' || *c > '~') *c = '?';
@@ -43,16 +45,10 @@ char *address_format(const struct sockaddr *address, socklen_t length) {
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
     switch (address->sa_family) {
-    case AF_INET:
-        memcpy(&v4, address, sizeof v4);
-        return format_v4(&v4.sin_addr, v4.sin_port);
-    case AF_INET6:
-        memcpy(&v6, address, sizeof v6);
-        return format_v6(&v6);
-    case AF_UNIX:
-        return format_path((const struct sockaddr_un *)(const void *)address, length);
-    default:
-        return memory_copy_string("unknown");
+    case AF_INET: memcpy(&v4, address, sizeof v4); return format_v4(&v4.sin_addr, v4.sin_port);
+    case AF_INET6: memcpy(&v6, address, sizeof v6); return format_v6(&v6);
+    case AF_UNIX: return format_path((const struct sockaddr_un *)(const void *)address, length);
+    default: return memory_copy_string("unknown");
     }
 }
 
@@ -72,7 +68,8 @@ bool address_of_path(const char *path, struct sockaddr_un *address, struct error
     *address = (struct sockaddr_un){.sun_family = AF_UNIX};
     if (!*path) return error_set(error, "a unix socket needs a path: \"unix:/run/name.sock\"");
     if (strlen(path) >= sizeof address->sun_path)
-        return error_set(error, "%s: the path of a unix socket has at most %zu bytes", path, sizeof address->sun_path - 1);
+        return error_set(error, "%s: the path of a unix socket has at most %zu bytes", path,
+                         sizeof address->sun_path - 1);
     memcpy(address->sun_path, path, strlen(path) + 1);
     return true;
 }
@@ -83,7 +80,8 @@ bool address_split(const char *text, char **host, char **port, struct error *err
     if (colon && *text == '[' && colon > text + 1 && colon[-1] == ']') start++, end--;
     else if (colon && memchr(text, ':', (size_t)(colon - text))) colon = NULL; /* IPv6 needs its brackets */
     if (!colon || end == start || !colon[1])
-        return error_set(error, "\"%s\" is no address: write \"host:port\", \"[v6]:port\" or \"unix:/path\"", text);
+        return error_set(error, "\"%s\" is no address: write \"host:port\", \"[v6]:port\" or \"unix:/path\"",
+                         text);
     *host = memory_copy(start, (size_t)(end - start));
     *port = memory_copy_string(colon + 1);
     return true;

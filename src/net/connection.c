@@ -1,8 +1,8 @@
 /* net/connection.c - see connection.h
  *
- * One read of the socket is at most one on_bytes: PROXY header and TLS are taken off on the way, in buffers that the
- * whole thread shares. Whatever the socket does not take at once waits in `kept`, already encrypted, so that TLS
- * never has to wait for the socket in the middle of a record. */
+ * One read of the socket is at most one on_bytes: PROXY header and TLS are taken off on the way, in buffers
+ * that the whole thread shares. Whatever the socket does not take at once waits in `kept`, already encrypted,
+ * so that TLS never has to wait for the socket in the middle of a record. */
 #include "net/connection.h"
 
 #include <assert.h>
@@ -54,9 +54,9 @@ struct connection {
     struct loop *loop;
     const struct connection_events *events;
     void *owner;
-    struct dial *dial;        /* until connected */
-    struct tls_session *tls;  /* NULL: plain */
-    struct buffer head;       /* of a PROXY header that came in pieces */
+    struct dial *dial;       /* until connected */
+    struct tls_session *tls; /* NULL: plain */
+    struct buffer head;      /* of a PROXY header that came in pieces */
     struct buffer kept;
     struct event read_event, write_event;
     struct task task;
@@ -104,8 +104,8 @@ static void watch(struct connection *connection, struct event *event) {
 }
 
 static void update_reading(struct connection *connection) {
-    bool reads = connection->phase >= PHASE_HEADER && connection->phase <= PHASE_CLOSING && !connection->is_paused &&
-                 !connection->has_peer_ended;
+    bool reads = connection->phase >= PHASE_HEADER && connection->phase <= PHASE_CLOSING &&
+                 !connection->is_paused && !connection->has_peer_ended;
     if (reads) watch(connection, &connection->read_event);
     else if (connection->fd >= 0) event_del(&connection->read_event);
 }
@@ -168,7 +168,9 @@ static void write_cipher(struct connection *connection, struct buffer *cipher) {
     buffer_clear(cipher);
 }
 
-static void fail_tls(struct connection *connection) { end_text(connection, tls_session_fault(connection->tls)); }
+static void fail_tls(struct connection *connection) {
+    end_text(connection, tls_session_fault(connection->tls));
+}
 
 static void write_tls(struct connection *connection, const struct iovec *pieces, int count) {
     struct buffer *cipher = &loop_scratch(connection->loop)->cipher;
@@ -214,13 +216,16 @@ static void on_writable(evutil_socket_t fd, short what, void *context) {
 static void take_tls(struct connection *connection, const uint8_t *bytes, size_t length) {
     struct loop_scratch *scratch = loop_scratch(connection->loop);
     buffer_clear(&scratch->plain);
-    enum tls_result result = tls_session_receive(connection->tls, bytes, length, &scratch->plain, &scratch->cipher);
+    enum tls_result result =
+        tls_session_receive(connection->tls, bytes, length, &scratch->plain, &scratch->cipher);
     if (buffer_length(&connection->kept)) connection->answers += (uint32_t)buffer_length(&scratch->cipher);
     write_cipher(connection, &scratch->cipher);
-    if (connection->answers > most_answers) end_text(connection, "TLS: asks for answers and does not read them");
+    if (connection->answers > most_answers)
+        end_text(connection, "TLS: asks for answers and does not read them");
     if (connection->phase == PHASE_HANDSHAKE && tls_session_is_open(connection->tls)) become_open(connection);
     if (connection->phase == PHASE_OPEN && buffer_length(&scratch->plain))
-        connection->events->on_bytes(connection->owner, buffer_bytes(&scratch->plain), buffer_length(&scratch->plain));
+        connection->events->on_bytes(connection->owner, buffer_bytes(&scratch->plain),
+                                     buffer_length(&scratch->plain));
     if (result == TLS_FAILED) fail_tls(connection);
     else if (result == TLS_CLOSED) end_text(connection, "closed by the peer");
 }
@@ -230,7 +235,8 @@ static void take_header(struct connection *connection, const struct proxy_header
         free(connection->peer);
         free(connection->local);
         connection->peer = address_format((const struct sockaddr *)&header->source, header->source_length);
-        connection->local = address_format((const struct sockaddr *)&header->destination, header->destination_length);
+        connection->local =
+            address_format((const struct sockaddr *)&header->destination, header->destination_length);
     }
     buffer_free(&connection->head);
     if (connection->tls) connection->phase = PHASE_HANDSHAKE;
@@ -288,7 +294,8 @@ static void on_readable(evutil_socket_t fd, short what, void *context) {
     for (int reads = 0; reads < READS_A_WAKE; reads++) {
         ssize_t length = recv(fd, bytes, LOOP_READ_SIZE, 0);
         if (length < 0) {
-            if (errno != EAGAIN && errno != EINTR) end(connection, memory_format("reading: %s", strerror(errno)));
+            if (errno != EAGAIN && errno != EINTR)
+                end(connection, memory_format("reading: %s", strerror(errno)));
             return;
         }
         if (length == 0) {
@@ -400,7 +407,8 @@ static void on_dialled(void *context, int fd, const char *reason) {
     else become_open(connection);
 }
 
-struct connection *connection_dial(struct loop *loop, const char *address, const struct connection_options *options,
+struct connection *connection_dial(struct loop *loop, const char *address,
+                                   const struct connection_options *options,
                                    const struct connection_events *events, void *owner, struct error *error) {
     struct connection *connection = new_connection(loop, options, events, owner);
     connection->phase = PHASE_DIALLING;

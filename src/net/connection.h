@@ -1,8 +1,8 @@
 /* net/connection.h - one connected byte stream: TCP or unix socket, plain or TLS.
  *
- * Bytes are read into one buffer of the thread and given to the owner, who borrows them until its callback returns.
- * What is written goes out at once as far as the socket takes it; the rest is kept here, and the owner writes no
- * more until on_drained. An idle connection owns no buffer. */
+ * Bytes are read into one buffer of the thread and given to the owner, who borrows them until its callback
+ * returns. What is written goes out at once as far as the socket takes it; the rest is kept here, and the
+ * owner writes no more until on_drained. An idle connection owns no buffer. */
 #ifndef TIDEWIRE_NET_CONNECTION_H
 #define TIDEWIRE_NET_CONNECTION_H
 #include <stdbool.h>
@@ -19,46 +19,47 @@ struct connection;
 /* All are called from the loop, never from inside a function of this header. `owner` is the pointer given at
  * creation. In each of them the owner may call any function of this header, connection_free() too. */
 struct connection_events {
-    /* Bytes may flow: soon for plain sockets, after the handshake for TLS. Comes before all others, and not at all
-     * when connecting, PROXY header or handshake fail: then only on_end. */
+    /* Bytes may flow: soon for plain sockets, after the handshake for TLS. Comes before all others, and not
+     * at all when connecting, PROXY header or handshake fail: then only on_end. */
     void (*on_ready)(void *owner);
     void (*on_bytes)(void *owner, const uint8_t *bytes, size_t length);
     /* What connection_write() had kept is gone to the kernel. */
     void (*on_drained)(void *owner);
-    /* Once, last: the peer has closed, an error, a time-out. `reason` is a sentence for the log. The owner calls
-     * connection_free() now or later. */
+    /* Once, last: the peer has closed, an error, a time-out. `reason` is a sentence for the log. The owner
+     * calls connection_free() now or later. */
     void (*on_end)(void *owner, const char *reason);
 };
 
 struct connection_options {
     struct tls_server *tls_server; /* one or none of the two */
     struct tls_client *tls_client;
-    bool reads_proxy_header;       /* a PROXY v1 or v2 header must come first */
-    uint64_t handshake_timeout;    /* ns for PROXY header and TLS handshake together */
+    bool reads_proxy_header;    /* a PROXY v1 or v2 header must come first */
+    uint64_t handshake_timeout; /* ns for PROXY header and TLS handshake together */
 };
 
-/* Takes over a connected, non-blocking socket. A peer that was to send a PROXY header and did not is closed, with a
- * log line. */
+/* Takes over a connected, non-blocking socket. A peer that was to send a PROXY header and did not is closed,
+ * with a log line. */
 struct connection *connection_accepted(struct loop *loop, int fd, const struct connection_options *options,
                                        const struct connection_events *events, void *owner);
-/* Starts to connect to "host:port", "[v6]:port" or "unix:/path"; names are resolved blocking: for command-line
- * clients. NULL and an error when the address makes no sense. */
-struct connection *connection_dial(struct loop *loop, const char *address, const struct connection_options *options,
+/* Starts to connect to "host:port", "[v6]:port" or "unix:/path"; names are resolved blocking: for
+ * command-line clients. NULL and an error when the address makes no sense. */
+struct connection *connection_dial(struct loop *loop, const char *address,
+                                   const struct connection_options *options,
                                    const struct connection_events *events, void *owner, struct error *error);
 
-/* Sends the pieces in order; from on_ready on, and to no effect after on_end or connection_shutdown(). Returns how many
- * bytes are still kept here: 0 means that all of it has left. Payloads are not copied unless the socket refuses
- * them (or TLS encrypts them). */
+/* Sends the pieces in order; from on_ready on, and to no effect after on_end or connection_shutdown().
+ * Returns how many bytes are still kept here: 0 means that all of it has left. Payloads are not copied unless
+ * the socket refuses them (or TLS encrypts them). */
 size_t connection_write(struct connection *connection, const struct iovec *pieces, int count);
 size_t connection_kept(const struct connection *connection);
 /* With what the kernel has not delivered yet: shrinks when the peer takes anything at all. Asks the kernel. */
 size_t connection_undelivered(const struct connection *connection);
-/* Stops and starts reading: back-pressure to the kernel. A pause in on_ready may still see one on_bytes: what came
- * together with the end of the handshake. */
+/* Stops and starts reading: back-pressure to the kernel. A pause in on_ready may still see one on_bytes: what
+ * came together with the end of the handshake. */
 void connection_pause(struct connection *connection);
 void connection_resume(struct connection *connection);
-/* Sends what is kept (ten seconds without progress end that), then a TLS close and FIN, waits up to a second for the
- * peer's, then calls on_end. What the peer still sends is thrown away. */
+/* Sends what is kept (ten seconds without progress end that), then a TLS close and FIN, waits up to a second
+ * for the peer's, then calls on_end. What the peer still sends is thrown away. */
 void connection_shutdown(struct connection *connection);
 /* Closes at once; no callback comes any more; the memory goes in LOOP_FREE. Sets the pointer to NULL. */
 void connection_free(struct connection **connection);

@@ -96,9 +96,8 @@ static void start(struct task *task) { try_addresses(container_of(task, struct d
 static bool resolve(struct dial *dial, const char *address, struct error *error) {
     if (strncmp(address, "unix:", 5) == 0) {
         if (!address_of_path(address + 5, &dial->path, error)) return false;
-        dial->path_info = (struct addrinfo){.ai_family = AF_UNIX,
-                                            .ai_addr = (struct sockaddr *)&dial->path,
-                                            .ai_addrlen = sizeof dial->path};
+        dial->path_info = (struct addrinfo){
+            .ai_family = AF_UNIX, .ai_addr = (struct sockaddr *)&dial->path, .ai_addrlen = sizeof dial->path};
         dial->next = &dial->path_info;
         return true;
     }
@@ -106,14 +105,16 @@ static bool resolve(struct dial *dial, const char *address, struct error *error)
     if (!address_split(address, &host, &port, error)) return false;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
     int result = getaddrinfo(host, port, &hints, &dial->found);
-    if (result) error_set(error, "%s: %s", address, result == EAI_SYSTEM ? strerror(errno) : gai_strerror(result));
+    if (result)
+        error_set(error, "%s: %s", address, result == EAI_SYSTEM ? strerror(errno) : gai_strerror(result));
     dial->next = dial->found;
     free(host);
     free(port);
     return result == 0;
 }
 
-struct dial *dial_new(struct loop *loop, const char *address, dial_done_fn *on_done, void *context, struct error *error) {
+struct dial *dial_new(struct loop *loop, const char *address, dial_done_fn *on_done, void *context,
+                      struct error *error) {
     struct dial *dial = memory_new(sizeof *dial);
     *dial = (struct dial){.loop = loop, .on_done = on_done, .context = context, .fd = -1};
     dial->text = memory_copy_string(address);

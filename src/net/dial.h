@@ -10,7 +10,8 @@ struct dial;
 typedef void dial_done_fn(void *context, int fd, const char *reason);
 
 /* Resolves the name blocking. NULL and an error when the address makes no sense or the name is unknown. */
-struct dial *dial_new(struct loop *loop, const char *address, dial_done_fn *on_done, void *context, struct error *error);
+struct dial *dial_new(struct loop *loop, const char *address, dial_done_fn *on_done, void *context,
+                      struct error *error);
 /* At any time, also in on_done. */
 void dial_free(struct dial **dial);
 #endif

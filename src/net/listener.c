@@ -42,7 +42,7 @@ struct listener {
     char *address;
     struct network_list *proxy_from;
     struct timer rest;
-    uint64_t told;  /* when a log line last said that descriptors have run out */
+    uint64_t told; /* when a log line last said that descriptors have run out */
     struct task free;
     bool is_paused, is_closed;
     char *path; /* of a unix socket, which is `device`, `inode` as long as it is ours */
@@ -67,7 +67,8 @@ static void run_out(struct listener *listener, int fd, int error) {
     uint64_t now = loop_now(listener->loop);
     if (now - listener->told >= tell_time) {
         listener->told = now;
-        log_warn(NULL, "%s: cannot accept: %s; connections are turned away", listener->address, strerror(error));
+        log_warn(NULL, "%s: cannot accept: %s; connections are turned away", listener->address,
+                 strerror(error));
     }
     if (listener->reserve >= 0) {
         close(listener->reserve);
@@ -119,22 +120,23 @@ static void free_listener(struct task *task) {
     free(listener);
 }
 
-static bool open_sockets(struct listener *listener, const struct listener_options *options, struct error *error) {
+static bool open_sockets(struct listener *listener, const struct listener_options *options,
+                         struct error *error) {
     int fds[LISTENER_MOST_SOCKETS];
-    listener->count = options->path ? listener_socket_unix(options, fds, error)
-                                    : listener_socket_tcp(options, fds, error);
+    listener->count =
+        options->path ? listener_socket_unix(options, fds, error) : listener_socket_tcp(options, fds, error);
     for (int i = 0; i < listener->count; i++) {
         struct source *source = &listener->sources[i];
         *source = (struct source){.listener = listener, .fd = fds[i]};
-        event_assign(&source->event, loop_event_base(listener->loop), fds[i], EV_READ | EV_PERSIST, on_acceptable,
-                     source);
+        event_assign(&source->event, loop_event_base(listener->loop), fds[i], EV_READ | EV_PERSIST,
+                     on_acceptable, source);
     }
     if (listener->count && options->path) remember_path(listener, options->path);
     return listener->count > 0;
 }
 
-struct listener *listener_open(struct loop *loop, const struct listener_options *options, listener_accept_fn *on_accept,
-                               void *context, struct error *error) {
+struct listener *listener_open(struct loop *loop, const struct listener_options *options,
+                               listener_accept_fn *on_accept, void *context, struct error *error) {
     struct listener *listener = memory_new(sizeof *listener);
     listener->loop = loop;
     listener->on_accept = on_accept;

@@ -63,7 +63,8 @@ static in_port_t port_got(int fd) {
 /* Some resolvers give the same address twice. */
 static bool is_repeated(const struct addrinfo *found, const struct addrinfo *address) {
     for (; found != address; found = found->ai_next) {
-        if (found->ai_addrlen == address->ai_addrlen && memcmp(found->ai_addr, address->ai_addr, found->ai_addrlen) == 0)
+        if (found->ai_addrlen == address->ai_addrlen &&
+            memcmp(found->ai_addr, address->ai_addr, found->ai_addrlen) == 0)
             return true;
     }
     return false;
@@ -71,14 +72,18 @@ static bool is_repeated(const struct addrinfo *found, const struct addrinfo *add
 
 /* A name that has addresses of both families is no error on a machine without IPv6. */
 static bool may_be_missing(const struct addrinfo *found, const struct addrinfo *address, int error) {
-    return found->ai_next && address->ai_family == AF_INET6 && (error == EAFNOSUPPORT || error == EADDRNOTAVAIL);
+    return found->ai_next && address->ai_family == AF_INET6 &&
+           (error == EAFNOSUPPORT || error == EADDRNOTAVAIL);
 }
 
-/* One round over all addresses. The count of sockets; 0 with `*failed` set to the address that errno is about. */
-static int listen_at_all(const struct addrinfo *found, int backlog, int *fds, const struct addrinfo **failed) {
+/* One round over all addresses. The count of sockets; 0 with `*failed` set to the address that errno is
+ * about. */
+static int listen_at_all(const struct addrinfo *found, int backlog, int *fds,
+                         const struct addrinfo **failed) {
     in_port_t port = *port_of(found->ai_addr);
     int count = 0;
-    for (const struct addrinfo *address = found; address && count < LISTENER_MOST_SOCKETS; address = address->ai_next) {
+    for (const struct addrinfo *address = found; address && count < LISTENER_MOST_SOCKETS;
+         address = address->ai_next) {
         *port_of(address->ai_addr) = port;
         if (is_repeated(found, address)) continue;
         int fd = listen_at(address, backlog);
@@ -97,7 +102,8 @@ static int listen_at_all(const struct addrinfo *found, int backlog, int *fds, co
 }
 
 static void reset_ports(struct addrinfo *found, in_port_t port) {
-    for (struct addrinfo *address = found; address; address = address->ai_next) *port_of(address->ai_addr) = port;
+    for (struct addrinfo *address = found; address; address = address->ai_next)
+        *port_of(address->ai_addr) = port;
 }
 
 static int listen_at_found(struct addrinfo *found, int backlog, int *fds, struct error *error) {
@@ -141,7 +147,8 @@ int listener_socket_tcp(const struct listener_options *options, int *fds, struct
     int result = getaddrinfo(is_any ? NULL : host, options->port, &hints, &found);
     free(host);
     if (result) {
-        error_set(error, "%s: %s", options->host, result == EAI_SYSTEM ? strerror(errno) : gai_strerror(result));
+        error_set(error, "%s: %s", options->host,
+                  result == EAI_SYSTEM ? strerror(errno) : gai_strerror(result));
         return 0;
     }
     int count = listen_at_found(found, backlog_of(options), fds, error);
@@ -178,7 +185,8 @@ int listener_socket_unix(const struct listener_options *options, int *fds, struc
     }
     bool is_bound = bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
     /* Nobody can connect before listen(): the mode is set by then. */
-    if (is_bound && chmod(options->path, (mode_t)options->mode) == 0 && listen(fd, backlog_of(options)) == 0) {
+    if (is_bound && chmod(options->path, (mode_t)options->mode) == 0 &&
+        listen(fd, backlog_of(options)) == 0) {
         fds[0] = fd;
         return 1;
     }

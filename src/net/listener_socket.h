@@ -7,8 +7,8 @@ struct listener_options;
 
 enum { LISTENER_MOST_SOCKETS = 16 };
 
-/* Both return how many sockets they put into `fds`, bound, listening and non-blocking; 0 and an error when not all
- * that was asked for could be had. */
+/* Both return how many sockets they put into `fds`, bound, listening and non-blocking; 0 and an error when
+ * not all that was asked for could be had. */
 int listener_socket_tcp(const struct listener_options *options, int *fds, struct error *error);
 int listener_socket_unix(const struct listener_options *options, int *fds, struct error *error);
 #endif

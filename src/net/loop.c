@@ -1,8 +1,8 @@
 /* net/loop.c - see loop.h
  *
- * libevent waits and watches sockets; timers and tasks are our own. Its one timeout event wakes the loop for the
- * soonest timer: it is only ever moved forward, so that the timers of calls that come and go (deadlines) do not
- * touch it; a wake-up that comes too early because of that finds nothing due and waits again. */
+ * libevent waits and watches sockets; timers and tasks are our own. Its one timeout event wakes the loop for
+ * the soonest timer: it is only ever made earlier, so that the timers of calls that come and go (deadlines)
+ * do not touch it; a wake-up that comes too early because of that finds nothing due and waits again. */
 #include "net/loop.h"
 
 #include <event2/event.h>
@@ -26,7 +26,7 @@ struct loop {
     struct timer_heap timers;
     struct list tasks[LOOP_PHASES];
     struct list next_turn[LOOP_PHASES]; /* deferred by themselves */
-    struct task *running; /* in `phase` */
+    struct task *running;               /* in `phase` */
     enum loop_phase phase;
     bool is_stopping;
     struct loop_scratch scratch;
@@ -58,8 +58,12 @@ struct loop *loop_new(void) {
     return loop;
 }
 
-struct event_base *loop_event_base(struct loop *loop) { return loop->base; }
-struct loop_scratch *loop_scratch(struct loop *loop) { return &loop->scratch; }
+struct event_base *loop_event_base(struct loop *loop) {
+    return loop->base;
+}
+struct loop_scratch *loop_scratch(struct loop *loop) {
+    return &loop->scratch;
+}
 
 uint64_t loop_update_now(struct loop *loop) { return loop->now = clock_monotonic(); }
 uint64_t loop_now(struct loop *loop) { return loop->now ? loop->now : loop_update_now(loop); }
@@ -91,7 +95,8 @@ static void run_tasks(struct loop *loop) {
         else break;
     }
     run_phase(loop, LOOP_FREE);
-    for (int phase = 0; phase < LOOP_PHASES; phase++) list_splice(&loop->tasks[phase], &loop->next_turn[phase]);
+    for (int phase = 0; phase < LOOP_PHASES; phase++)
+        list_splice(&loop->tasks[phase], &loop->next_turn[phase]);
 }
 
 void timer_start(struct loop *loop, struct timer *timer, uint64_t due) {
@@ -122,7 +127,8 @@ static bool set_alarm(struct loop *loop) {
     if (timer->due <= now) return false;
     uint64_t wait = (timer->due - now + 999) / 1000;
     struct timeval timeout = {.tv_sec = (time_t)(wait / 1000000), .tv_usec = (suseconds_t)(wait % 1000000)};
-    if (timeout.tv_sec > 86400) timeout.tv_sec = 86400; /* libevent adds it to its clock: no room for "never" */
+    if (timeout.tv_sec > 86400)
+        timeout.tv_sec = 86400; /* libevent adds it to its clock: no room for "never" */
     event_add(&loop->alarm, &timeout);
     loop->alarm_due = timer->due;
     return true;

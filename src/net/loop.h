@@ -1,8 +1,8 @@
 /* net/loop.h - one thread's event loop: turns, deferred tasks, timers.
  *
- * A turn: wait for sockets, timers and mail; run their callbacks; run the tasks that these deferred (LOOP_RUN, then
- * LOOP_FLUSH, then LOOP_FREE); flush the log. Everything here belongs to the loop's own thread unless it says
- * otherwise; a loop may be made in one thread and run in another. */
+ * A turn: wait for sockets, timers and mail; run their callbacks; run the tasks that these deferred
+ * (LOOP_RUN, then LOOP_FLUSH, then LOOP_FREE); flush the log. Everything here belongs to the loop's own
+ * thread unless it says otherwise; a loop may be made in one thread and run in another. */
 #ifndef TIDEWIRE_NET_LOOP_H
 #define TIDEWIRE_NET_LOOP_H
 #include <stdbool.h>
@@ -32,9 +32,10 @@ enum loop_phase {
     LOOP_PHASES
 };
 
-/* Work for later in this turn. Embed it; queue it as often as you like, it runs once. Work that a task defers is done
- * in the same turn too, save itself for the same phase or an earlier one: that runs in the next turn, which then does not wait. (So
- * does the rest of a chain of tasks that has no end, and what LOOP_FREE defers for the phases before it.) */
+/* Work for later in this turn. Embed it; queue it as often as you like, it runs once. Work that a task defers
+ * is done in the same turn too, save itself for the same phase or an earlier one: that runs in the next turn,
+ * which then does not wait. (So does the rest of a chain of tasks that has no end, and what LOOP_FREE defers
+ * for the phases before it.) */
 struct task {
     struct list node;
     void (*run)(struct task *task);
@@ -46,9 +47,9 @@ static inline void task_init(struct task *task, void (*run)(struct task *task)) 
 void loop_defer(struct loop *loop, enum loop_phase phase, struct task *task);
 void task_cancel(struct task *task);
 
-/* A one-shot timer, good to some milliseconds, never early. Embed it; timer_init() once; starting a running timer
- * moves it. `fire` may start it again or free its object. Timers of the same moment fire in the order in which they
- * were started. */
+/* A one-shot timer, good to some milliseconds, never early. Embed it; timer_init() once; starting a running
+ * timer moves it. `fire` may start it again or free its object. Timers of the same moment fire in the order
+ * in which they were started. */
 struct timer {
     void (*fire)(struct timer *timer);
     uint64_t due;   /* monotonic nanoseconds */
@@ -64,7 +65,7 @@ void timer_stop(struct loop *loop, struct timer *timer);
 
 /* Calls `on_signal` in the loop's thread. One loop of the process only (libevent). */
 struct signal_watch;
-struct signal_watch *signal_watch_new(struct loop *loop, int signal_number, void (*on_signal)(void *context, int number),
-                                      void *context);
+struct signal_watch *signal_watch_new(struct loop *loop, int signal_number,
+                                      void (*on_signal)(void *context, int number), void *context);
 void signal_watch_free(struct signal_watch **watch);
 #endif

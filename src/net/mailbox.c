@@ -1,7 +1,7 @@
 /* net/mailbox.c - see mailbox.h
  *
- * The eventfd is written only when the queue was empty, and watched edge-triggered, so that nobody has to read it: a
- * burst costs the senders one system call and the receiver none beside its wait. */
+ * The eventfd is written only when the queue was empty, and watched edge-triggered, so that nobody has to
+ * read it: a burst costs the senders one system call and the receiver none beside its wait. */
 #include "net/mailbox.h"
 
 #include <event2/event.h>
@@ -95,7 +95,8 @@ struct mailbox *mailbox_new(struct loop *loop, void *receiver, size_t most_mail,
     pthread_mutex_init(&mailbox->lock, NULL);
     chain_init(mailbox);
     task_init(&mailbox->more, deliver_more);
-    event_assign(&mailbox->event, loop_event_base(loop), mailbox->fd, EV_READ | EV_ET | EV_PERSIST, on_wake, mailbox);
+    event_assign(&mailbox->event, loop_event_base(loop), mailbox->fd, EV_READ | EV_ET | EV_PERSIST, on_wake,
+                 mailbox);
     event_add(&mailbox->event, NULL);
     return mailbox;
 }

@@ -1,7 +1,7 @@
 /* net/mailbox.h - the one way into another worker's thread: a bounded queue and an eventfd.
  *
- * Mail of one sender arrives in the order in which it was posted. A full mailbox refuses: the sender decides what
- * that means (each use documents it). */
+ * Mail of one sender arrives in the order in which it was posted. A full mailbox refuses: the sender decides
+ * what that means (each use documents it). */
 #ifndef TIDEWIRE_NET_MAILBOX_H
 #define TIDEWIRE_NET_MAILBOX_H
 #include <stdbool.h>
@@ -21,7 +21,8 @@ struct mail {
 struct mailbox *mailbox_new(struct loop *loop, void *receiver, size_t most_mail, size_t most_weight);
 /* In the loop's thread, when no other thread can post any more; drops what is queued. */
 void mailbox_free(struct mailbox **mailbox);
-/* Any thread. False when full: the mail is still the caller's. An empty mailbox takes any mail, however heavy. */
+/* Any thread. False when full: the mail is still the caller's. An empty mailbox takes any mail, however
+ * heavy. */
 bool mailbox_post(struct mailbox *mailbox, struct mail *mail);
 /* As mailbox_post(), but never refuses: for the few mails of control (reload, drain, an accepted socket). */
 void mailbox_post_always(struct mailbox *mailbox, struct mail *mail);

@@ -50,7 +50,8 @@ struct network_list *network_list_new(char *const *texts, struct error *error) {
     struct network_list *list = memory_new(sizeof *list + count * sizeof *list->networks);
     for (; list->count < count; list->count++) {
         if (read_network(texts[list->count], &list->networks[list->count])) continue;
-        error_set(error, "\"%s\" is no network: write \"10.0.0.0/8\", \"2001:db8::/32\", an address or \"unix\"",
+        error_set(error,
+                  "\"%s\" is no network: write \"10.0.0.0/8\", \"2001:db8::/32\", an address or \"unix\"",
                   texts[list->count]);
         network_list_free(&list);
         return NULL;
@@ -84,7 +85,8 @@ bool network_list_has(const struct network_list *list, const struct sockaddr *ad
     }
     for (size_t i = 0; i < list->count; i++) {
         const struct network *network = &list->networks[i];
-        if (network->family == family && (family == AF_UNIX || (bytes && is_within(network, bytes)))) return true;
+        if (network->family == family && (family == AF_UNIX || (bytes && is_within(network, bytes))))
+            return true;
     }
     return false;
 }

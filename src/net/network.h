@@ -8,7 +8,8 @@
 
 struct network_list;
 
-/* `texts` is ended by NULL and may be NULL: then nothing is in the list. NULL and an error that names the bad one. */
+/* `texts` is ended by NULL and may be NULL: then nothing is in the list. NULL and an error that names the bad
+ * one. */
 struct network_list *network_list_new(char *const *texts, struct error *error);
 void network_list_free(struct network_list **list);
 bool network_list_is_empty(const struct network_list *list);

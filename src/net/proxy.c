@@ -11,7 +11,8 @@ enum {
     V2_FIXED = 16,
 };
 
-static const uint8_t v2_signature[12] = {0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a};
+static const uint8_t v2_signature[12] = {0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d,
+                                         0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a};
 
 static void set_v4(struct sockaddr_storage *to, socklen_t *length, const void *address, uint16_t port) {
     struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = port};
@@ -80,7 +81,8 @@ static enum proxy_result read_v1(const uint8_t *bytes, size_t length, struct pro
     *header = (struct proxy_header){.length = text_length + 2};
     const char *proxy = take_word(&line), *protocol = take_word(&line);
     if (!proxy || !protocol || strcmp(proxy, "PROXY") != 0) return PROXY_BAD;
-    if (strcmp(protocol, "UNKNOWN") == 0) return PROXY_COMPLETE; /* whatever follows on the line is to be ignored */
+    if (strcmp(protocol, "UNKNOWN") == 0)
+        return PROXY_COMPLETE; /* whatever follows on the line is to be ignored */
     bool is_v6 = strcmp(protocol, "TCP6") == 0;
     if (!is_v6 && strcmp(protocol, "TCP4") != 0) return PROXY_BAD;
     return read_v1_addresses(line, is_v6, header) ? PROXY_COMPLETE : PROXY_BAD;
@@ -93,7 +95,8 @@ static uint16_t port_at(const uint8_t *bytes) {
 }
 
 /* The second half of version 2's family byte must be STREAM: nothing else comes over a connection. */
-static bool read_v2_addresses(uint8_t family, const uint8_t *bytes, size_t length, struct proxy_header *header) {
+static bool read_v2_addresses(uint8_t family, const uint8_t *bytes, size_t length,
+                              struct proxy_header *header) {
     switch (family) {
     case 0x00: return true;
     case 0x11:
@@ -123,7 +126,8 @@ static enum proxy_result read_v2(const uint8_t *bytes, size_t length, struct pro
     if ((command != LOCAL && command != PROXY) || V2_FIXED + rest > PROXY_MOST) return PROXY_BAD;
     if (length < V2_FIXED + rest) return PROXY_INCOMPLETE;
     *header = (struct proxy_header){.length = V2_FIXED + rest};
-    if (command == LOCAL) return PROXY_COMPLETE; /* the balancer itself, a health check: its family does not count */
+    if (command == LOCAL)
+        return PROXY_COMPLETE; /* the balancer itself, a health check: its family does not count */
     return read_v2_addresses(bytes[13], bytes + V2_FIXED, rest, header) ? PROXY_COMPLETE : PROXY_BAD;
 }
 

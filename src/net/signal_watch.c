@@ -19,8 +19,8 @@ static void on_event(evutil_socket_t number, short what, void *context) {
     watch->on_signal(watch->context, (int)number);
 }
 
-struct signal_watch *signal_watch_new(struct loop *loop, int signal_number, void (*on_signal)(void *context, int number),
-                                      void *context) {
+struct signal_watch *signal_watch_new(struct loop *loop, int signal_number,
+                                      void (*on_signal)(void *context, int number), void *context) {
     struct signal_watch *watch = memory_new(sizeof *watch);
     watch->on_signal = on_signal;
     watch->context = context;

@@ -44,7 +44,8 @@ static void set_capacity(struct timer_heap *heap, uint32_t capacity) {
 }
 
 void timer_heap_add(struct timer_heap *heap, struct timer *timer) {
-    if (heap->count == heap->capacity) set_capacity(heap, heap->capacity ? heap->capacity * 2 : LEAST_CAPACITY);
+    if (heap->count == heap->capacity)
+        set_capacity(heap, heap->capacity ? heap->capacity * 2 : LEAST_CAPACITY);
     timer->order = heap->next_order++;
     move_up(heap, ++heap->count, timer);
 }
@@ -57,10 +58,13 @@ void timer_heap_remove(struct timer_heap *heap, struct timer *timer) {
         if (place > 1 && is_sooner(last, heap->timers[place / 2])) move_up(heap, place, last);
         else move_down(heap, place, last);
     }
-    if (heap->capacity > LEAST_CAPACITY && heap->count < heap->capacity / 4) set_capacity(heap, heap->capacity / 2);
+    if (heap->capacity > LEAST_CAPACITY && heap->count < heap->capacity / 4)
+        set_capacity(heap, heap->capacity / 2);
 }
 
-struct timer *timer_heap_first(const struct timer_heap *heap) { return heap->count ? heap->timers[1] : NULL; }
+struct timer *timer_heap_first(const struct timer_heap *heap) {
+    return heap->count ? heap->timers[1] : NULL;
+}
 
 void timer_heap_free(struct timer_heap *heap) {
     free(heap->timers);

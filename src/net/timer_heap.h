@@ -1,5 +1,5 @@
-/* net/timer_heap.h - the running timers of a loop, soonest first: a binary heap in which each timer knows its place,
- * so that any of them leaves in O(log n). */
+/* net/timer_heap.h - the running timers of a loop, soonest first: a binary heap in which each timer knows its
+ * place, so that any of them leaves in O(log n). */
 #ifndef TIDEWIRE_NET_TIMER_HEAP_H
 #define TIDEWIRE_NET_TIMER_HEAP_H
 #include <stdint.h>

@@ -52,8 +52,8 @@ static SSL_CTX *new_context(const SSL_METHOD *method, bool is_tls13_only) {
     if (!context) abort();
     SSL_CTX_set_min_proto_version(context, is_tls13_only ? TLS1_3_VERSION : TLS1_2_VERSION);
     SSL_CTX_set_cipher_list(context, tls12_ciphers);
-    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
-                                     SSL_OP_PRIORITIZE_CHACHA);
+    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                                     SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF); /* tickets resume; nothing is kept here */
     SSL_CTX_set_num_tickets(context, 1);
@@ -70,7 +70,8 @@ static int choose_protocol(SSL *ssl, const unsigned char **chosen, unsigned char
     const struct protocol_list *ours = &tls->protocols;
     for (unsigned i = 0; i < ours->length; i += 1u + ours->bytes[i]) {
         for (unsigned j = 0; j < offered_length; j += 1u + offered[j]) {
-            if (offered[j] != ours->bytes[i] || memcmp(offered + j + 1, ours->bytes + i + 1, offered[j]) != 0) continue;
+            if (offered[j] != ours->bytes[i] || memcmp(offered + j + 1, ours->bytes + i + 1, offered[j]) != 0)
+                continue;
             *chosen = offered + j + 1;
             *chosen_length = offered[j];
             return SSL_TLSEXT_ERR_OK;
@@ -101,12 +102,13 @@ static int choose_certificate(SSL *ssl, int *alert, void *context) {
 
 static bool set_client_ca(SSL_CTX *context, const struct tls_server_options *options, struct error *error) {
     if (!options->asks_client_certificate && !options->requires_client_certificate) return true;
-    if (!options->client_ca) return error_set(error, "client certificates need the CA that signs them: client_ca");
+    if (!options->client_ca)
+        return error_set(error, "client certificates need the CA that signs them: client_ca");
     if (!tls_files_set_ca(context, options->client_ca, error)) return false;
     SSL_CTX_set_client_CA_list(context, SSL_load_client_CA_file(options->client_ca));
-    SSL_CTX_set_verify(context,
-                       SSL_VERIFY_PEER | (options->requires_client_certificate ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
-                       NULL);
+    SSL_CTX_set_verify(
+        context,
+        SSL_VERIFY_PEER | (options->requires_client_certificate ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), NULL);
     return true;
 }
 
@@ -127,7 +129,8 @@ static SSL_CTX *new_server_context(struct tls_server *tls, const struct tls_serv
 struct tls_server *tls_server_new(const struct tls_server_options *options, struct error *error) {
     ERR_clear_error();
     size_t count = 0;
-    while (options->certificates && options->certificates[count] && options->keys && options->keys[count]) count++;
+    while (options->certificates && options->certificates[count] && options->keys && options->keys[count])
+        count++;
     if (!count) {
         error_set(error, "TLS needs a certificate and its key");
         return NULL;

@@ -30,8 +30,10 @@ static bool check_dates(const X509 *certificate, const char *file, struct error 
     struct tm date;
     if (!is_early && !is_late) return true;
     char text[32] = "";
-    if (ASN1_TIME_to_tm(is_late ? until : from, &date)) strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &date);
-    return error_at(error, file, 0, is_late ? "the certificate expired on %s" : "the certificate is not valid before %s",
+    if (ASN1_TIME_to_tm(is_late ? until : from, &date))
+        strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &date);
+    return error_at(error, file, 0,
+                    is_late ? "the certificate expired on %s" : "the certificate is not valid before %s",
                     text);
 }
 
@@ -63,7 +65,8 @@ static bool is_readable(const char *file, struct error *error) {
     return stream != NULL;
 }
 
-bool tls_files_set_certificate(SSL_CTX *context, const char *certificate, const char *key, struct error *error) {
+bool tls_files_set_certificate(SSL_CTX *context, const char *certificate, const char *key,
+                               struct error *error) {
     ERR_clear_error();
     if (!is_readable(certificate, error)) return false;
     if (SSL_CTX_use_certificate_chain_file(context, certificate) != 1)
@@ -75,5 +78,6 @@ bool tls_files_set_certificate(SSL_CTX *context, const char *certificate, const 
 bool tls_files_set_ca(SSL_CTX *context, const char *ca, struct error *error) {
     ERR_clear_error();
     if (!is_readable(ca, error)) return false;
-    return SSL_CTX_load_verify_file(context, ca) == 1 || fail(error, ca, "no certificate of an authority is in it");
+    return SSL_CTX_load_verify_file(context, ca) == 1 ||
+           fail(error, ca, "no certificate of an authority is in it");
 }

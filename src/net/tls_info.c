@@ -93,7 +93,9 @@ static void set_names(struct info *info, const X509 *certificate) {
 
 static void set_certificate(struct info *info, const SSL *ssl) {
     const X509 *certificate = SSL_get0_peer_certificate(ssl);
-    if (!certificate || SSL_get_verify_result(ssl) != X509_V_OK || !(SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER)) return;
+    if (!certificate || SSL_get_verify_result(ssl) != X509_V_OK ||
+        !(SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER))
+        return;
     const X509_NAME *subject = X509_get_subject_name(certificate);
     info->public.client_subject = info->subject = subject_of(subject);
     info->public.client_common_name = info->common_name = common_name_of(subject);

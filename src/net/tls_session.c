@@ -1,8 +1,8 @@
 /* net/tls_session.c - see tls_session.h
  *
- * OpenSSL reads and writes through a BIO of our own, which looks at the buffers of the call that is running. So it
- * never waits for anything but the peer's bytes. Its error queue belongs to the thread: each call begins and ends
- * with an empty one. */
+ * OpenSSL reads and writes through a BIO of our own, which looks at the buffers of the call that is running.
+ * So it never waits for anything but the peer's bytes. Its error queue belongs to the thread: each call
+ * begins and ends with an empty one. */
 #include "net/tls_session.h"
 
 #include <openssl/bio.h>
@@ -22,7 +22,7 @@ enum { RECORD = SSL3_RT_MAX_PLAIN_LENGTH };
 struct tls_session {
     SSL *ssl;
     struct tls_server *server; /* whose choices the handshake asks for; NULL: client */
-    const uint8_t *bytes; /* not yet read of what came, during a call */
+    const uint8_t *bytes;      /* not yet read of what came, during a call */
     size_t length;
     struct buffer *cipher; /* where to write, during a call */
     struct tls_info *info;
@@ -185,7 +185,8 @@ static const uint8_t *next_record(struct tls_source *source, uint8_t *gathered, 
     while (source->count && *length < RECORD) {
         const struct iovec *piece = source->pieces;
         const uint8_t *bytes = (const uint8_t *)piece->iov_base + source->offset;
-        size_t left = piece->iov_len - source->offset, room = RECORD - *length, part = left < room ? left : room;
+        size_t left = piece->iov_len - source->offset, room = RECORD - *length,
+               part = left < room ? left : room;
         if (part == RECORD) record = bytes;
         else if (part) memcpy(gathered + *length, bytes, part);
         *length += part;

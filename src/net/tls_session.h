@@ -26,7 +26,8 @@ enum tls_result {
 };
 /* The client's first words. */
 enum tls_result tls_session_start(struct tls_session *session, struct buffer *cipher);
-/* Takes all of the bytes in; what they contain is appended to `plain`: at most their number and one record more. */
+/* Takes all of the bytes in; what they contain is appended to `plain`: at most their number and one record
+ * more. */
 enum tls_result tls_session_receive(struct tls_session *session, const uint8_t *bytes, size_t length,
                                     struct buffer *plain, struct buffer *cipher);
 

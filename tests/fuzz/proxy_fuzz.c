@@ -23,7 +23,8 @@ static enum proxy_result read_copy(const uint8_t *bytes, size_t length, struct p
 
 static void check_addresses(const struct proxy_header *header) {
     char *source = address_format((const struct sockaddr *)&header->source, header->source_length);
-    char *destination = address_format((const struct sockaddr *)&header->destination, header->destination_length);
+    char *destination =
+        address_format((const struct sockaddr *)&header->destination, header->destination_length);
     must(strlen(source) < 128 && strlen(destination) < 128 && strcmp(source, "unknown") != 0);
     free(source);
     free(destination);

@@ -35,8 +35,8 @@ static inline void write_pem(const struct certificate *made) {
     fclose(stream);
 }
 
-/* Signed by `issuer`, or by itself when NULL (then it may sign others). `names` as for subjectAltName, or NULL.
- * Valid from and until so many seconds from now. */
+/* Signed by `issuer`, or by itself when NULL (then it may sign others). `names` as for subjectAltName, or
+ * NULL. Valid from and until so many seconds from now. */
 static inline struct certificate make_certificate(const struct certificate *issuer, const char *common_name,
                                                   const char *names, long from, long until) {
     static long serial;

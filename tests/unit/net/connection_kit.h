@@ -56,7 +56,8 @@ static inline bool end_is_ready(struct end *end) { return end->ready; }
 static inline bool end_has_ended(struct end *end) { return end->ended; }
 static inline bool end_has_bytes(struct end *end) { return buffer_length(&end->got) > 0; }
 
-static inline void end_accept(struct end *end, struct loop *loop, int fd, const struct connection_options *options) {
+static inline void end_accept(struct end *end, struct loop *loop, int fd,
+                              const struct connection_options *options) {
     end->loop = loop;
     end->connection = connection_accepted(loop, fd, options, &end_events, end);
 }

@@ -25,7 +25,7 @@ static void ready_comes_from_the_loop_and_bytes_go_both_ways(void) {
     kit_run(loop);
     CHECK_INT(end.ready, 1);
     CHECK_MEM(buffer_bytes(&end.got), buffer_length(&end.got), "question", 8);
-    struct iovec pieces[] = {{(void *)(uintptr_t)"an", 2}, {NULL, 0}, {(void *)(uintptr_t)"swer", 4}};
+    struct iovec pieces[] = {{(void *)(uintptr_t) "an", 2}, {NULL, 0}, {(void *)(uintptr_t) "swer", 4}};
     CHECK_INT(connection_write(end.connection, pieces, 3), 0);
     CHECK_INT(read(fds[1], text, sizeof text), 6);
     CHECK_MEM(text, 6, "answer", 6);
@@ -287,7 +287,8 @@ static void a_refused_dial_ends_with_the_reason(void) {
 static void an_address_that_makes_no_sense_is_an_error(void) {
     loop = loop_new();
     struct end end = {0};
-    static const char *const bad[] = {"", ":", "host", ":80", "host:", "::1:80", "[]:80", "unix:", "127.0.0.1:notaport"};
+    static const char *const bad[] = {
+        "", ":", "host", ":80", "host:", "::1:80", "[]:80", "unix:", "127.0.0.1:notaport"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct error error = {0};
         CHECK(connection_dial(loop, bad[i], &plain, &end_events, &end, &error) == NULL);
@@ -299,7 +300,8 @@ static void an_address_that_makes_no_sense_is_an_error(void) {
 
 /* PROXY header */
 
-static const struct connection_options proxied = {.reads_proxy_header = true, .handshake_timeout = 10 * NS_PER_S};
+static const struct connection_options proxied = {.reads_proxy_header = true,
+                                                  .handshake_timeout = 10 * NS_PER_S};
 
 static void a_proxy_header_in_single_bytes_names_the_client(void) {
     loop = loop_new();

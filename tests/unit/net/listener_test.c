@@ -165,7 +165,8 @@ static void a_port_that_is_taken_or_no_port_is_an_error_that_names_it(void) {
     options = (struct listener_options){.host = "no such host", .port = "0"};
     CHECK(listener_open(loop, &options, on_accept, &loop, &error) == NULL);
     CHECK(strstr(error.text, "no such host"));
-    options = (struct listener_options){.host = "127.0.0.1", .port = "0", .proxy_from = (char *[]){(char[]){"10/8"}, NULL}};
+    options = (struct listener_options){
+        .host = "127.0.0.1", .port = "0", .proxy_from = (char *[]){(char[]){"10/8"}, NULL}};
     CHECK(listener_open(loop, &options, on_accept, &loop, &error) == NULL);
     CHECK(strstr(error.text, "10/8"));
     listener_close(&listener);

@@ -237,7 +237,8 @@ static void change_others(struct timer *timer) {
 }
 static void note_again(struct timer *timer) {
     note('a');
-    if (strlen(trace) < 5) timer_start(loop, timer, loop_now(loop)); /* due at once: not before the next turn */
+    if (strlen(trace) < 5)
+        timer_start(loop, timer, loop_now(loop)); /* due at once: not before the next turn */
     else loop_stop(loop);
 }
 static void note_victim(struct timer *timer) {
@@ -277,7 +278,8 @@ static void a_timer_that_is_always_due_fires_once_a_turn(void) {
     loop_defer(loop, LOOP_RUN, &task);
     kit_run(loop);
     CHECK_INT(turns_of_again, 3);
-    CHECK(restarts >= 2 && restarts <= 2 * 3); /* twice in a turn at most: as many as run, the kit's own included */
+    CHECK(restarts >= 2 &&
+          restarts <= 2 * 3); /* twice in a turn at most: as many as run, the kit's own included */
     timer_stop(loop, &timer);
     loop_free(&loop);
 }

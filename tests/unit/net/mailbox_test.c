@@ -31,7 +31,8 @@ static void on_letter(struct mail *mail, void *receiver, bool is_dropped) {
 
 static struct letter *write_letter(int sender, int number, size_t weight) {
     struct letter *letter = malloc(sizeof *letter);
-    *letter = (struct letter){.mail = {.weight = weight, .deliver = on_letter}, .sender = sender, .number = number};
+    *letter =
+        (struct letter){.mail = {.weight = weight, .deliver = on_letter}, .sender = sender, .number = number};
     return letter;
 }
 

@@ -15,14 +15,21 @@ static bool has(const struct network_list *list, const char *text) {
 }
 
 static void an_address_is_in_the_networks_that_contain_it(void) {
-    char *texts[] = {(char[]){"10.0.0.0/8"}, (char[]){"192.168.1.128/25"}, (char[]){"172.16.5.4"}, (char[]){"172.20.0.0/14"},
-                     (char[]){"2001:db8::/33"}, (char[]){"::1"}, NULL};
+    char *texts[] = {(char[]){"10.0.0.0/8"},
+                     (char[]){"192.168.1.128/25"},
+                     (char[]){"172.16.5.4"},
+                     (char[]){"172.20.0.0/14"},
+                     (char[]){"2001:db8::/33"},
+                     (char[]){"::1"},
+                     NULL};
     struct error error;
     struct network_list *list = network_list_new(texts, &error);
-    static const char *const in[] = {"10.0.0.0", "10.255.255.255", "192.168.1.128", "192.168.1.255", "172.16.5.4",
-                                     "2001:db8::1", "2001:db8:7fff:ffff::", "::1", "::ffff:10.1.2.3"};
-    static const char *const out[] = {"9.255.255.255", "11.0.0.0", "192.168.1.127", "192.168.2.128", "172.16.5.5", "172.24.0.0", "172.19.255.255",
-                                      "2001:db8:8000::", "::2", "::ffff:11.1.2.3", "::", "a00::"};
+    static const char *const in[] = {
+        "10.0.0.0",    "10.255.255.255",       "192.168.1.128", "192.168.1.255",  "172.16.5.4",
+        "2001:db8::1", "2001:db8:7fff:ffff::", "::1",           "::ffff:10.1.2.3"};
+    static const char *const out[] = {
+        "9.255.255.255",  "11.0.0.0",        "192.168.1.127", "192.168.2.128",   "172.16.5.5", "172.24.0.0",
+        "172.19.255.255", "2001:db8:8000::", "::2",           "::ffff:11.1.2.3", "::",         "a00::"};
     for (size_t i = 0; i < sizeof in / sizeof *in; i++) CHECK(has(list, in[i]));
     for (size_t i = 0; i < sizeof out / sizeof *out; i++) CHECK(!has(list, out[i]));
     struct sockaddr_un un = {.sun_family = AF_UNIX};
@@ -49,8 +56,17 @@ static void unix_and_everything_can_be_named(void) {
 }
 
 static void what_is_no_network_is_an_error_that_names_it(void) {
-    static const char *const bad[] = {"", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/8x", "10.0.0/8", "::/129",
-                                      "host", "10.0.0.0/8/8", "10.0.0.0/0000008", "Unix",
+    static const char *const bad[] = {"",
+                                      "10.0.0.0/33",
+                                      "10.0.0.0/",
+                                      "10.0.0.0/-1",
+                                      "10.0.0.0/8x",
+                                      "10.0.0/8",
+                                      "::/129",
+                                      "host",
+                                      "10.0.0.0/8/8",
+                                      "10.0.0.0/0000008",
+                                      "Unix",
                                       "1111111111111111111111111111111111111111111111111111111111111"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char text[80], *texts[] = {(char[]){"::1"}, text, NULL};

@@ -8,8 +8,8 @@ static char *text_of(const struct sockaddr_storage *address, socklen_t length) {
     return address_format((const struct sockaddr *)address, length);
 }
 
-/* Whole, with something behind it; cut at every byte it must ask for more. Exact copies, so that a sanitizer sees a
- * read behind the end. */
+/* Whole, with something behind it; cut at every byte it must ask for more. Exact copies, so that a sanitizer
+ * sees a read behind the end. */
 static struct proxy_header read_good(const void *bytes, size_t length) {
     struct proxy_header header;
     for (size_t cut = 0; cut < length; cut++) {
@@ -44,15 +44,19 @@ static void good_lines_of_version_1_are_read_however_they_are_cut(void) {
         const char *line, *source, *destination;
     } table[] = {
         {"PROXY TCP4 192.168.0.1 192.168.0.11 56324 443\r\n", "192.168.0.1:56324", "192.168.0.11:443"},
-        {"PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n", "255.255.255.255:65535", "255.255.255.255:65535"},
+        {"PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n", "255.255.255.255:65535",
+         "255.255.255.255:65535"},
         {"PROXY TCP4 0.0.0.0 0.0.0.0 0 0\r\n", "0.0.0.0:0", "0.0.0.0:0"},
         {"PROXY TCP6 2001:db8::1 ::1 1 2\r\n", "[2001:db8::1]:1", "[::1]:2"},
         {"PROXY TCP6 ::ffff:10.0.0.1 ::1 1 2\r\n", "10.0.0.1:1", "[::1]:2"},
-        {"PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n",
-         "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535", "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535"},
+        {"PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 "
+         "65535\r\n",
+         "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535",
+         "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535"},
         {"PROXY UNKNOWN\r\n", NULL, NULL},
         {"PROXY UNKNOWN what ever is said here 1 2 3\r\n", NULL, NULL},
-        {"PROXY UNKNOWN ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n",
+        {"PROXY UNKNOWN ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff "
+         "65535 65535\r\n",
          NULL, NULL}, /* 107 bytes: the longest */
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -102,8 +106,10 @@ static void bad_lines_of_version_1_are_refused(void) {
         "PROXY TCP5 1.2.3.4 1.2.3.4 1 2\r\n",
         "PROXY UDP4 1.2.3.4 1.2.3.4 1 2\r\n",
         /* 108 bytes, the end of the line too late; then no end at all */
-        "PROXY UNKNOWN fffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n",
-        "PROXY UNKNOWN aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "PROXY UNKNOWN fffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff "
+        "65535 65535\r\n",
+        "PROXY UNKNOWN "
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) check_bad(table[i], strlen(table[i]));
     check_bad("PROXY UNKNOWN\0 x\r\n", 18);
@@ -116,7 +122,8 @@ struct v2 {
     size_t length;
 };
 
-static struct v2 *make_v2(uint8_t command, uint8_t family, const void *addresses, size_t length, size_t extra) {
+static struct v2 *make_v2(uint8_t command, uint8_t family, const void *addresses, size_t length,
+                          size_t extra) {
     static struct v2 v2;
     memset(&v2, 0xee, sizeof v2);
     memcpy(v2.bytes, "\r\n\r\n\0\r\nQUIT\n", 12);
@@ -130,7 +137,8 @@ static struct v2 *make_v2(uint8_t command, uint8_t family, const void *addresses
 }
 
 static const uint8_t v4_addresses[12] = {10, 0, 0, 1, 10, 0, 0, 2, 0x12, 0x67, 0x01, 0xbb};
-static const uint8_t v6_addresses[36] = {0x20, 0x01, 0x0d, 0xb8, [15] = 1, [31] = 1, [32] = 0x12, 0x67, 0x01, 0xbb};
+static const uint8_t v6_addresses[36] = {
+    0x20, 0x01, 0x0d, 0xb8, [15] = 1, [31] = 1, [32] = 0x12, 0x67, 0x01, 0xbb};
 static const uint8_t unix_addresses[216] = "/run/client\x01.sock";
 
 static void check_v2(uint8_t command, uint8_t family, const void *addresses, size_t length, size_t extra,
@@ -155,7 +163,8 @@ static void good_headers_of_version_2_are_read_however_they_are_cut(void) {
     check_v2(0x20, 0xff, NULL, 0, 3, NULL, NULL);
 }
 
-static void check_bad_v2(uint8_t command, uint8_t family, const void *addresses, size_t length, size_t extra) {
+static void check_bad_v2(uint8_t command, uint8_t family, const void *addresses, size_t length,
+                         size_t extra) {
     struct v2 *v2 = make_v2(command, family, addresses, length, extra);
     check_bad(v2->bytes, v2->length);
 }
@@ -171,7 +180,8 @@ static void bad_headers_of_version_2_are_refused(void) {
     check_bad_v2(0x21, 0x12, v4_addresses, 12, 0); /* datagrams do not come over a connection */
     check_bad_v2(0x21, 0x41, v4_addresses, 12, 0);
     check_bad_v2(0x21, 0x11, v4_addresses, 12, 216 + 4096 - 12 + 1);
-    struct v2 *v2 = make_v2(0x21, 0x11, v4_addresses, 12, 65000); /* told by its length, before the bytes have come */
+    struct v2 *v2 =
+        make_v2(0x21, 0x11, v4_addresses, 12, 65000); /* told by its length, before the bytes have come */
     check_bad(v2->bytes, 16);
     v2 = make_v2(0x21, 0x11, v4_addresses, 12, 0);
     for (size_t i = 0; i < 12; i++) { /* no byte of the signature may differ */

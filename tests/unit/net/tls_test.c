@@ -47,15 +47,16 @@ static void connect_ends(struct tls_server *tls_server, struct tls_client *tls_c
     loop = loop_new();
     make_pair(fds);
     server = client = (struct end){0};
-    end_accept(&server, loop, fds[0], &(struct connection_options){.tls_server = tls_server,
-                                                                   .handshake_timeout = 10 * NS_PER_S});
-    end_accept(&client, loop, fds[1], &(struct connection_options){.tls_client = tls_client,
-                                                                   .handshake_timeout = 10 * NS_PER_S});
+    end_accept(&server, loop, fds[0],
+               &(struct connection_options){.tls_server = tls_server, .handshake_timeout = 10 * NS_PER_S});
+    end_accept(&client, loop, fds[1],
+               &(struct connection_options){.tls_client = tls_client, .handshake_timeout = 10 * NS_PER_S});
     tls_server_unref(&tls_server);
     tls_client_free(&tls_client);
 }
 
-static void connect_with(const struct tls_server_options *for_server, const struct tls_client_options *for_client) {
+static void connect_with(const struct tls_server_options *for_server,
+                         const struct tls_client_options *for_client) {
     connect_ends(new_server(for_server), new_client(for_client));
 }
 
@@ -124,7 +125,8 @@ static void check_echo(int version, const char *expected_version) {
     CHECK_STR(connection_tls(server.connection)->version, expected_version);
     CHECK_STR(connection_tls(server.connection)->protocol, "h2");
     CHECK_STR(connection_tls(server.connection)->server_name, "server.test");
-    CHECK(strstr(connection_tls(server.connection)->cipher, "GCM") || strstr(connection_tls(server.connection)->cipher, "CHACHA"));
+    CHECK(strstr(connection_tls(server.connection)->cipher, "GCM") ||
+          strstr(connection_tls(server.connection)->cipher, "CHACHA"));
     CHECK(connection_tls(server.connection)->client_subject == NULL);
     CHECK(connection_tls(client.connection)->client_subject == NULL);
     echo_sent = 0;
@@ -137,8 +139,12 @@ static void check_echo(int version, const char *expected_version) {
     disconnect_ends();
 }
 
-static void ten_megabytes_in_random_pieces_come_back_over_tls_1_2(void) { check_echo(TLS1_2_VERSION, "TLSv1.2"); }
-static void ten_megabytes_in_random_pieces_come_back_over_tls_1_3(void) { check_echo(TLS1_3_VERSION, "TLSv1.3"); }
+static void ten_megabytes_in_random_pieces_come_back_over_tls_1_2(void) {
+    check_echo(TLS1_2_VERSION, "TLSv1.2");
+}
+static void ten_megabytes_in_random_pieces_come_back_over_tls_1_3(void) {
+    check_echo(TLS1_3_VERSION, "TLSv1.3");
+}
 
 static void a_reader_that_stops_costs_what_was_written_and_no_more(void) {
     struct tls_server_options for_server = server_options();
@@ -256,8 +262,8 @@ static void a_required_client_certificate_must_be_there(void) {
 
 /* What the client demands */
 
-static void check_client_refuses(const struct tls_server_options *for_server, const struct tls_client_options *for_client,
-                                 const char *reason) {
+static void check_client_refuses(const struct tls_server_options *for_server,
+                                 const struct tls_client_options *for_client, const char *reason) {
     connect_with(for_server, for_client);
     end_run_until_ended(&client);
     fprintf(stderr, "  client: %s\n", client.reason);
@@ -293,8 +299,8 @@ static void the_client_wants_its_name_and_its_authority(void) {
 static char served[64];
 static int note_served(int is_fine, X509_STORE_CTX *store) {
     if (X509_STORE_CTX_get_error_depth(store) == 0)
-        X509_NAME_get_text_by_NID(X509_get_subject_name(X509_STORE_CTX_get_current_cert(store)), NID_commonName, served,
-                                  sizeof served);
+        X509_NAME_get_text_by_NID(X509_get_subject_name(X509_STORE_CTX_get_current_cert(store)),
+                                  NID_commonName, served, sizeof served);
     return is_fine | 1;
 }
 
@@ -344,15 +350,20 @@ static const char *agreed(const char *const *ours, const char *const *theirs) {
     run_until_both_ready();
     const char *got = connection_tls(client.connection)->protocol;
     snprintf(protocol, sizeof protocol, "%s", got ? got : "none");
-    CHECK_STR(connection_tls(server.connection)->protocol ? connection_tls(server.connection)->protocol : "none", protocol);
+    CHECK_STR(connection_tls(server.connection)->protocol ? connection_tls(server.connection)->protocol
+                                                          : "none",
+              protocol);
     disconnect_ends();
     return protocol;
 }
 
 static void alpn_goes_by_our_preference_and_may_be_missing(void) {
-    CHECK_STR(agreed((const char *const[]){"h2", "http/1.1", NULL}, (const char *const[]){"http/1.1", "h2", NULL}), "h2");
-    CHECK_STR(agreed((const char *const[]){"h2", "http/1.1", NULL}, (const char *const[]){"h3", "http/1.1", NULL}),
-              "http/1.1");
+    CHECK_STR(
+        agreed((const char *const[]){"h2", "http/1.1", NULL}, (const char *const[]){"http/1.1", "h2", NULL}),
+        "h2");
+    CHECK_STR(
+        agreed((const char *const[]){"h2", "http/1.1", NULL}, (const char *const[]){"h3", "http/1.1", NULL}),
+        "http/1.1");
     CHECK_STR(agreed(h2, NULL), "none");
     CHECK_STR(agreed(NULL, h2), "none");
 }
@@ -371,7 +382,8 @@ static void old_versions_and_suites_are_refused(void) {
     struct tls_client_options for_client = client_options();
     struct tls_client *tls_client = new_client(&for_client);
     SSL_CTX_set_max_proto_version(tls_client_context(tls_client), TLS1_2_VERSION);
-    SSL_CTX_set_cipher_list(tls_client_context(tls_client), "ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES256-SHA");
+    SSL_CTX_set_cipher_list(tls_client_context(tls_client),
+                            "ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES256-SHA");
     connect_ends(new_server(&for_server), tls_client);
     check_refused("no shared cipher");
 
@@ -393,14 +405,16 @@ static void old_versions_and_suites_are_refused(void) {
 
 /* Peers that do not speak TLS */
 
-static void check_raw_peer(const void *bytes, size_t length, bool closes, uint64_t timeout, const char *reason) {
+static void check_raw_peer(const void *bytes, size_t length, bool closes, uint64_t timeout,
+                           const char *reason) {
     int fds[2];
     struct tls_server_options for_server = server_options();
     struct tls_server *tls_server = new_server(&for_server);
     loop = loop_new();
     make_pair(fds);
     server = client = (struct end){0};
-    end_accept(&server, loop, fds[0], &(struct connection_options){.tls_server = tls_server, .handshake_timeout = timeout});
+    end_accept(&server, loop, fds[0],
+               &(struct connection_options){.tls_server = tls_server, .handshake_timeout = timeout});
     CHECK(write(fds[1], bytes, length) == (ssize_t)length);
     if (closes) shutdown(fds[1], SHUT_WR);
     end_run_until_ended(&server);
@@ -419,7 +433,8 @@ static void who_speaks_no_tls_or_stops_half_way_is_ended(void) {
     check_raw_peer("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24, false, NS_PER_S * 10, "TLS: ");
     check_raw_peer(echo_bytes, 5000, false, NS_PER_S * 10, "TLS: ");
     check_raw_peer(huge_record, sizeof huge_record, false, NS_PER_S * 10, "TLS: ");
-    check_raw_peer(half_hello, sizeof half_hello, true, NS_PER_S * 10, "closed by the peer during the TLS handshake");
+    check_raw_peer(half_hello, sizeof half_hello, true, NS_PER_S * 10,
+                   "closed by the peer during the TLS handshake");
     check_raw_peer(half_hello, sizeof half_hello, false, NS_PER_MS * 10, "the TLS handshake took too long");
 }
 
@@ -487,7 +502,8 @@ static void pass(struct hand *hand) {
 }
 
 /* Takes the server and the context over; the session may be NULL. */
-static struct hand shake_hands(struct tls_server *tls_server, SSL_CTX *context, SSL_SESSION *session, const char *first) {
+static struct hand shake_hands(struct tls_server *tls_server, SSL_CTX *context, SSL_SESSION *session,
+                               const char *first) {
     int fds[2];
     loop = loop_new();
     make_pair(fds);
@@ -516,7 +532,9 @@ static struct hand begin_hand(const char *first, int version) {
     return shake_hands(new_server(&for_server), context, NULL, first);
 }
 
-static void say(struct hand *hand, const char *text) { CHECK(SSL_write(hand->ssl, text, (int)strlen(text)) > 0); }
+static void say(struct hand *hand, const char *text) {
+    CHECK(SSL_write(hand->ssl, text, (int)strlen(text)) > 0);
+}
 
 static void finish_hand(struct hand *hand) {
     SSL_free(hand->ssl);
@@ -595,7 +613,8 @@ static void renegotiation_is_refused_and_the_connection_goes_on(void) {
     SSL_renegotiate(hand.ssl);
     SSL_do_handshake(hand.ssl);
     pass(&hand);
-    CHECK(SSL_read(hand.ssl, text, sizeof text) < 0); /* OpenSSL as a client does not go on after the refusal */
+    CHECK(SSL_read(hand.ssl, text, sizeof text) <
+          0); /* OpenSSL as a client does not go on after the refusal */
     CHECK_INT(ERR_GET_REASON(ERR_peek_last_error()), SSL_R_NO_RENEGOTIATION);
     CHECK_INT(server.ended, 0);
     CHECK_INT(end_write(&server, "still here"), 0);
@@ -741,7 +760,7 @@ static void wrong_files_are_errors_that_name_the_file_and_the_fault(void) {
     spoil(broken.file, "no PEM at all\n");
     spoil(broken.key_file, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
     FILE *stream = fopen(locked.key_file, "w");
-    PEM_write_PrivateKey(stream, locked.key, EVP_aes_128_cbc(), NULL, 0, NULL, (void *)(uintptr_t)"secret");
+    PEM_write_PrivateKey(stream, locked.key, EVP_aes_128_cbc(), NULL, 0, NULL, (void *)(uintptr_t) "secret");
     fclose(stream);
 
     check_server_error(nowhere, server_certificate.key_file, nowhere, "No such file");
@@ -778,9 +797,10 @@ int main(void) {
     ca = make_certificate(NULL, "Authority", NULL, 0, DAY);
     other_ca = make_certificate(NULL, "Other authority", NULL, 0, DAY);
     server_certificate = make_certificate(&ca, "server", "DNS:server.test,IP:127.0.0.1", 0, DAY);
-    client_certificate = make_certificate(
-        &ca, "Zo\xc3\xab, the client",
-        "DNS:client.test,URI:spiffe://tests/client,IP:10.0.0.1,IP:2001:db8::1,email:zoe@client.test,RID:1.2.3", 0, DAY);
+    client_certificate = make_certificate(&ca, "Zo\xc3\xab, the client",
+                                          "DNS:client.test,URI:spiffe://tests/"
+                                          "client,IP:10.0.0.1,IP:2001:db8::1,email:zoe@client.test,RID:1.2.3",
+                                          0, DAY);
     stranger = make_certificate(&other_ca, "stranger", NULL, 0, DAY);
 
     RUN(ten_megabytes_in_random_pieces_come_back_over_tls_1_2);
