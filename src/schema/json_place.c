@@ -40,6 +40,9 @@ bool json_fail(struct error *error, const struct json_place *place, const char *
     if (!place) return error_set(error, "%s", reason);
     struct buffer path = {0};
     write_place(&path, place);
+    buffer_append_byte(&path, '\0');
+    path.end--;
+    hide_control_characters((char *)buffer_bytes(&path));
     int length = (int)buffer_length(&path), most = (int)(sizeof error->text - sizeof reason - 8);
     /* Of a path that fills the page the end says more. */
     const char *text = (const char *)buffer_bytes(&path) + (length > most ? length - most : 0);

@@ -435,6 +435,8 @@ static void bytes_without_a_json_form_are_refused(void) {
                            "duration: seconds and nanoseconds differ in sign");
     check_field_unwritable("field_mask", "\x0a\x03""aBc", 5, "field_mask: \"aBc\" has no form in lowerCamelCase");
     check_field_unwritable("value", "\x11\0\0\0\0\0\0\xf0\x7f", 9, "value: a value in JSON is no NaN and not infinite");
+    check_unwritable(".AllTypes", "\xfa\x0a\x0f\x0a\x03""a\nb\x12\x08\x10\xff\xff\xff\xff\xff\xff\x7f", 18,
+                     "map_to_timestamp[\"a?b\"]: the nanoseconds are out of range");
     check_field_unwritable("any", "\x0a\x04""a/no", 6, "any: the type \"a/no\" is not known");
     check_field_unwritable("any", "\x0a\x14""a/tidewire.test.Tree\x12\x01\x08", 25,
                            "any: no tidewire.test.Tree: a field of the message is malformed or cut off");
