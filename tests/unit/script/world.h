@@ -361,6 +361,7 @@ static inline struct version *load_script(const char *text, struct error *error)
     add_service(version, "greet.GreetService", "main.lua");
     add_service(version, "tutorial.NumberService", "main.lua");
     add_service(version, "chat.ChatService", "main.lua");
+    add_service(version, "logger.Logger", "main.lua");
     version->generation = generation_load(world.script, &version->config, version->schema, world.version_count,
                                           world_gone, version, error);
     if (!version->generation) return NULL;
