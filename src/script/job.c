@@ -76,8 +76,8 @@ static void report(struct fiber *fiber, enum fiber_outcome outcome) {
 static bool job_ended(struct fiber *fiber, enum fiber_outcome outcome) {
     struct job *job = fiber->context;
     struct stream *stream = fiber->stream;
+    report(fiber, outcome); /* may end the stream and its jobs, this one excepted while it has a fiber */
     job->fiber = NULL;
-    report(fiber, outcome);
     if (job->is_over || !job->interval) free_job(job);
     if (stream) stream_settle(stream);
     return true;

@@ -53,6 +53,11 @@ static void report(struct watchdog *watchdog) {
     sem_post(&helper->bell);
 }
 
+static void note_place(struct watchdog *watchdog, lua_State *L, lua_Debug *activation) {
+    lua_getinfo(L, "Sl", activation);
+    snprintf(watchdog->place, sizeof watchdog->place, "%s:%d", activation->short_src, activation->currentline);
+}
+
 static void hook(lua_State *L, lua_Debug *activation) {
     struct script *script = script_of_state(L);
     struct watchdog *watchdog = &script->watchdog;
@@ -62,9 +67,10 @@ static void hook(lua_State *L, lua_Debug *activation) {
         lua_error(L);
     }
     if (watchdog->has_barked) {
-        lua_getinfo(L, "Sl", activation);
-        lua_pushfstring(L, "%s:%d: the handler has used up its CPU budget (limits.handler_time) without waiting",
-                        activation->short_src, activation->currentline);
+        /* It is raised again and again on the way out: where it was first is where the handler was. */
+        if (!*watchdog->place) note_place(watchdog, L, activation);
+        lua_pushfstring(L, "%s: the handler has used up its CPU budget (limits.handler_time) without waiting",
+                        watchdog->place);
         lua_error(L);
     }
     lua_sethook(L, NULL, 0, 0);
@@ -142,6 +148,7 @@ uint32_t watchdog_budget(uint64_t budget) {
 void watchdog_unbark(struct watchdog *watchdog) {
     watchdog->has_barked = false;
     watchdog->is_reported = false;
+    *watchdog->place = 0;
     lua_sethook(watchdog->L, NULL, 0, 0);
 }
 

@@ -31,6 +31,7 @@ struct watchdog {
     volatile bool is_reported; /* the helper was told that it did not stop */
     bool is_cancelling;        /* the hook is armed to cancel one wait */
     const struct origin *volatile origin; /* of the handler */
+    char place[96];            /* file:line where it was when the hook first came; empty before */
     timer_t timer;
     struct watchdog_helper *helper;
 };

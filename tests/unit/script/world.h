@@ -3,6 +3,7 @@
  * the real ones. Include it in one test program's only file. */
 #ifndef TIDEWIRE_TESTS_WORLD_H
 #define TIDEWIRE_TESTS_WORLD_H
+#include <pthread.h>
 #include <stdarg.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,12 +24,16 @@
 /* ---- log ---- */
 
 static struct buffer world_log;
+static pthread_mutex_t world_log_lock = PTHREAD_MUTEX_INITIALIZER; /* the watchdog logs from a thread of its own */
 int log_least = LOG_DEBUG;
 const char *const log_level_names[] = {NULL}, *const log_format_names[] = {NULL};
 static inline bool logged(const char *text) {
+    pthread_mutex_lock(&world_log_lock);
     buffer_append_byte(&world_log, 0);
     world_log.end--;
-    return strstr((const char *)buffer_bytes(&world_log), text) != NULL;
+    bool is = strstr((const char *)buffer_bytes(&world_log), text) != NULL;
+    pthread_mutex_unlock(&world_log_lock);
+    return is;
 }
 static inline void forget_log(void) { buffer_clear(&world_log); }
 static inline void log_line(const struct log_scope *scope, const char *text) {
@@ -42,18 +47,22 @@ void log_write(enum log_level level, const struct log_scope *scope, const char *
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    pthread_mutex_lock(&world_log_lock);
     log_line(scope, text);
     buffer_append_byte(&world_log, '\n');
+    pthread_mutex_unlock(&world_log_lock);
 }
 void log_write_fields(enum log_level level, const struct log_scope *scope, const char *text, size_t length,
                       const struct log_field *fields, size_t count) {
     char *copy = memory_copy(text, length);
     (void)level;
+    pthread_mutex_lock(&world_log_lock);
     log_line(scope, copy);
     free(copy);
     for (size_t i = 0; i < count; i++)
         buffer_format(&world_log, " %s=%.*s", fields[i].name, (int)fields[i].length, fields[i].value);
     buffer_append_byte(&world_log, '\n');
+    pthread_mutex_unlock(&world_log_lock);
 }
 void log_flush(void) { fwrite(buffer_bytes(&world_log), 1, buffer_length(&world_log), stderr); }
 
