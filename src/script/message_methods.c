@@ -1,6 +1,7 @@
 /* script/message_methods.c - the methods of message objects, and `tidewire.message`. */
 #include <string.h>
 
+#include "schema/json.h"
 #include "script/message_private.h"
 
 static bool is_empty_table(lua_State *L, int index) {
@@ -98,6 +99,22 @@ static int method_totable(lua_State *L) {
     return 1;
 }
 
+static int method_json(lua_State *L) {
+    struct object *object = twl_check_object(L, 1);
+    struct twl_schema *schema = object->type->schema;
+    size_t length;
+    const uint8_t *bytes = twl_object_bytes(L, 1, object, false, &length);
+    struct buffer *text = &schema->state->pieces;
+    struct json_options options = {.schema = schema->schema};
+    struct error error;
+    buffer_clear(text);
+    if (!json_write(object->view.type, bytes, length, &options, text, &error)) return luaL_error(L, "%s", error.text);
+    lua_pushlstring(L, (const char *)buffer_bytes(text), buffer_length(text));
+    twl_scratch_done(text);
+    twl_scratch_done(&schema->state->scratch);
+    return 1;
+}
+
 static int method_bytes(lua_State *L) {
     struct object *object = twl_check_object(L, 1);
     size_t length;
@@ -126,8 +143,8 @@ static int method_type(lua_State *L) {
 
 static const luaL_Reg methods[] = {
     {"has", method_has},     {"which", method_which},     {"get", method_get},   {"clear", method_clear},
-    {"pairs", method_pairs}, {"totable", method_totable}, {"bytes", method_bytes}, {"copy", method_copy},
-    {"type", method_type},   {NULL, NULL},
+    {"pairs", method_pairs}, {"totable", method_totable}, {"json", method_json}, {"bytes", method_bytes},
+    {"copy", method_copy},   {"type", method_type},       {NULL, NULL},
 };
 
 void twl_methods_push(lua_State *L) {

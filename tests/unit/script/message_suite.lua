@@ -591,6 +591,13 @@ test("the text form", function()
   say(m)
 end)
 
+test("the JSON form", function()
+  local m = new(ALL, { int32_field = -3, string_field = "ü", message_field = { child = { number = 1 } }, repeated_int64 = { "9007199254740993" }, enum_field = 1 })
+  m.message_field.child.text = '"'
+  same(m:json(), [[{"int32Field":-3,"stringField":"ü","enumField":"COLOR_RED","messageField":{"child":{"number":1,"text":"\""}},"repeatedInt64":["9007199254740993"]}]])
+  same(message.json(new(ALL)), "{}")
+end)
+
 test("the metatable is locked", function()
   same(getmetatable(new(ALL)), false)
   assert(not pcall(setmetatable, new(ALL), {}))
