@@ -4,10 +4,12 @@
 /* What a dropped packed list held of numbers that its closed enum lacks stays, one by one. */
 static void keep_unknown_numbers(const struct field *field, const uint8_t *at, const uint8_t *end,
                                  struct buffer *out) {
-    uint64_t bits;
+    uint64_t raw;
     while (at && at < end) {
-        at = codec_read_scalar(at, end, field, &bits);
-        if (at && !codec_enum_has(field, bits)) codec_write_scalar(out, field, bits);
+        at = wire_read_varint(at, end, &raw);
+        if (!at || codec_enum_has(field, codec_from_varint(FIELD_ENUM, raw))) continue;
+        wire_write_tag(out, field->number, WIRE_VARINT);
+        wire_write_varint(out, raw);
     }
 }
 
