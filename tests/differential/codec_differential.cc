@@ -326,6 +326,38 @@ private:
     struct subject *ours_;
 };
 
+static string wrapped(uint64_t number, const string &inside) {
+    string out;
+    append_varint(&out, number << 3 | 2);
+    append_varint(&out, inside.size());
+    return out + inside;
+}
+
+static string grouped(uint64_t number, const string &inside) {
+    string out;
+    append_varint(&out, number << 3 | 3);
+    out += inside;
+    append_varint(&out, number << 3 | 4);
+    return out;
+}
+
+// Nesting of every kind around the limit.
+static void run_depths(Differential *differential) {
+    for (int levels : {1, 49, 50, 51, 52, 98, 99, 100, 101, 102, 103, 1000, 100000}) {
+        string tree, self, map, group, mixed;
+        for (int i = 0; i < levels; i++) {
+            tree = wrapped(2, tree);
+            self = wrapped(18, self);
+            if (levels < 1000) map = wrapped(109, wrapped(1, "k") + wrapped(2, map));
+            group = grouped(3000, group);
+            mixed = i % 2 ? wrapped(18, mixed) : grouped(3000, mixed);
+            if (levels > 1000 && i == 10000) break;
+        }
+        differential->run("tidewire.test.Tree", tree);
+        for (const string &bytes : {self, map, group, mixed}) differential->run("tidewire.test.AllTypes", bytes);
+    }
+}
+
 int main(int argc, char **argv) {
     if (argc < 3) return 2;
     pb::SetLogHandler(nullptr);
@@ -338,6 +370,7 @@ int main(int argc, char **argv) {
     static const char *const types[] = {"tidewire.test.AllTypes", "tidewire.test.AllTypes", "tidewire.test.Tree", "tidewire.test.Numbers",
                                         "tidewire.test2.Required", "tidewire.test2.HasRequiredBelow", "tidewire.test2.Defaults",
                                         "tidewire.test2.Packing", "tidewire.test2.Groups", "tidewire.test2.Groups"};
+    run_depths(&differential);
     string before;
     for (long i = 0; i < count; i++) {
         string name = types[pick(sizeof types / sizeof types[0])];
