@@ -426,11 +426,20 @@ static void repeat_a_name(Google__Protobuf__FileDescriptorProto *file) {
 static void repeat_a_number(Google__Protobuf__FileDescriptorProto *file) {
     file->message_type[0]->field[1]->number = file->message_type[0]->field[0]->number;
 }
-static void spoil_a_default(Google__Protobuf__FileDescriptorProto *file) {
+static void spoil_default_of(Google__Protobuf__FileDescriptorProto *file, const char *field, const char *with) {
     for (size_t i = 0; i < file->n_message_type; i++)
         for (size_t j = 0; j < file->message_type[i]->n_field; j++)
-            if (!strcmp(file->message_type[i]->field[j]->name, "int32_field"))
-                replace(&file->message_type[i]->field[j]->default_value, "2147483648");
+            if (!strcmp(file->message_type[i]->field[j]->name, field))
+                replace(&file->message_type[i]->field[j]->default_value, with);
+}
+static void spoil_a_default(Google__Protobuf__FileDescriptorProto *file) {
+    spoil_default_of(file, "int32_field", "2147483648");
+}
+static void spoil_an_unsigned_default(Google__Protobuf__FileDescriptorProto *file) {
+    spoil_default_of(file, "uint64_field", "-1");
+}
+static void spoil_an_entry(Google__Protobuf__FileDescriptorProto *file) {
+    file->message_type[0]->nested_type[0]->field[0]->type = GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_BYTES;
 }
 
 static void descriptors_that_contradict_themselves_are_refused(void) {
@@ -439,6 +448,8 @@ static void descriptors_that_contradict_themselves_are_refused(void) {
         {"chat.proto", lose_a_type, "chat.ChatService.Chat: the type \".chat.Nothing\" is not defined"},
         {"logger.proto", lose_an_import, "logger.proto: imports \"gone.proto\", which does not stand before it"},
         {"chat.proto", repeat_a_name, "\"chat.ChatMessage.sender\" is defined twice"},
+        {"logger.proto", spoil_an_entry, "logger.LogFilter.LabelsEntry: not an entry of a map"},
+        {"proto2_types.proto", spoil_an_unsigned_default, "uint64_field: the default is no value of its type"},
         {"chat.proto", repeat_a_number, "another field has the same number"},
         {"proto2_types.proto", spoil_a_default, "tidewire.test2.Defaults.int32_field: the default is no value of its type"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
