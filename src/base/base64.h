@@ -9,7 +9,7 @@
 
 /* Appends the standard alphabet, filled up with '=' when `is_padded`. */
 void base64_write(struct buffer *out, const void *bytes, size_t length, bool is_padded);
-/* Appends the bytes. Takes the standard and the URL alphabet, with the whole padding or none. False, and nothing
- * appended, when the text is no base64. */
+/* Appends the bytes. Takes the standard and the URL alphabet, with the whole padding or none. False, and
+ * nothing appended, when the text is no base64. */
 bool base64_read(struct buffer *out, const char *text, size_t length);
 #endif

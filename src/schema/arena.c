@@ -30,7 +30,9 @@ void *arena_take(struct arena *arena, size_t size) {
     return piece;
 }
 
-void *arena_take_many(struct arena *arena, size_t count, size_t size) { return arena_take(arena, count * size); }
+void *arena_take_many(struct arena *arena, size_t count, size_t size) {
+    return arena_take(arena, count * size);
+}
 
 char *arena_copy(struct arena *arena, const void *bytes, size_t length) {
     char *copy = arena_take(arena, length + 1);
@@ -38,7 +40,9 @@ char *arena_copy(struct arena *arena, const void *bytes, size_t length) {
     return copy;
 }
 
-char *arena_copy_string(struct arena *arena, const char *text) { return arena_copy(arena, text, strlen(text)); }
+char *arena_copy_string(struct arena *arena, const char *text) {
+    return arena_copy(arena, text, strlen(text));
+}
 
 char *arena_join(struct arena *arena, const char *scope, char separator, const char *name) {
     if (!*scope) return arena_copy_string(arena, name);

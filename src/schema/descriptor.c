@@ -21,13 +21,16 @@ bool descriptor_fail(const struct descriptor_builder *builder, const char *file,
 void descriptor_start(struct descriptor_builder *builder, struct error *error) {
     *builder = (struct descriptor_builder){.schema = memory_new(sizeof(struct schema)), .error = error};
     atomic_init(&builder->schema->references, 1);
-    builder->symbol_capacity = builder->extension_capacity = 32; /* never NULL, not even of a schema without files */
+    builder->symbol_capacity = builder->extension_capacity =
+        32; /* never NULL, not even of a schema without files */
     builder->schema->symbols = memory_new(builder->symbol_capacity * sizeof *builder->schema->symbols);
-    builder->schema->extensions = memory_new(builder->extension_capacity * sizeof *builder->schema->extensions);
+    builder->schema->extensions =
+        memory_new(builder->extension_capacity * sizeof *builder->schema->extensions);
 }
 
-/* Messages nest without end in a malformed set only, and protobuf-c would follow them until its stack is gone.
- * `number` is the field that nests: DescriptorProto.nested_type below FileDescriptorProto.message_type. */
+/* Messages nest without end in a malformed set only, and protobuf-c would follow them until its stack is
+ * gone. `number` is the field that nests: DescriptorProto.nested_type below FileDescriptorProto.message_type.
+ */
 static bool is_shallow(const uint8_t *at, size_t length, uint32_t number, unsigned depth) {
     enum { MESSAGE_TYPE = 4, NESTED_TYPE = 3 };
     if (!depth) return false;
@@ -37,7 +40,8 @@ static bool is_shallow(const uint8_t *at, size_t length, uint32_t number, unsign
         size_t below;
         if (!(at = wire_read_tag(at, end, &field, &type))) return false;
         if (field == number && type == WIRE_BYTES) {
-            if (!(at = wire_read_length(at, end, &below)) || !is_shallow(at, below, NESTED_TYPE, depth - 1)) return false;
+            if (!(at = wire_read_length(at, end, &below)) || !is_shallow(at, below, NESTED_TYPE, depth - 1))
+                return false;
             at += below;
         } else if (!(at = wire_skip(at, end, field, type, depth - 1))) {
             return false;
@@ -58,10 +62,11 @@ static bool find_imports(struct descriptor_builder *builder, struct file_source 
     for (size_t i = 0; i < count; i++) {
         const struct file_source *import = find_file(builder, source->proto->dependency[i]);
         if (!import)
-            return descriptor_fail(builder, source->file->name,
-                                   "imports \"%s\", which does not stand before it in the set (make the set with "
-                                   "protoc --include_imports)",
-                                   source->proto->dependency[i]);
+            return descriptor_fail(
+                builder, source->file->name,
+                "imports \"%s\", which does not stand before it in the set (make the set with "
+                "protoc --include_imports)",
+                source->proto->dependency[i]);
         imports[i] = import->file;
     }
     source->file->imports = imports;
@@ -72,8 +77,8 @@ static bool find_syntax(struct descriptor_builder *builder, struct file_source *
     const char *syntax = source->proto->syntax;
     source->is_proto3 = syntax && !strcmp(syntax, "proto3");
     if (!syntax || !*syntax || !strcmp(syntax, "proto2") || source->is_proto3) return true;
-    return descriptor_fail(builder, source->file->name, "syntax \"%s\" is not supported: only proto2 and proto3 are",
-                           syntax);
+    return descriptor_fail(builder, source->file->name,
+                           "syntax \"%s\" is not supported: only proto2 and proto3 are", syntax);
 }
 
 static struct file_source *new_file(struct descriptor_builder *builder, file_proto *proto) {
@@ -88,7 +93,8 @@ static struct file_source *new_file(struct descriptor_builder *builder, file_pro
     return source;
 }
 
-/* Every installation has its own copy of Google's files, the same but for comments and options: the first counts. */
+/* Every installation has its own copy of Google's files, the same but for comments and options: the first
+ * counts. */
 static bool is_same_file(const struct schema_file *file, const uint8_t *bytes, size_t length) {
     const char google[] = "google/protobuf/";
     return (file->length == length && !memcmp(file->bytes, bytes, length)) ||
@@ -104,8 +110,10 @@ static bool add_file(struct descriptor_builder *builder, const uint8_t *bytes, s
         source->file->name = arena_copy_string(&builder->schema->arena, proto->name ? proto->name : "");
         source->file->bytes = (uint8_t *)arena_copy(&builder->schema->arena, bytes, length);
         source->file->length = length;
-        if (!*source->file->name) return descriptor_fail(builder, "", "not a FileDescriptorSet: a file without a name");
-        return find_syntax(builder, source) && find_imports(builder, source) && descriptor_collect(builder, source);
+        if (!*source->file->name)
+            return descriptor_fail(builder, "", "not a FileDescriptorSet: a file without a name");
+        return find_syntax(builder, source) && find_imports(builder, source) &&
+               descriptor_collect(builder, source);
     }
     bool is_same = is_same_file(before->file, bytes, length);
     if (!is_same) descriptor_fail(builder, proto->name, "another file of this name was loaded before");
@@ -113,7 +121,8 @@ static bool add_file(struct descriptor_builder *builder, const uint8_t *bytes, s
     return is_same;
 }
 
-bool descriptor_add_set(struct descriptor_builder *builder, const uint8_t *set, size_t length, const char *name) {
+bool descriptor_add_set(struct descriptor_builder *builder, const uint8_t *set, size_t length,
+                        const char *name) {
     enum { FILE_FIELD = 1, MESSAGE_TYPE = 4 };
     builder->set_name = name;
     if (!length) return descriptor_fail(builder, "", "an empty FileDescriptorSet");
@@ -125,7 +134,8 @@ bool descriptor_add_set(struct descriptor_builder *builder, const uint8_t *set, 
             !(at = wire_read_length(at, end, &size)))
             return descriptor_fail(builder, "", "not a FileDescriptorSet");
         if (!is_shallow(at, size, MESSAGE_TYPE, WIRE_DEPTH))
-            return descriptor_fail(builder, "", "not a FileDescriptorSet, or one with messages nested too deeply");
+            return descriptor_fail(builder, "",
+                                   "not a FileDescriptorSet, or one with messages nested too deeply");
         if (!add_file(builder, at, size)) return false;
         at += size;
     }
@@ -142,8 +152,8 @@ static bool sort_symbols(struct descriptor_builder *builder) {
     for (size_t i = 1; i < schema->symbol_count; i++) {
         const struct symbol *one = &schema->symbols[i - 1], *other = &schema->symbols[i];
         if (!strcmp(one->name, other->name))
-            return descriptor_fail(builder, "", "\"%s\" is defined twice, in %s and in %s", one->name, one->file->name,
-                                   other->file->name);
+            return descriptor_fail(builder, "", "\"%s\" is defined twice, in %s and in %s", one->name,
+                                   one->file->name, other->file->name);
     }
     return true;
 }
@@ -172,8 +182,8 @@ static bool sort_extensions(struct descriptor_builder *builder) {
     for (size_t i = 1; i < schema->extension_count; i++) {
         const struct extension *one = &schema->extensions[i - 1];
         if (!compare_extensions(one, one + 1))
-            return descriptor_fail(builder, "", "extension %u of %s is defined twice, in %s and in %s", one->number,
-                                   one->extendee, one->file->name, one[1].file->name);
+            return descriptor_fail(builder, "", "extension %u of %s is defined twice, in %s and in %s",
+                                   one->number, one->extendee, one->file->name, one[1].file->name);
     }
     return true;
 }

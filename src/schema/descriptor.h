@@ -1,7 +1,7 @@
 /* schema/descriptor.h - from serialized FileDescriptorSets to the tables of a schema, in two passes.
  *
- * The first gives every message, enum and service its place and its name, so that the second can link fields and
- * methods to types that stand anywhere. */
+ * The first gives every message, enum and service its place and its name, so that the second can link fields
+ * and methods to types that stand anywhere. */
 #ifndef TIDEWIRE_SCHEMA_DESCRIPTOR_H
 #define TIDEWIRE_SCHEMA_DESCRIPTOR_H
 #include "google/protobuf/descriptor.pb-c.h"
@@ -45,7 +45,8 @@ struct descriptor_builder {
 
 /* Sets may repeat each other's files. */
 void descriptor_start(struct descriptor_builder *builder, struct error *error);
-bool descriptor_add_set(struct descriptor_builder *builder, const uint8_t *set, size_t length, const char *name);
+bool descriptor_add_set(struct descriptor_builder *builder, const uint8_t *set, size_t length,
+                        const char *name);
 /* The finished schema, or NULL when a step before or this one failed. Ends the builder. */
 struct schema *descriptor_finish(struct descriptor_builder *builder, bool is_good);
 

@@ -1,4 +1,5 @@
-/* schema/descriptor_collect.c - see descriptor.h. The first pass: names, symbols, and a place for every type. */
+/* schema/descriptor_collect.c - see descriptor.h. The first pass: names, symbols, and a place for every type.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,16 +13,17 @@ struct scope {
     const char *name;
 };
 
-#define GROW(list, count, capacity)                                    \
-    do {                                                               \
-        if ((count) == (capacity)) {                                   \
-            (capacity) = (capacity) ? 2 * (capacity) : 32;             \
-            (list) = memory_resize(list, (capacity) * sizeof *(list)); \
-        }                                                              \
+#define GROW(list, count, capacity)                                                                          \
+    do {                                                                                                     \
+        if ((count) == (capacity)) {                                                                         \
+            (capacity) = (capacity) ? 2 * (capacity) : 32;                                                   \
+            (list) = memory_resize(list, (capacity) * sizeof *(list));                                       \
+        }                                                                                                    \
     } while (0)
 
 /* The full name, or NULL when there is no name. */
-static const char *add_symbol(const struct scope *scope, const char *name, enum symbol_kind kind, const void *type) {
+static const char *add_symbol(const struct scope *scope, const char *name, enum symbol_kind kind,
+                              const void *type) {
     struct schema *schema = scope->builder->schema;
     const char *file = scope->source->file->name;
     if (!name || !*name) {
@@ -39,8 +41,8 @@ static bool add_extension(const struct scope *scope, const field_proto *proto) {
     struct schema *schema = scope->builder->schema;
     if (!add_symbol(scope, proto->name, SYMBOL_EXTENSION, NULL)) return false;
     if (!proto->extendee || *proto->extendee != '.' || proto->number <= 0)
-        return descriptor_fail(scope->builder, scope->source->file->name, "extension %s names no type that it extends",
-                               proto->name);
+        return descriptor_fail(scope->builder, scope->source->file->name,
+                               "extension %s names no type that it extends", proto->name);
     GROW(schema->extensions, schema->extension_count, scope->builder->extension_capacity);
     schema->extensions[schema->extension_count++] =
         (struct extension){.extendee = arena_copy_string(&schema->arena, proto->extendee + 1),
@@ -50,7 +52,8 @@ static bool add_extension(const struct scope *scope, const field_proto *proto) {
 }
 
 static int compare_numbers(const void *a, const void *b) {
-    const struct enum_value *one = *(const struct enum_value *const *)a, *other = *(const struct enum_value *const *)b;
+    const struct enum_value *one = *(const struct enum_value *const *)a,
+                            *other = *(const struct enum_value *const *)b;
     if (one->number != other->number) return one->number < other->number ? -1 : 1;
     return one < other ? -1 : one > other;
 }
@@ -67,7 +70,8 @@ static bool add_enum(const struct scope *scope, const enum_proto *proto) {
     index->type.full_name = add_symbol(scope, proto->name, SYMBOL_ENUM, &index->type);
     if (!index->type.full_name) return false;
     if (!count)
-        return descriptor_fail(scope->builder, scope->source->file->name, "enum %s has no values", proto->name);
+        return descriptor_fail(scope->builder, scope->source->file->name, "enum %s has no values",
+                               proto->name);
     index->type.values = values;
     index->type.value_count = count;
     index->type.is_closed = !scope->source->is_proto3;

@@ -17,7 +17,10 @@ static const struct known_type {
     {"FieldMask", WELL_KNOWN_FIELD_MASK, 1, true, {FIELD_STRING}},
     {"Struct", WELL_KNOWN_STRUCT, 1, true, {FIELD_MESSAGE}},
     {"ListValue", WELL_KNOWN_LIST, 1, true, {FIELD_MESSAGE}},
-    {"Value", WELL_KNOWN_VALUE, 6, false,
+    {"Value",
+     WELL_KNOWN_VALUE,
+     6,
+     false,
      {FIELD_ENUM, FIELD_DOUBLE, FIELD_STRING, FIELD_BOOL, FIELD_MESSAGE, FIELD_MESSAGE}},
     {"Empty", WELL_KNOWN_EMPTY, 0, false, {0}},
     {"DoubleValue", WELL_KNOWN_WRAPPER, 1, false, {FIELD_DOUBLE}},
@@ -35,7 +38,8 @@ static bool has_shape(const struct message_type *type, const struct known_type *
     if (type->field_count != known->field_count) return false;
     for (size_t i = 0; i < type->field_count; i++) {
         const struct field *field = &type->fields[i];
-        if (field->number != i + 1 || field->type != known->types[i] || field->is_repeated != known->is_repeated)
+        if (field->number != i + 1 || field->type != known->types[i] ||
+            field->is_repeated != known->is_repeated)
             return false;
     }
     return true;
@@ -46,7 +50,8 @@ static enum well_known find_well_known(const struct message_type *type) {
     if (strncmp(type->full_name, package, sizeof package - 1)) return NOT_WELL_KNOWN;
     const char *name = type->full_name + sizeof package - 1;
     for (size_t i = 0; i < sizeof known_types / sizeof *known_types; i++)
-        if (!strcmp(name, known_types[i].name) && has_shape(type, &known_types[i])) return known_types[i].kind;
+        if (!strcmp(name, known_types[i].name) && has_shape(type, &known_types[i]))
+            return known_types[i].kind;
     return NOT_WELL_KNOWN;
 }
 
@@ -58,11 +63,13 @@ static bool is_json_value(const struct message_type *type) {
         if (!type->fields[0].is_map || type->fields[0].message->fields[0].type != FIELD_STRING) return false;
         below = type->fields[0].message->fields[1].message;
         return below && below->well_known == WELL_KNOWN_VALUE;
-    case WELL_KNOWN_LIST: return type->fields[0].message->well_known == WELL_KNOWN_VALUE;
+    case WELL_KNOWN_LIST:
+        return type->fields[0].message->well_known == WELL_KNOWN_VALUE;
     case WELL_KNOWN_VALUE:
         return type->fields[4].message->well_known == WELL_KNOWN_STRUCT &&
                type->fields[5].message->well_known == WELL_KNOWN_LIST;
-    default: return true;
+    default:
+        return true;
     }
 }
 

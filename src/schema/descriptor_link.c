@@ -1,4 +1,5 @@
-/* schema/descriptor_link.c - see descriptor.h. The second pass: the fields of every message, and the services. */
+/* schema/descriptor_link.c - see descriptor.h. The second pass: the fields of every message, and the
+ * services. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,17 +8,18 @@
 enum { MOST_FIELDS = 32767, LARGEST_NUMBER = (1 << 29) - 1, MOST_BY_NUMBER = 64 };
 
 static const uint8_t wire_types[] = {
-    [FIELD_DOUBLE] = WIRE_64,    [FIELD_FLOAT] = WIRE_32,      [FIELD_INT64] = WIRE_VARINT,
+    [FIELD_DOUBLE] = WIRE_64,     [FIELD_FLOAT] = WIRE_32,      [FIELD_INT64] = WIRE_VARINT,
     [FIELD_UINT64] = WIRE_VARINT, [FIELD_INT32] = WIRE_VARINT,  [FIELD_FIXED64] = WIRE_64,
-    [FIELD_FIXED32] = WIRE_32,   [FIELD_BOOL] = WIRE_VARINT,   [FIELD_STRING] = WIRE_BYTES,
-    [FIELD_GROUP] = WIRE_GROUP,  [FIELD_MESSAGE] = WIRE_BYTES, [FIELD_BYTES] = WIRE_BYTES,
+    [FIELD_FIXED32] = WIRE_32,    [FIELD_BOOL] = WIRE_VARINT,   [FIELD_STRING] = WIRE_BYTES,
+    [FIELD_GROUP] = WIRE_GROUP,   [FIELD_MESSAGE] = WIRE_BYTES, [FIELD_BYTES] = WIRE_BYTES,
     [FIELD_UINT32] = WIRE_VARINT, [FIELD_ENUM] = WIRE_VARINT,   [FIELD_SFIXED32] = WIRE_32,
-    [FIELD_SFIXED64] = WIRE_64,  [FIELD_SINT32] = WIRE_VARINT, [FIELD_SINT64] = WIRE_VARINT,
+    [FIELD_SFIXED64] = WIRE_64,   [FIELD_SINT32] = WIRE_VARINT, [FIELD_SINT64] = WIRE_VARINT,
 };
 
-static bool fail_field(struct descriptor_builder *builder, const struct message_source *source, const char *field,
-                       const char *what) {
-    return descriptor_fail(builder, source->file->file->name, "%s.%s: %s", source->type->full_name, field, what);
+static bool fail_field(struct descriptor_builder *builder, const struct message_source *source,
+                       const char *field, const char *what) {
+    return descriptor_fail(builder, source->file->file->name, "%s.%s: %s", source->type->full_name, field,
+                           what);
 }
 
 /* The type that ".pkg.Name" names; protoc and every other compiler writes the whole name with its dot. */
@@ -25,14 +27,15 @@ static const struct symbol *find_type(const struct descriptor_builder *builder, 
     return name && *name == '.' ? schema_symbol(builder->schema, name + 1) : NULL;
 }
 
-static bool link_type(struct descriptor_builder *builder, const struct message_source *source, const field_proto *proto,
-                      struct field *field) {
+static bool link_type(struct descriptor_builder *builder, const struct message_source *source,
+                      const field_proto *proto, struct field *field) {
     bool is_message = field->type == FIELD_MESSAGE || field->type == FIELD_GROUP;
     if (!is_message && field->type != FIELD_ENUM) return true;
     const struct symbol *symbol = find_type(builder, proto->type_name);
     if (!symbol || symbol->kind != (is_message ? SYMBOL_MESSAGE : SYMBOL_ENUM))
         return descriptor_fail(builder, source->file->file->name, "%s.%s: the type \"%s\" is not defined",
-                               source->type->full_name, field->name, proto->type_name ? proto->type_name : "");
+                               source->type->full_name, field->name,
+                               proto->type_name ? proto->type_name : "");
     if (is_message) {
         field->message = symbol->type;
         field->is_map = field->is_repeated && field->type == FIELD_MESSAGE && field->message->is_map_entry;
@@ -66,10 +69,11 @@ static bool link_field(struct descriptor_builder *builder, const struct message_
     field->is_utf8 = field->type == FIELD_STRING;
     field->oneof = -1;
     if (!link_type(builder, source, proto, field)) return false;
-    bool is_packed = proto->options && proto->options->has_packed ? proto->options->packed : source->type->is_proto3;
+    bool is_packed =
+        proto->options && proto->options->has_packed ? proto->options->packed : source->type->is_proto3;
     field->is_packed = field->is_repeated && is_packable(field) && is_packed;
-    field->has_presence = !field->is_repeated && (field->message || proto->has_oneof_index || proto->proto3_optional ||
-                                                  !source->type->is_proto3);
+    field->has_presence = !field->is_repeated && (field->message || proto->has_oneof_index ||
+                                                  proto->proto3_optional || !source->type->is_proto3);
     if (!proto->default_value) return true;
     field->has_default = !field->is_repeated && !field->message;
     return (field->has_default && descriptor_parse_default(arena, proto->default_value, field)) ||
@@ -81,8 +85,8 @@ static int compare_fields(const void *a, const void *b) {
     return (one->number > other->number) - (one->number < other->number);
 }
 
-static bool sort_fields(struct descriptor_builder *builder, const struct message_source *source, struct field *fields,
-                        size_t count) {
+static bool sort_fields(struct descriptor_builder *builder, const struct message_source *source,
+                        struct field *fields, size_t count) {
     qsort(fields, count, sizeof *fields, compare_fields);
     for (size_t i = 0; i < count; i++) {
         if (i && fields[i].number == fields[i - 1].number)
@@ -108,14 +112,15 @@ static void index_by_name(struct arena *arena, struct message_type *type) {
     type->by_name = names;
 }
 
-/* The fields of one declared oneof; `members` has room for all fields. A proto3 optional stands in a oneof of its own
- * that only old readers are meant to see. */
+/* The fields of one declared oneof; `members` has room for all fields. A proto3 optional stands in a oneof of
+ * its own that only old readers are meant to see. */
 static size_t find_members(const struct message_source *source, size_t declared, struct field *fields,
                            uint16_t *members) {
     size_t count = 0;
     for (size_t i = 0; i < source->proto->n_field; i++) {
         const field_proto *proto = source->proto->field[i];
-        if (!proto->has_oneof_index || (size_t)proto->oneof_index != declared || proto->proto3_optional) continue;
+        if (!proto->has_oneof_index || (size_t)proto->oneof_index != declared || proto->proto3_optional)
+            continue;
         const struct field *key = &(struct field){.number = (uint32_t)proto->number};
         struct field *field = bsearch(key, fields, source->type->field_count, sizeof *fields, compare_fields);
         members[count++] = field->index;
@@ -123,9 +128,12 @@ static size_t find_members(const struct message_source *source, size_t declared,
     return count;
 }
 
-static int compare_places(const void *a, const void *b) { return *(const uint16_t *)a - *(const uint16_t *)b; }
+static int compare_places(const void *a, const void *b) {
+    return *(const uint16_t *)a - *(const uint16_t *)b;
+}
 
-static bool link_oneofs(struct descriptor_builder *builder, const struct message_source *source, struct field *fields) {
+static bool link_oneofs(struct descriptor_builder *builder, const struct message_source *source,
+                        struct field *fields) {
     struct arena *arena = &builder->schema->arena;
     const message_proto *proto = source->proto;
     struct message_type *type = source->type;
@@ -158,9 +166,10 @@ static bool link_oneofs(struct descriptor_builder *builder, const struct message
 static bool is_good_entry(const struct message_type *type) {
     if (type->field_count != 2) return false;
     const struct field *key = &type->fields[0], *value = &type->fields[1];
-    return key->number == 1 && value->number == 2 && !key->is_repeated && !value->is_repeated && !key->is_required &&
-           !value->is_required && key->oneof < 0 && value->oneof < 0 && !key->message && value->type != FIELD_GROUP &&
-           key->type != FIELD_ENUM && key->type != FIELD_DOUBLE && key->type != FIELD_FLOAT && key->type != FIELD_BYTES;
+    return key->number == 1 && value->number == 2 && !key->is_repeated && !value->is_repeated &&
+           !key->is_required && !value->is_required && key->oneof < 0 && value->oneof < 0 && !key->message &&
+           value->type != FIELD_GROUP && key->type != FIELD_ENUM && key->type != FIELD_DOUBLE &&
+           key->type != FIELD_FLOAT && key->type != FIELD_BYTES;
 }
 
 static bool link_message(struct descriptor_builder *builder, const struct message_source *source) {
@@ -174,9 +183,11 @@ static bool link_message(struct descriptor_builder *builder, const struct messag
         if (!link_field(builder, source, proto->field[i], &fields[i])) return false;
     type->fields = fields;
     type->field_count = proto->n_field;
-    if (!sort_fields(builder, source, fields, type->field_count) || !link_oneofs(builder, source, fields)) return false;
+    if (!sort_fields(builder, source, fields, type->field_count) || !link_oneofs(builder, source, fields))
+        return false;
     if (type->is_map_entry && !is_good_entry(type))
-        return descriptor_fail(builder, source->file->file->name, "%s: not an entry of a map", type->full_name);
+        return descriptor_fail(builder, source->file->file->name, "%s: not an entry of a map",
+                               type->full_name);
     index_by_number(&builder->schema->arena, type);
     index_by_name(&builder->schema->arena, type);
     return true;
@@ -202,7 +213,8 @@ static bool link_service(struct descriptor_builder *builder, const struct servic
         if (!request || !response || request->kind != SYMBOL_MESSAGE || response->kind != SYMBOL_MESSAGE)
             return descriptor_fail(builder, source->file->file->name, "%s.%s: the type \"%s\" is not defined",
                                    source->full_name, proto->name,
-                                   request && request->kind == SYMBOL_MESSAGE ? proto->output_type : proto->input_type);
+                                   request && request->kind == SYMBOL_MESSAGE ? proto->output_type
+                                                                              : proto->input_type);
         methods[i] = (struct method){.name = arena_copy_string(arena, proto->name),
                                      .full_name = arena_join(arena, source->full_name, '/', proto->name),
                                      .request = request->type,

@@ -1,4 +1,5 @@
-/* schema/descriptor_value.c - see descriptor.h. The texts inside descriptors: proto2 defaults, and JSON's names. */
+/* schema/descriptor_value.c - see descriptor.h. The texts inside descriptors: proto2 defaults, and JSON's
+ * names. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,9 +52,12 @@ static bool unescape(struct arena *arena, const char *text, struct field *field)
         }
         const char *letter = *++text ? strchr(letters, *text) : NULL;
         if (!*text) return false;
-        if (is_octal(*text)) *out++ = parse_octal(&text);
-        else if (*text == 'x' || *text == 'X') text++, *out++ = parse_hex(&text);
-        else *out++ = letter ? meanings[letter - letters] : *text, text++;
+        if (is_octal(*text))
+            *out++ = parse_octal(&text);
+        else if (*text == 'x' || *text == 'X')
+            text++, *out++ = parse_hex(&text);
+        else
+            *out++ = letter ? meanings[letter - letters] : *text, text++;
     }
     field->default_value.bytes.data = start;
     field->default_value.bytes.length = (size_t)(out - start);
@@ -64,17 +68,22 @@ bool descriptor_parse_default(struct arena *arena, const char *text, struct fiel
     int32_t number;
     switch (field->type) {
     case FIELD_DOUBLE:
-    case FIELD_FLOAT: return parse_number(text, field->type == FIELD_FLOAT, &field->default_value.number);
+    case FIELD_FLOAT:
+        return parse_number(text, field->type == FIELD_FLOAT, &field->default_value.number);
     case FIELD_INT64:
     case FIELD_SINT64:
-    case FIELD_SFIXED64: return parse_signed(text, INT64_MIN, INT64_MAX, &field->default_value.integer);
+    case FIELD_SFIXED64:
+        return parse_signed(text, INT64_MIN, INT64_MAX, &field->default_value.integer);
     case FIELD_INT32:
     case FIELD_SINT32:
-    case FIELD_SFIXED32: return parse_signed(text, INT32_MIN, INT32_MAX, &field->default_value.integer);
+    case FIELD_SFIXED32:
+        return parse_signed(text, INT32_MIN, INT32_MAX, &field->default_value.integer);
     case FIELD_UINT64:
-    case FIELD_FIXED64: return parse_unsigned(text, UINT64_MAX, &field->default_value.unsigned_integer);
+    case FIELD_FIXED64:
+        return parse_unsigned(text, UINT64_MAX, &field->default_value.unsigned_integer);
     case FIELD_UINT32:
-    case FIELD_FIXED32: return parse_unsigned(text, UINT32_MAX, &field->default_value.unsigned_integer);
+    case FIELD_FIXED32:
+        return parse_unsigned(text, UINT32_MAX, &field->default_value.unsigned_integer);
     case FIELD_BOOL:
         field->default_value.integer = !strcmp(text, "true");
         return field->default_value.integer || !strcmp(text, "false");
@@ -82,12 +91,14 @@ bool descriptor_parse_default(struct arena *arena, const char *text, struct fiel
         field->default_value.bytes.data = arena_copy_string(arena, text);
         field->default_value.bytes.length = strlen(text);
         return true;
-    case FIELD_BYTES: return unescape(arena, text, field);
+    case FIELD_BYTES:
+        return unescape(arena, text, field);
     case FIELD_ENUM:
         if (!enum_number(field->enumeration, text, strlen(text), &number)) return false;
         field->default_value.integer = number;
         return true;
-    default: return false;
+    default:
+        return false;
     }
 }
 
@@ -95,7 +106,8 @@ bool descriptor_parse_default(struct arena *arena, const char *text, struct fiel
 char *descriptor_json_name(struct arena *arena, const char *name) {
     char *out = arena_copy_string(arena, name), *start = out;
     for (bool is_raised = false; *name; name++) {
-        if (*name != '_') *out++ = is_raised && *name >= 'a' && *name <= 'z' ? (char)(*name - 'a' + 'A') : *name;
+        if (*name != '_')
+            *out++ = is_raised && *name >= 'a' && *name <= 'z' ? (char)(*name - 'a' + 'A') : *name;
         is_raised = *name == '_';
     }
     *out = '\0';

@@ -57,10 +57,12 @@ static bool take_offset(struct piece *text, int *seconds) {
 }
 
 static bool take_date_and_time(struct piece *text, struct tm *t) {
-    if (!take_number(text, 4, 1, 9999, &t->tm_year) || !take(text, '-') || !take_number(text, 2, 1, 12, &t->tm_mon) ||
-        !take(text, '-') || !take_number(text, 2, 1, 31, &t->tm_mday) || !take(text, 'T') ||
-        !take_number(text, 2, 0, 23, &t->tm_hour) || !take(text, ':') || !take_number(text, 2, 0, 59, &t->tm_min) ||
-        !take(text, ':') || !take_number(text, 2, 0, 59, &t->tm_sec))
+    if (!take_number(text, 4, 1, 9999, &t->tm_year) || !take(text, '-') ||
+        !take_number(text, 2, 1, 12, &t->tm_mon) || !take(text, '-') ||
+        !take_number(text, 2, 1, 31, &t->tm_mday) || !take(text, 'T') ||
+        !take_number(text, 2, 0, 23, &t->tm_hour) || !take(text, ':') ||
+        !take_number(text, 2, 0, 59, &t->tm_min) || !take(text, ':') ||
+        !take_number(text, 2, 0, 59, &t->tm_sec))
         return false;
     t->tm_year -= 1900;
     t->tm_mon -= 1;
@@ -79,15 +81,19 @@ const char *json_read_timestamp(const char *text, size_t length, int64_t *second
     *seconds = timegm(&t); /* makes the 1st of March of the 30th of February */
     if (t.tm_mday != day) return "the month has no such day";
     *seconds -= offset;
-    return *seconds < first_second || *seconds > last_second ? "the time is before year 1 or after 9999" : NULL;
+    return *seconds < first_second || *seconds > last_second ? "the time is before year 1 or after 9999"
+                                                             : NULL;
 }
 
 /* In groups of three digits, as few as it takes. */
 static void write_fraction(struct buffer *out, int nanos) {
     if (!nanos) return;
-    if (nanos % 1000) buffer_format(out, ".%09d", nanos);
-    else if (nanos % (1000 * 1000)) buffer_format(out, ".%06d", nanos / 1000);
-    else buffer_format(out, ".%03d", nanos / (1000 * 1000));
+    if (nanos % 1000)
+        buffer_format(out, ".%09d", nanos);
+    else if (nanos % (1000 * 1000))
+        buffer_format(out, ".%06d", nanos / 1000);
+    else
+        buffer_format(out, ".%03d", nanos / (1000 * 1000));
 }
 
 const char *json_write_timestamp(struct buffer *out, int64_t seconds, int64_t nanos) {
@@ -96,8 +102,8 @@ const char *json_write_timestamp(struct buffer *out, int64_t seconds, int64_t na
     time_t time = seconds;
     struct tm t;
     gmtime_r(&time, &t);
-    buffer_format(out, "%04d-%02d-%02dT%02d:%02d:%02d", t.tm_year + 1900, t.tm_mon + 1, t.tm_mday, t.tm_hour, t.tm_min,
-                  t.tm_sec);
+    buffer_format(out, "%04d-%02d-%02dT%02d:%02d:%02d", t.tm_year + 1900, t.tm_mon + 1, t.tm_mday, t.tm_hour,
+                  t.tm_min, t.tm_sec);
     write_fraction(out, (int)nanos);
     buffer_append_byte(out, 'Z');
     return NULL;
@@ -111,17 +117,21 @@ const char *json_read_duration(const char *text, size_t length, int64_t *seconds
     *seconds = 0;
     for (; piece.at < piece.end && *piece.at >= '0' && *piece.at <= '9'; piece.at++)
         if (*seconds <= longest_duration) *seconds = *seconds * 10 + (*piece.at - '0');
-    if (piece.at == start || !take_fraction(&piece, nanos) || !take(&piece, 's') || piece.at != piece.end) return fault;
+    if (piece.at == start || !take_fraction(&piece, nanos) || !take(&piece, 's') || piece.at != piece.end)
+        return fault;
     if (*seconds > longest_duration) return "the duration is longer than 10000 years";
     if (is_negative) *seconds = -*seconds, *nanos = -*nanos;
     return NULL;
 }
 
 const char *json_write_duration(struct buffer *out, int64_t seconds, int64_t nanos) {
-    if (seconds < -longest_duration || seconds > longest_duration) return "the duration is longer than 10000 years";
+    if (seconds < -longest_duration || seconds > longest_duration)
+        return "the duration is longer than 10000 years";
     if (nanos <= -NANOS_PER_SECOND || nanos >= NANOS_PER_SECOND) return "the nanoseconds are out of range";
-    if ((seconds < 0 && nanos > 0) || (seconds > 0 && nanos < 0)) return "seconds and nanoseconds differ in sign";
-    buffer_format(out, "%s%lld", seconds < 0 || nanos < 0 ? "-" : "", (long long)(seconds < 0 ? -seconds : seconds));
+    if ((seconds < 0 && nanos > 0) || (seconds > 0 && nanos < 0))
+        return "seconds and nanoseconds differ in sign";
+    buffer_format(out, "%s%lld", seconds < 0 || nanos < 0 ? "-" : "",
+                  (long long)(seconds < 0 ? -seconds : seconds));
     write_fraction(out, (int)(nanos < 0 ? -nanos : nanos));
     buffer_append_byte(out, 's');
     return NULL;

@@ -8,8 +8,8 @@
 
 #include "base/memory.h"
 
-/* The parts of a number: its digits without the point, and how many of them stand before it once the exponent has
- * moved it. */
+/* The parts of a number: its digits without the point, and how many of them stand before it once the exponent
+ * has moved it. */
 struct decimal {
     const char *digits, *end; /* a point may stand between the digits */
     int64_t whole;
@@ -55,7 +55,8 @@ static enum json_number to_magnitude(const struct decimal *number, uint64_t *val
     return JSON_NUMBER_OK;
 }
 
-enum json_number json_to_signed(const char *text, size_t length, int64_t least, int64_t most, int64_t *value) {
+enum json_number json_to_signed(const char *text, size_t length, int64_t least, int64_t most,
+                                int64_t *value) {
     struct decimal number = split(text, length);
     uint64_t magnitude;
     enum json_number result = to_magnitude(&number, &magnitude);
@@ -78,8 +79,10 @@ struct terminated {
 };
 static void terminate(struct terminated *copy, const char *text, size_t length) {
     copy->text = copy->room;
-    if (length >= sizeof copy->room) copy->text = memory_copy(text, length);
-    else memcpy(copy->room, text, length), copy->room[length] = '\0';
+    if (length >= sizeof copy->room)
+        copy->text = memory_copy(text, length);
+    else
+        memcpy(copy->room, text, length), copy->room[length] = '\0';
 }
 static void end_terminated(struct terminated *copy) {
     if (copy->text != copy->room) free(copy->text);

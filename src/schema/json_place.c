@@ -19,9 +19,12 @@ static void write_place(struct buffer *out, const struct json_place *place) {
     if (!place) return;
     write_place(out, place->outer);
     int length = place->kind == JSON_PLACE_ELEMENT ? 0 : json_quotable(place->name, place->length);
-    if (place->kind == JSON_PLACE_ELEMENT) buffer_format(out, "[%zu]", place->length);
-    else if (place->kind == JSON_PLACE_KEY) buffer_format(out, "[\"%.*s\"]", length, place->name);
-    else buffer_format(out, "%s%.*s", place->outer ? "." : "", length, place->name);
+    if (place->kind == JSON_PLACE_ELEMENT)
+        buffer_format(out, "[%zu]", place->length);
+    else if (place->kind == JSON_PLACE_KEY)
+        buffer_format(out, "[\"%.*s\"]", length, place->name);
+    else
+        buffer_format(out, "%s%.*s", place->outer ? "." : "", length, place->name);
 }
 
 /* What the peer wrote must not break the lines of a log. */

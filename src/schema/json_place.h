@@ -1,5 +1,5 @@
-/* schema/json_place.h - where in a message a reader or writer stands, for its errors: a chain on the C stack, put into
- * words only when something is wrong. */
+/* schema/json_place.h - where in a message a reader or writer stands, for its errors: a chain on the C stack,
+ * put into words only when something is wrong. */
 #ifndef TIDEWIRE_SCHEMA_JSON_PLACE_H
 #define TIDEWIRE_SCHEMA_JSON_PLACE_H
 #include <stdbool.h>

@@ -33,27 +33,30 @@ static bool takes_null(const struct field *field) {
     return json_is_null_value(field) || (field->message && field->message->well_known == WELL_KNOWN_VALUE);
 }
 
-static bool expect_start(struct json_reader *reader, const struct json_place *place, char c, const char *what) {
+static bool expect_start(struct json_reader *reader, const struct json_place *place, char c,
+                         const char *what) {
     return json_take(&reader->text, c) || json_fail(reader->error, place, "expected %s", what);
 }
 
 /* One value with its tag. */
-static enum json_taken read_value(struct json_reader *reader, const struct field *field, const struct json_place *place,
-                                  unsigned depth, bool is_zero_written) {
+static enum json_taken read_value(struct json_reader *reader, const struct field *field,
+                                  const struct json_place *place, unsigned depth, bool is_zero_written) {
     if (codec_is_scalar(field)) {
         uint64_t bits;
         enum json_taken taken = json_take_bits(reader, field, place, &bits);
         if (taken == JSON_TAKEN && (bits || is_zero_written)) codec_write_scalar(reader->out, field, bits);
         return taken;
     }
-    if (!field->message) return json_read_bytes(reader, field, place, is_zero_written) ? JSON_TAKEN : JSON_BAD;
+    if (!field->message)
+        return json_read_bytes(reader, field, place, is_zero_written) ? JSON_TAKEN : JSON_BAD;
     size_t opened = codec_open(reader->out, field);
     if (!json_read_message(reader, field->message, place, depth + 1)) return JSON_BAD;
     codec_close(reader->out, field, opened);
     return JSON_TAKEN;
 }
 
-static bool refuse_null(struct json_reader *reader, const struct field *field, const struct json_place *place) {
+static bool refuse_null(struct json_reader *reader, const struct field *field,
+                        const struct json_place *place) {
     if (takes_null(field) || !json_take_word(&reader->text, "null")) return true;
     return json_fail(reader->error, place, "null cannot stand in a list or map");
 }
@@ -81,8 +84,10 @@ bool json_read_list(struct json_reader *reader, const struct field *field, const
     } while (json_take(&reader->text, ','));
     if (!json_expect(&reader->text, ']', "expected ',' or ']'")) return json_fail_syntax(reader);
     if (!field->is_packed) return true;
-    if (buffer_length(reader->out) == opened) reader->out->end = reader->out->start + start;
-    else codec_close(reader->out, field, opened);
+    if (buffer_length(reader->out) == opened)
+        reader->out->end = reader->out->start + start;
+    else
+        codec_close(reader->out, field, opened);
     return true;
 }
 
@@ -97,8 +102,10 @@ static bool read_entry(struct json_reader *reader, const struct field *field, co
     if (!refuse_null(reader, &entry[1], place)) return false;
     enum json_taken taken = read_value(reader, &entry[1], place, depth + 1, true);
     if (taken == JSON_BAD) return false;
-    if (taken == JSON_IGNORED) reader->out->end = reader->out->start + start;
-    else codec_close(reader->out, field, opened);
+    if (taken == JSON_IGNORED)
+        reader->out->end = reader->out->start + start;
+    else
+        codec_close(reader->out, field, opened);
     return true;
 }
 
@@ -107,12 +114,13 @@ static bool take_name(struct json_reader *reader, struct json_string *name) {
            json_fail_syntax(reader);
 }
 
-static bool read_entries(struct json_reader *reader, const struct field *field, const struct json_place *place,
-                         unsigned depth, struct map *seen) {
+static bool read_entries(struct json_reader *reader, const struct field *field,
+                         const struct json_place *place, unsigned depth, struct map *seen) {
     do {
         struct json_string key;
         if (!take_name(reader, &key)) return false;
-        struct json_place entry = {.outer = place, .kind = JSON_PLACE_KEY, .name = key.data, .length = key.length};
+        struct json_place entry = {
+            .outer = place, .kind = JSON_PLACE_KEY, .name = key.data, .length = key.length};
         if (!read_entry(reader, field, &key, &entry, depth, seen)) return false;
     } while (json_take(&reader->text, ','));
     return json_expect(&reader->text, '}', "expected ',' or '}'") || json_fail_syntax(reader);
@@ -168,7 +176,8 @@ static bool read_field(struct json_reader *reader, const struct object *object, 
     return taken != JSON_BAD;
 }
 
-static bool skip_unknown(struct json_reader *reader, const struct object *object, const struct json_string *name) {
+static bool skip_unknown(struct json_reader *reader, const struct object *object,
+                         const struct json_string *name) {
     if (reader->options->ignore_unknown) return json_skip(&reader->text) || json_fail_syntax(reader);
     char *terminated = memory_copy(name->data, name->length < 256 ? name->length : 256);
     const char *nearest = message_nearest_field(object->type, terminated);
@@ -185,7 +194,8 @@ static bool read_member(struct json_reader *reader, const struct object *object,
     struct json_string name = json_decoded(reader, &raw);
     if (is_any && name.length == 5 && !memcmp(name.data, "@type", 5)) {
         size_t place = object->type->field_count + object->type->oneof_count;
-        if (!mark(reader, object, place)) return json_fail(reader->error, object->place, "\"@type\" stands twice");
+        if (!mark(reader, object, place))
+            return json_fail(reader->error, object->place, "\"@type\" stands twice");
         return json_skip(&reader->text) || json_fail_syntax(reader);
     }
     const struct field *field = message_field_by_json(object->type, name.data, name.length);
@@ -208,15 +218,17 @@ static bool has_required(struct json_reader *reader, const struct object *object
     for (size_t i = 0; object->type->has_required && i < object->type->field_count; i++) {
         const struct field *field = &object->type->fields[i];
         if (field->is_required && buffer_bytes(&reader->seen)[object->seen + i] != SET)
-            return json_fail(reader->error, object->place, "the required field \"%s\" is missing", field->name);
+            return json_fail(reader->error, object->place, "the required field \"%s\" is missing",
+                             field->name);
     }
     return true;
 }
 
-bool json_read_object(struct json_reader *reader, const struct message_type *type, const struct json_place *place,
-                      unsigned depth, bool is_any) {
+bool json_read_object(struct json_reader *reader, const struct message_type *type,
+                      const struct json_place *place, unsigned depth, bool is_any) {
     if (!expect_start(reader, place, '{', "an object")) return false;
-    struct object object = {.type = type, .place = place, .depth = depth, .seen = buffer_length(&reader->seen)};
+    struct object object = {
+        .type = type, .place = place, .depth = depth, .seen = buffer_length(&reader->seen)};
     size_t size = type->field_count + type->oneof_count + 1;
     memset(buffer_reserve(&reader->seen, size), 0, size);
     buffer_commit(&reader->seen, size);
@@ -225,16 +237,16 @@ bool json_read_object(struct json_reader *reader, const struct message_type *typ
     return is_good;
 }
 
-bool json_read_message(struct json_reader *reader, const struct message_type *type, const struct json_place *place,
-                       unsigned depth) {
+bool json_read_message(struct json_reader *reader, const struct message_type *type,
+                       const struct json_place *place, unsigned depth) {
     if (depth > CODEC_DEPTH) return json_fail(reader->error, place, "nested too deeply");
     if (type->well_known == NOT_WELL_KNOWN || type->well_known == WELL_KNOWN_EMPTY)
         return json_read_object(reader, type, place, depth, false);
     return json_read_well_known(reader, type, place, depth);
 }
 
-bool json_read(const struct message_type *type, const char *text, size_t length, const struct json_options *options,
-               struct buffer *out, struct error *error) {
+bool json_read(const struct message_type *type, const char *text, size_t length,
+               const struct json_options *options, struct buffer *out, struct error *error) {
     static const struct json_options plain;
     struct json_reader reader = {.text = {.start = text, .at = text, .end = text + length},
                                  .options = options ? options : &plain,

@@ -8,10 +8,11 @@
 #include "schema/wire.h"
 
 static const char *const type_names[] = {
-    [FIELD_DOUBLE] = "double",     [FIELD_FLOAT] = "float",       [FIELD_INT64] = "int64",   [FIELD_UINT64] = "uint64",
-    [FIELD_INT32] = "int32",       [FIELD_FIXED64] = "fixed64",   [FIELD_FIXED32] = "fixed32", [FIELD_BOOL] = "bool",
-    [FIELD_UINT32] = "uint32",     [FIELD_ENUM] = "enum",         [FIELD_SFIXED32] = "sfixed32",
-    [FIELD_SFIXED64] = "sfixed64", [FIELD_SINT32] = "sint32",     [FIELD_SINT64] = "sint64",
+    [FIELD_DOUBLE] = "double",   [FIELD_FLOAT] = "float",       [FIELD_INT64] = "int64",
+    [FIELD_UINT64] = "uint64",   [FIELD_INT32] = "int32",       [FIELD_FIXED64] = "fixed64",
+    [FIELD_FIXED32] = "fixed32", [FIELD_BOOL] = "bool",         [FIELD_UINT32] = "uint32",
+    [FIELD_ENUM] = "enum",       [FIELD_SFIXED32] = "sfixed32", [FIELD_SFIXED64] = "sfixed64",
+    [FIELD_SINT32] = "sint32",   [FIELD_SINT64] = "sint64",
 };
 
 static bool is_text(const struct json_string *text, const char *word) {
@@ -20,10 +21,14 @@ static bool is_text(const struct json_string *text, const char *word) {
 
 /* NaN and the infinities are strings. */
 static bool take_special(const struct json_string *text, double *value) {
-    if (is_text(text, "NaN")) *value = NAN;
-    else if (is_text(text, "Infinity")) *value = INFINITY;
-    else if (is_text(text, "-Infinity")) *value = -INFINITY;
-    else return false;
+    if (is_text(text, "NaN"))
+        *value = NAN;
+    else if (is_text(text, "Infinity"))
+        *value = INFINITY;
+    else if (is_text(text, "-Infinity"))
+        *value = -INFINITY;
+    else
+        return false;
     return true;
 }
 
@@ -41,13 +46,17 @@ static enum json_number to_bits(const struct field *field, const struct json_str
         *bits = wire_float_bits(narrow);
         return result;
     case FIELD_UINT32:
-    case FIELD_FIXED32: return json_to_unsigned(number->data, number->length, UINT32_MAX, bits);
+    case FIELD_FIXED32:
+        return json_to_unsigned(number->data, number->length, UINT32_MAX, bits);
     case FIELD_UINT64:
-    case FIELD_FIXED64: return json_to_unsigned(number->data, number->length, UINT64_MAX, bits);
+    case FIELD_FIXED64:
+        return json_to_unsigned(number->data, number->length, UINT64_MAX, bits);
     case FIELD_INT64:
     case FIELD_SINT64:
-    case FIELD_SFIXED64: return json_to_signed(number->data, number->length, INT64_MIN, INT64_MAX, (int64_t *)bits);
-    default: return json_to_signed(number->data, number->length, INT32_MIN, INT32_MAX, (int64_t *)bits);
+    case FIELD_SFIXED64:
+        return json_to_signed(number->data, number->length, INT64_MIN, INT64_MAX, (int64_t *)bits);
+    default:
+        return json_to_signed(number->data, number->length, INT32_MIN, INT32_MAX, (int64_t *)bits);
     }
 }
 
@@ -55,10 +64,11 @@ static bool convert(struct json_reader *reader, const struct field *field, const
                     const struct json_place *place, uint64_t *bits) {
     const char *type = type_names[field->type];
     switch (to_bits(field, number, bits)) {
-    case JSON_NUMBER_OK: return true;
+    case JSON_NUMBER_OK:
+        return true;
     case JSON_NUMBER_FRACTION:
-        return json_fail(reader->error, place, "%.*s is no whole number", json_quotable(number->data, number->length),
-                         number->data);
+        return json_fail(reader->error, place, "%.*s is no whole number",
+                         json_quotable(number->data, number->length), number->data);
     default:
         return json_fail(reader->error, place, "%.*s is out of range for %s",
                          json_quotable(number->data, number->length), number->data, type);
@@ -66,8 +76,9 @@ static bool convert(struct json_reader *reader, const struct field *field, const
 }
 
 /* What stood in quotes. */
-static bool take_quoted_number(struct json_reader *reader, const struct field *field, const struct json_string *text,
-                               const struct json_place *place, uint64_t *bits) {
+static bool take_quoted_number(struct json_reader *reader, const struct field *field,
+                               const struct json_string *text, const struct json_place *place,
+                               uint64_t *bits) {
     double special;
     bool is_real = field->type == FIELD_DOUBLE || field->type == FIELD_FLOAT;
     if (is_real && take_special(text, &special)) {
@@ -89,7 +100,8 @@ static bool take_number(struct json_reader *reader, const struct field *field, c
         text = json_decoded(reader, &text);
         return take_quoted_number(reader, field, &text, place, bits);
     }
-    if (!is_number_start(c)) return json_fail(reader->error, place, "expected a number (%s)", type_names[field->type]);
+    if (!is_number_start(c))
+        return json_fail(reader->error, place, "expected a number (%s)", type_names[field->type]);
     if (!json_take_number(&reader->text, &text.data, &text.length)) return json_fail_syntax(reader);
     return convert(reader, field, &text, place, bits);
 }
@@ -101,16 +113,16 @@ static bool take_bool(struct json_reader *reader, const struct json_place *place
 }
 
 /* A closed enum has no room for numbers that it does not know. */
-static enum json_taken check_enum(struct json_reader *reader, const struct field *field, const struct json_place *place,
-                                  uint64_t bits) {
+static enum json_taken check_enum(struct json_reader *reader, const struct field *field,
+                                  const struct json_place *place, uint64_t bits) {
     if (!field->enumeration->is_closed || enum_name(field->enumeration, (int32_t)bits)) return JSON_TAKEN;
     if (reader->options->ignore_unknown) return JSON_IGNORED;
     json_fail(reader->error, place, "%s has no value %d", field->enumeration->full_name, (int32_t)bits);
     return JSON_BAD;
 }
 
-static enum json_taken take_enum(struct json_reader *reader, const struct field *field, const struct json_place *place,
-                                 uint64_t *bits) {
+static enum json_taken take_enum(struct json_reader *reader, const struct field *field,
+                                 const struct json_place *place, uint64_t *bits) {
     struct json_string text;
     int32_t number;
     if (json_is_null_value(field) && json_take_word(&reader->text, "null")) {
@@ -129,17 +141,19 @@ static enum json_taken take_enum(struct json_reader *reader, const struct field 
         return JSON_TAKEN;
     }
     if (json_is_number(text.data, text.length))
-        return convert(reader, field, &text, place, bits) ? check_enum(reader, field, place, *bits) : JSON_BAD;
+        return convert(reader, field, &text, place, bits) ? check_enum(reader, field, place, *bits)
+                                                          : JSON_BAD;
     if (reader->options->ignore_unknown) return JSON_IGNORED;
     json_fail(reader->error, place, "%s has no value \"%.*s\"", field->enumeration->full_name,
               json_quotable(text.data, text.length), text.data);
     return JSON_BAD;
 }
 
-enum json_taken json_take_bits(struct json_reader *reader, const struct field *field, const struct json_place *place,
-                               uint64_t *bits) {
+enum json_taken json_take_bits(struct json_reader *reader, const struct field *field,
+                               const struct json_place *place, uint64_t *bits) {
     if (field->type == FIELD_ENUM) return take_enum(reader, field, place, bits);
-    bool is_good = field->type == FIELD_BOOL ? take_bool(reader, place, bits) : take_number(reader, field, place, bits);
+    bool is_good =
+        field->type == FIELD_BOOL ? take_bool(reader, place, bits) : take_number(reader, field, place, bits);
     return is_good ? JSON_TAKEN : JSON_BAD;
 }
 
@@ -166,7 +180,8 @@ bool json_read_bytes(struct json_reader *reader, const struct field *field, cons
                      bool is_empty_written) {
     struct json_string text;
     if (json_peek(&reader->text) != '"')
-        return json_fail(reader->error, place, "expected a string%s", field->type == FIELD_BYTES ? " of base64" : "");
+        return json_fail(reader->error, place, "expected a string%s",
+                         field->type == FIELD_BYTES ? " of base64" : "");
     if (!json_take_string(&reader->text, &text)) return json_fail_syntax(reader);
     text = json_decoded(reader, &text);
     if (!text.length && !is_empty_written) return true;
@@ -175,7 +190,8 @@ bool json_read_bytes(struct json_reader *reader, const struct field *field, cons
         return true;
     }
     size_t opened = codec_open(reader->out, field);
-    if (!base64_read(reader->out, text.data, text.length)) return json_fail(reader->error, place, "no base64");
+    if (!base64_read(reader->out, text.data, text.length))
+        return json_fail(reader->error, place, "no base64");
     codec_close(reader->out, field, opened);
     return true;
 }

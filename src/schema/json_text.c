@@ -14,7 +14,8 @@ static bool fail(struct json_text *text, const char *fault) {
 }
 
 char json_peek(struct json_text *text) {
-    while (text->at < text->end && (*text->at == ' ' || *text->at == '\n' || *text->at == '\r' || *text->at == '\t'))
+    while (text->at < text->end &&
+           (*text->at == ' ' || *text->at == '\n' || *text->at == '\r' || *text->at == '\t'))
         text->at++;
     return text->at < text->end ? *text->at : '\0';
 }
@@ -30,7 +31,9 @@ bool json_take(struct json_text *text, char c) {
     return true;
 }
 
-bool json_expect(struct json_text *text, char c, const char *fault) { return json_take(text, c) || fail(text, fault); }
+bool json_expect(struct json_text *text, char c, const char *fault) {
+    return json_take(text, c) || fail(text, fault);
+}
 
 static bool is_word_character(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
@@ -74,7 +77,9 @@ static const char *pass_escape(const char *at, const char *end) {
     int unit = read_unit(at + 2, end);
     if (unit < 0 || is_low_surrogate(unit)) return NULL;
     if (!is_high_surrogate(unit)) return at + 6;
-    return end - at >= 12 && at[6] == '\\' && at[7] == 'u' && is_low_surrogate(read_unit(at + 8, end)) ? at + 12 : NULL;
+    return end - at >= 12 && at[6] == '\\' && at[7] == 'u' && is_low_surrogate(read_unit(at + 8, end))
+               ? at + 12
+               : NULL;
 }
 
 bool json_take_string(struct json_text *text, struct json_string *string) {
@@ -121,7 +126,9 @@ static const char *pass_number(const char *at, const char *end) {
     return at;
 }
 
-bool json_is_number(const char *text, size_t length) { return pass_number(text, text + length) == text + length; }
+bool json_is_number(const char *text, size_t length) {
+    return pass_number(text, text + length) == text + length;
+}
 
 bool json_take_number(struct json_text *text, const char **number, size_t *length) {
     json_peek(text);
@@ -192,7 +199,8 @@ static const char *decode_escape(const char *at, const char *end, struct buffer 
         append_rune(out, (unsigned)unit);
         return at + 6;
     }
-    append_rune(out, 0x10000u + ((unsigned)(unit - 0xd800) << 10) + (unsigned)(read_unit(at + 8, end) - 0xdc00));
+    append_rune(out,
+                0x10000u + ((unsigned)(unit - 0xd800) << 10) + (unsigned)(read_unit(at + 8, end) - 0xdc00));
     return at + 12;
 }
 
@@ -215,8 +223,10 @@ void json_quote(struct buffer *out, const void *bytes, size_t length) {
         buffer_append(out, run, (size_t)(at - run));
         run = at + 1;
         const char *letter = *at ? strchr(letters, *at) : NULL;
-        if (letter) buffer_append(out, (char[]){'\\', escapes[letter - letters]}, 2);
-        else buffer_format(out, "\\u%04x", (unsigned)*at);
+        if (letter)
+            buffer_append(out, (char[]){'\\', escapes[letter - letters]}, 2);
+        else
+            buffer_format(out, "\\u%04x", (unsigned)*at);
     }
     buffer_append(out, run, (size_t)(end - run));
     buffer_append_byte(out, '"');

@@ -16,7 +16,8 @@ static void place_view(struct json_view *view, const struct message_type *type) 
     codec_view_place(&view->view, type, view->memory ? view->memory : view->room);
 }
 
-void json_view_open(struct json_view *view, const struct message_type *type, const uint8_t *bytes, size_t length) {
+void json_view_open(struct json_view *view, const struct message_type *type, const uint8_t *bytes,
+                    size_t length) {
     place_view(view, type);
     codec_rescan(&view->view, bytes, length);
 }
@@ -25,30 +26,49 @@ void json_view_close(struct json_view *view) { free(view->memory); }
 
 static void write_enum(struct json_writer *writer, const struct enum_type *type, int32_t number) {
     const char *name = enum_name(type, number);
-    if (!strcmp(type->full_name, "google.protobuf.NullValue")) buffer_append_text(writer->out, "null");
-    else if (name) json_quote(writer->out, name, strlen(name));
-    else buffer_format(writer->out, "%d", number);
+    if (!strcmp(type->full_name, "google.protobuf.NullValue"))
+        buffer_append_text(writer->out, "null");
+    else if (name)
+        json_quote(writer->out, name, strlen(name));
+    else
+        buffer_format(writer->out, "%d", number);
 }
 
 void json_write_bits(struct json_writer *writer, const struct field *field, uint64_t bits) {
     struct buffer *out = writer->out;
     switch (field->type) {
-    case FIELD_DOUBLE: json_write_double(out, wire_double(bits)); break;
-    case FIELD_FLOAT: json_write_float(out, wire_float((uint32_t)bits)); break;
-    case FIELD_BOOL: buffer_append_text(out, bits ? "true" : "false"); break;
-    case FIELD_ENUM: write_enum(writer, field->enumeration, (int32_t)bits); break;
+    case FIELD_DOUBLE:
+        json_write_double(out, wire_double(bits));
+        break;
+    case FIELD_FLOAT:
+        json_write_float(out, wire_float((uint32_t)bits));
+        break;
+    case FIELD_BOOL:
+        buffer_append_text(out, bits ? "true" : "false");
+        break;
+    case FIELD_ENUM:
+        write_enum(writer, field->enumeration, (int32_t)bits);
+        break;
     case FIELD_UINT32:
-    case FIELD_FIXED32: buffer_format(out, "%u", (unsigned)bits); break;
+    case FIELD_FIXED32:
+        buffer_format(out, "%u", (unsigned)bits);
+        break;
     case FIELD_UINT64:
-    case FIELD_FIXED64: buffer_format(out, "\"%llu\"", (unsigned long long)bits); break;
+    case FIELD_FIXED64:
+        buffer_format(out, "\"%llu\"", (unsigned long long)bits);
+        break;
     case FIELD_INT64:
     case FIELD_SINT64:
-    case FIELD_SFIXED64: buffer_format(out, "\"%lld\"", (long long)(int64_t)bits); break;
-    default: buffer_format(out, "%d", (int)(int32_t)bits);
+    case FIELD_SFIXED64:
+        buffer_format(out, "\"%lld\"", (long long)(int64_t)bits);
+        break;
+    default:
+        buffer_format(out, "%d", (int)(int32_t)bits);
     }
 }
 
-static void write_bytes(struct json_writer *writer, const struct field *field, const uint8_t *data, size_t length) {
+static void write_bytes(struct json_writer *writer, const struct field *field, const uint8_t *data,
+                        size_t length) {
     if (field->type == FIELD_STRING) {
         json_quote(writer->out, data, length);
         return;
@@ -59,12 +79,14 @@ static void write_bytes(struct json_writer *writer, const struct field *field, c
 }
 
 /* An element of a list. */
-static bool write_value(struct json_writer *writer, const struct field *field, const struct codec_value *value,
-                        const struct json_place *place, unsigned depth) {
+static bool write_value(struct json_writer *writer, const struct field *field,
+                        const struct codec_value *value, const struct json_place *place, unsigned depth) {
     if (field->message)
         return json_write_message(writer, field->message, value->data, value->length, place, depth + 1);
-    if (codec_is_scalar(field)) json_write_bits(writer, field, value->bits);
-    else write_bytes(writer, field, value->data, value->length);
+    if (codec_is_scalar(field))
+        json_write_bits(writer, field, value->bits);
+    else
+        write_bytes(writer, field, value->data, value->length);
     return true;
 }
 
@@ -83,17 +105,22 @@ bool json_write_list(struct json_writer *writer, const struct codec_view *view, 
 }
 
 /* A value that does not stand on the wire: of a map's entry, or a field that is written nevertheless. */
-static bool write_default(struct json_writer *writer, const struct field *field, const struct json_place *place,
-                          unsigned depth) {
-    if (field->is_repeated) buffer_append_text(writer->out, field->is_map ? "{}" : "[]");
-    else if (field->message) return json_write_message(writer, field->message, NULL, 0, place, depth + 1);
-    else if (codec_is_scalar(field)) json_write_bits(writer, field, codec_default_bits(field));
-    else write_bytes(writer, field, (const uint8_t *)field->default_value.bytes.data, field->default_value.bytes.length);
+static bool write_default(struct json_writer *writer, const struct field *field,
+                          const struct json_place *place, unsigned depth) {
+    if (field->is_repeated)
+        buffer_append_text(writer->out, field->is_map ? "{}" : "[]");
+    else if (field->message)
+        return json_write_message(writer, field->message, NULL, 0, place, depth + 1);
+    else if (codec_is_scalar(field))
+        json_write_bits(writer, field, codec_default_bits(field));
+    else
+        write_bytes(writer, field, (const uint8_t *)field->default_value.bytes.data,
+                    field->default_value.bytes.length);
     return true;
 }
 
-static bool write_gathered(struct json_writer *writer, const struct codec_view *view, const struct field *field,
-                           const struct json_place *place, unsigned depth) {
+static bool write_gathered(struct json_writer *writer, const struct codec_view *view,
+                           const struct field *field, const struct json_place *place, unsigned depth) {
     struct buffer whole = {0};
     codec_gather(view, field, &whole);
     bool is_good =
@@ -116,7 +143,8 @@ bool json_write_field(struct json_writer *writer, const struct codec_view *view,
         return true;
     }
     if (slot->length & CODEC_SPLIT) return write_gathered(writer, view, field, place, depth);
-    return json_write_message(writer, field->message, codec_inside(view, field), slot->length, place, depth + 1);
+    return json_write_message(writer, field->message, codec_inside(view, field), slot->length, place,
+                              depth + 1);
 }
 
 /* The key of an entry as bytes that are equal when the keys are. */
@@ -141,8 +169,9 @@ static void find_key(struct key *key, const struct codec_view *entry) {
 static void write_key(struct json_writer *writer, const struct field *field, const struct key *key) {
     struct buffer *out = writer->out;
     if (field->type == FIELD_STRING) return json_quote(out, key->data, key->length);
-    bool is_quoted = field->type == FIELD_INT64 || field->type == FIELD_SINT64 || field->type == FIELD_SFIXED64 ||
-                     field->type == FIELD_UINT64 || field->type == FIELD_FIXED64;
+    bool is_quoted = field->type == FIELD_INT64 || field->type == FIELD_SINT64 ||
+                     field->type == FIELD_SFIXED64 || field->type == FIELD_UINT64 ||
+                     field->type == FIELD_FIXED64;
     if (!is_quoted) buffer_append_byte(out, '"');
     json_write_bits(writer, field, key->bits);
     if (!is_quoted) buffer_append_byte(out, '"');
@@ -165,7 +194,8 @@ static void find_last(const struct codec_view *view, const struct field *field, 
 static bool write_entry(struct json_writer *writer, const struct codec_view *entry, const struct key *key,
                         const struct json_place *map, unsigned depth) {
     const struct field *fields = entry->type->fields;
-    struct json_place place = {.outer = map, .kind = JSON_PLACE_KEY, .name = key->data, .length = key->length};
+    struct json_place place = {
+        .outer = map, .kind = JSON_PLACE_KEY, .name = key->data, .length = key->length};
     if (fields[0].type != FIELD_STRING) place.length = 0;
     write_key(writer, &fields[0], key);
     buffer_append_byte(writer->out, ':');
@@ -173,8 +203,9 @@ static bool write_entry(struct json_writer *writer, const struct codec_view *ent
     return write_default(writer, &fields[1], &place, depth + 1);
 }
 
-static bool write_entries(struct json_writer *writer, const struct codec_view *view, const struct field *field,
-                          const struct map *last, const struct json_place *place, unsigned depth) {
+static bool write_entries(struct json_writer *writer, const struct codec_view *view,
+                          const struct field *field, const struct map *last, const struct json_place *place,
+                          unsigned depth) {
     struct codec_elements elements = codec_elements(view, field);
     struct codec_value value;
     bool is_first = true, is_good = true;
@@ -206,7 +237,8 @@ bool json_write_map(struct json_writer *writer, const struct codec_view *view, c
 }
 
 /* Without presence, a field at zero and one that is not on the wire are the same. */
-static bool is_left_out(const struct json_writer *writer, const struct codec_view *view, const struct field *field) {
+static bool is_left_out(const struct json_writer *writer, const struct codec_view *view,
+                        const struct field *field) {
     bool is_set = codec_bit(view->presence, field->index);
     if (field->has_presence) return !is_set;
     if (writer->options->write_defaults) return false;
@@ -215,8 +247,8 @@ static bool is_left_out(const struct json_writer *writer, const struct codec_vie
     return codec_is_scalar(field) ? !slot->bits : !slot->length;
 }
 
-bool json_write_members(struct json_writer *writer, const struct codec_view *view, const struct json_place *place,
-                        unsigned depth, bool *is_first) {
+bool json_write_members(struct json_writer *writer, const struct codec_view *view,
+                        const struct json_place *place, unsigned depth, bool *is_first) {
     for (size_t i = 0; i < view->type->field_count; i++) {
         const struct field *field = &view->type->fields[i];
         if (is_left_out(writer, view, field)) continue;
@@ -234,8 +266,8 @@ bool json_write_members(struct json_writer *writer, const struct codec_view *vie
     return true;
 }
 
-static bool write_view(struct json_writer *writer, const struct codec_view *view, const struct json_place *place,
-                       unsigned depth) {
+static bool write_view(struct json_writer *writer, const struct codec_view *view,
+                       const struct json_place *place, unsigned depth) {
     if (view->type->well_known != NOT_WELL_KNOWN && view->type->well_known != WELL_KNOWN_EMPTY)
         return json_write_well_known(writer, view, place, depth);
     bool is_first = true;

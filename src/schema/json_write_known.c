@@ -10,7 +10,8 @@
 #include "schema/wire.h"
 
 /* Timestamp and Duration are the same two fields. */
-static bool write_time(struct json_writer *writer, const struct codec_view *view, const struct json_place *place) {
+static bool write_time(struct json_writer *writer, const struct codec_view *view,
+                       const struct json_place *place) {
     int64_t seconds = codec_bit(view->presence, 0) ? (int64_t)view->slots[0].bits : 0;
     int64_t nanos = codec_bit(view->presence, 1) ? (int64_t)view->slots[1].bits : 0;
     buffer_append_byte(writer->out, '"');
@@ -21,7 +22,8 @@ static bool write_time(struct json_writer *writer, const struct codec_view *view
     return !fault || json_fail(writer->error, place, "%s", fault);
 }
 
-static bool write_mask(struct json_writer *writer, const struct codec_view *view, const struct json_place *place) {
+static bool write_mask(struct json_writer *writer, const struct codec_view *view,
+                       const struct json_place *place) {
     struct codec_elements elements = codec_elements(view, &view->type->fields[0]);
     struct codec_value path;
     struct buffer text = {0};
@@ -37,8 +39,8 @@ static bool write_mask(struct json_writer *writer, const struct codec_view *view
     return is_good;
 }
 
-static bool write_json_value(struct json_writer *writer, const struct codec_view *view, const struct json_place *place,
-                             unsigned depth) {
+static bool write_json_value(struct json_writer *writer, const struct codec_view *view,
+                             const struct json_place *place, unsigned depth) {
     const struct field *set = NULL;
     for (size_t i = 0; i < view->type->field_count && !set; i++)
         if (codec_bit(view->presence, i)) set = &view->type->fields[i];
@@ -51,18 +53,20 @@ static bool write_json_value(struct json_writer *writer, const struct codec_view
     return json_write_field(writer, view, set, place, depth);
 }
 
-static bool write_wrapper(struct json_writer *writer, const struct codec_view *view, const struct json_place *place,
-                          unsigned depth) {
+static bool write_wrapper(struct json_writer *writer, const struct codec_view *view,
+                          const struct json_place *place, unsigned depth) {
     const struct field *value = &view->type->fields[0];
     if (codec_bit(view->presence, 0)) return json_write_field(writer, view, value, place, depth);
-    if (codec_is_scalar(value)) json_write_bits(writer, value, 0);
-    else buffer_append_text(writer->out, "\"\"");
+    if (codec_is_scalar(value))
+        json_write_bits(writer, value, 0);
+    else
+        buffer_append_text(writer->out, "\"\"");
     return true;
 }
 
 /* What is inside an Any: members beside "@type", or a "value" for types that are no object in JSON. */
-static bool write_any_of(struct json_writer *writer, const struct codec_view *inside, const struct json_place *place,
-                         unsigned depth) {
+static bool write_any_of(struct json_writer *writer, const struct codec_view *inside,
+                         const struct json_place *place, unsigned depth) {
     bool is_first = false;
     enum well_known kind = inside->type->well_known;
     if (kind == WELL_KNOWN_EMPTY) return true;
@@ -83,8 +87,8 @@ static bool write_resolved(struct json_writer *writer, const struct message_type
     return is_good;
 }
 
-static bool write_any(struct json_writer *writer, const struct codec_view *view, const struct json_place *place,
-                      unsigned depth) {
+static bool write_any(struct json_writer *writer, const struct codec_view *view,
+                      const struct json_place *place, unsigned depth) {
     struct buffer *out = writer->out;
     const struct codec_slot *url = &view->slots[0], *value = &view->slots[1];
     size_t url_length = codec_bit(view->presence, 0) ? url->length : 0;
@@ -93,13 +97,14 @@ static bool write_any(struct json_writer *writer, const struct codec_view *view,
         buffer_append_text(out, "{}");
         return true;
     }
-    char *text = memory_copy(url_length ? view->bytes + url->offset : NULL, url_length), *slash = strrchr(text, '/');
+    char *text = memory_copy(url_length ? view->bytes + url->offset : NULL, url_length),
+         *slash = strrchr(text, '/');
     const struct message_type *type =
         slash && writer->options->schema ? schema_message(writer->options->schema, slash + 1) : NULL;
     buffer_append_text(out, "{\"@type\":");
     json_quote(out, text, url_length);
-    bool is_good = type ? write_resolved(writer, type, value_length ? view->bytes + value->offset : NULL, value_length,
-                                         place, depth)
+    bool is_good = type ? write_resolved(writer, type, value_length ? view->bytes + value->offset : NULL,
+                                         value_length, place, depth)
                         : json_fail(writer->error, place, "the type \"%.*s\" is not known",
                                     json_quotable(text, url_length), text);
     buffer_append_byte(out, '}');
@@ -107,16 +112,23 @@ static bool write_any(struct json_writer *writer, const struct codec_view *view,
     return is_good;
 }
 
-bool json_write_well_known(struct json_writer *writer, const struct codec_view *view, const struct json_place *place,
-                           unsigned depth) {
+bool json_write_well_known(struct json_writer *writer, const struct codec_view *view,
+                           const struct json_place *place, unsigned depth) {
     switch (view->type->well_known) {
     case WELL_KNOWN_TIMESTAMP:
-    case WELL_KNOWN_DURATION: return write_time(writer, view, place);
-    case WELL_KNOWN_FIELD_MASK: return write_mask(writer, view, place);
-    case WELL_KNOWN_STRUCT: return json_write_map(writer, view, &view->type->fields[0], place, depth);
-    case WELL_KNOWN_LIST: return json_write_list(writer, view, &view->type->fields[0], place, depth);
-    case WELL_KNOWN_VALUE: return write_json_value(writer, view, place, depth);
-    case WELL_KNOWN_WRAPPER: return write_wrapper(writer, view, place, depth);
-    default: return write_any(writer, view, place, depth);
+    case WELL_KNOWN_DURATION:
+        return write_time(writer, view, place);
+    case WELL_KNOWN_FIELD_MASK:
+        return write_mask(writer, view, place);
+    case WELL_KNOWN_STRUCT:
+        return json_write_map(writer, view, &view->type->fields[0], place, depth);
+    case WELL_KNOWN_LIST:
+        return json_write_list(writer, view, &view->type->fields[0], place, depth);
+    case WELL_KNOWN_VALUE:
+        return write_json_value(writer, view, place, depth);
+    case WELL_KNOWN_WRAPPER:
+        return write_wrapper(writer, view, place, depth);
+    default:
+        return write_any(writer, view, place, depth);
     }
 }

@@ -12,12 +12,13 @@ struct json_writer {
     struct error *error;
 };
 
-/* The checked bytes of a message as whatever stands for it in JSON. `depth` is how many messages stand around it. */
+/* The checked bytes of a message as whatever stands for it in JSON. `depth` is how many messages stand around
+ * it. */
 bool json_write_message(struct json_writer *writer, const struct message_type *type, const uint8_t *bytes,
                         size_t length, const struct json_place *place, unsigned depth);
 /* The members of an object, without braces; `is_first` until one was written. */
-bool json_write_members(struct json_writer *writer, const struct codec_view *view, const struct json_place *place,
-                        unsigned depth, bool *is_first);
+bool json_write_members(struct json_writer *writer, const struct codec_view *view,
+                        const struct json_place *place, unsigned depth, bool *is_first);
 bool json_write_list(struct json_writer *writer, const struct codec_view *view, const struct field *field,
                      const struct json_place *place, unsigned depth);
 bool json_write_map(struct json_writer *writer, const struct codec_view *view, const struct field *field,
@@ -28,8 +29,8 @@ bool json_write_field(struct json_writer *writer, const struct codec_view *view,
 /* A number, bool or enum value. */
 void json_write_bits(struct json_writer *writer, const struct field *field, uint64_t bits);
 /* Well-known types, except Empty. */
-bool json_write_well_known(struct json_writer *writer, const struct codec_view *view, const struct json_place *place,
-                           unsigned depth);
+bool json_write_well_known(struct json_writer *writer, const struct codec_view *view,
+                           const struct json_place *place, unsigned depth);
 
 /* A view of checked bytes with memory of its own. */
 struct json_view {
@@ -37,6 +38,7 @@ struct json_view {
     void *memory;
     uint64_t room[48]; /* enough for most types */
 };
-void json_view_open(struct json_view *view, const struct message_type *type, const uint8_t *bytes, size_t length);
+void json_view_open(struct json_view *view, const struct message_type *type, const uint8_t *bytes,
+                    size_t length);
 void json_view_close(struct json_view *view);
 #endif

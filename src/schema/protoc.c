@@ -1,5 +1,5 @@
-/* schema/protoc.c - see protoc.h. What protoc writes goes to memory files, so that nothing has to be read while it
- * runs, no pipe can fill up, and no temporary file is left behind. */
+/* schema/protoc.c - see protoc.h. What protoc writes goes to memory files, so that nothing has to be read
+ * while it runs, no pipe can fill up, and no temporary file is left behind. */
 #include "schema/protoc.h"
 
 #include <errno.h>
@@ -21,9 +21,12 @@ enum { CHILD_SET = 3 }; /* where the child finds the memory file for the set */
 bool protoc_read_all(int descriptor, struct buffer *out) {
     for (;;) {
         ssize_t length = read(descriptor, buffer_reserve(out, 64 * 1024), 64 * 1024);
-        if (length > 0) buffer_commit(out, (size_t)length);
-        else if (!length) return true;
-        else if (errno != EINTR) return false;
+        if (length > 0)
+            buffer_commit(out, (size_t)length);
+        else if (!length)
+            return true;
+        else if (errno != EINTR)
+            return false;
     }
 }
 
@@ -87,7 +90,8 @@ static bool add_folder(struct arguments *arguments, const char *file, struct err
     return is_added;
 }
 
-static bool add_arguments(struct arguments *arguments, char *const *paths, char *const *files, struct error *error) {
+static bool add_arguments(struct arguments *arguments, char *const *paths, char *const *files,
+                          struct error *error) {
     add_argument(arguments, memory_copy_string("protoc"));
     add_argument(arguments, memory_copy_string("--include_imports"));
     add_argument(arguments, memory_format("--descriptor_set_out=/dev/fd/%d", CHILD_SET));
@@ -135,9 +139,12 @@ static bool fail_as_protoc_says(int messages, int status, struct error *error) {
     protoc_read_all(messages, &text);
     size_t length = buffer_length(&text);
     while (length && buffer_bytes(&text)[length - 1] == '\n') length--;
-    if (length) error_set(error, "%.*s", (int)length, (const char *)buffer_bytes(&text));
-    else if (WIFSIGNALED(status)) error_set(error, "protoc was ended by signal %d", WTERMSIG(status));
-    else error_set(error, "protoc failed with exit code %d and no word", WEXITSTATUS(status));
+    if (length)
+        error_set(error, "%.*s", (int)length, (const char *)buffer_bytes(&text));
+    else if (WIFSIGNALED(status))
+        error_set(error, "protoc was ended by signal %d", WTERMSIG(status));
+    else
+        error_set(error, "protoc failed with exit code %d and no word", WEXITSTATUS(status));
     buffer_free(&text);
     return false;
 }
@@ -147,12 +154,14 @@ static bool run(char *const *arguments, int set, int messages, struct buffer *ou
     int status;
     int fault = spawn(arguments, set, messages, &child);
     if (fault == ENOENT)
-        return error_set(error, "protoc is not installed: it reads .proto files (Debian's package protobuf-compiler)");
+        return error_set(
+            error, "protoc is not installed: it reads .proto files (Debian's package protobuf-compiler)");
     if (fault) return error_set(error, "cannot run protoc: %s", strerror(fault));
     if (!wait_for(child, error, &status)) return false;
     if (!WIFEXITED(status) || WEXITSTATUS(status)) return fail_as_protoc_says(messages, status, error);
     lseek(set, 0, SEEK_SET);
-    return protoc_read_all(set, out) || error_set(error, "cannot read what protoc wrote: %s", strerror(errno));
+    return protoc_read_all(set, out) ||
+           error_set(error, "cannot read what protoc wrote: %s", strerror(errno));
 }
 
 bool protoc_run(char *const *paths, char *const *files, struct buffer *set, struct error *error) {

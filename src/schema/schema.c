@@ -76,12 +76,14 @@ const struct enum_type *schema_enum(const struct schema *schema, const char *ful
 
 const struct service *schema_service(const struct schema *schema, const char *full_name, size_t length) {
     struct wanted wanted = {full_name, length};
-    return bsearch(&wanted, schema->services, schema->service_count, sizeof *schema->services, compare_service);
+    return bsearch(&wanted, schema->services, schema->service_count, sizeof *schema->services,
+                   compare_service);
 }
 
 const struct method *service_method(const struct service *service, const char *name, size_t length) {
     struct wanted wanted = {name, length};
-    return bsearch(&wanted, service->methods, service->method_count, sizeof *service->methods, compare_method);
+    return bsearch(&wanted, service->methods, service->method_count, sizeof *service->methods,
+                   compare_method);
 }
 
 size_t schema_message_count(const struct schema *schema) { return schema->message_count; }
@@ -96,7 +98,8 @@ static size_t hash_name(const char *name, size_t length) {
     return (size_t)(hash ^ hash >> 32);
 }
 
-struct field_names field_names_new(struct arena *arena, const struct field *fields, size_t count, bool of_json) {
+struct field_names field_names_new(struct arena *arena, const struct field *fields, size_t count,
+                                   bool of_json) {
     size_t size = 4;
     while (size < 2 * count) size *= 2;
     uint16_t *places = arena_take_many(arena, size, sizeof *places);
@@ -111,7 +114,8 @@ struct field_names field_names_new(struct arena *arena, const struct field *fiel
 
 const struct field *message_field(const struct message_type *type, const char *name, size_t length) {
     const struct field_names *names = &((const struct message_names *)type->by_name)->proto;
-    for (size_t slot = hash_name(name, length) & names->mask; names->places[slot]; slot = (slot + 1) & names->mask) {
+    for (size_t slot = hash_name(name, length) & names->mask; names->places[slot];
+         slot = (slot + 1) & names->mask) {
         const struct field *field = &type->fields[names->places[slot] - 1];
         if (is_name(field->name, name, length)) return field;
     }
@@ -120,7 +124,8 @@ const struct field *message_field(const struct message_type *type, const char *n
 
 const struct field *message_field_by_json(const struct message_type *type, const char *name, size_t length) {
     const struct field_names *names = &((const struct message_names *)type->by_name)->json;
-    for (size_t slot = hash_name(name, length) & names->mask; names->places[slot]; slot = (slot + 1) & names->mask) {
+    for (size_t slot = hash_name(name, length) & names->mask; names->places[slot];
+         slot = (slot + 1) & names->mask) {
         const struct field *field = &type->fields[names->places[slot] - 1];
         if (is_name(field->json_name, name, length)) return field;
     }
@@ -146,10 +151,13 @@ const char *enum_name(const struct enum_type *type, int32_t number) {
     size_t low = 0, high = type->value_count;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (index->by_number[middle]->number < number) low = middle + 1;
-        else high = middle;
+        if (index->by_number[middle]->number < number)
+            low = middle + 1;
+        else
+            high = middle;
     }
-    return low < type->value_count && index->by_number[low]->number == number ? index->by_number[low]->name : NULL;
+    return low < type->value_count && index->by_number[low]->number == number ? index->by_number[low]->name
+                                                                              : NULL;
 }
 
 bool enum_number(const struct enum_type *type, const char *name, size_t length, int32_t *number) {
@@ -180,8 +188,10 @@ static size_t lower_extension(const struct schema *schema, const char *type, uin
         size_t middle = (low + high) / 2;
         const struct extension *extension = &schema->extensions[middle];
         int order = strcmp(extension->extendee, type);
-        if (order < 0 || (!order && extension->number < number)) low = middle + 1;
-        else high = middle;
+        if (order < 0 || (!order && extension->number < number))
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low;
 }
@@ -190,15 +200,18 @@ static bool is_extension_of(const struct schema *schema, size_t place, const cha
     return place < schema->extension_count && !strcmp(schema->extensions[place].extendee, type);
 }
 
-const struct schema_file *schema_file_by_extension(const struct schema *schema, const char *type, uint32_t number) {
+const struct schema_file *schema_file_by_extension(const struct schema *schema, const char *type,
+                                                   uint32_t number) {
     size_t place = lower_extension(schema, type, number);
     bool is_found = is_extension_of(schema, place, type) && schema->extensions[place].number == number;
     return is_found ? schema->extensions[place].file : NULL;
 }
 
-size_t schema_extension_numbers(const struct schema *schema, const char *type, uint32_t *numbers, size_t most) {
+size_t schema_extension_numbers(const struct schema *schema, const char *type, uint32_t *numbers,
+                                size_t most) {
     size_t count = 0;
-    for (size_t place = lower_extension(schema, type, 0); count < most && is_extension_of(schema, place, type); place++)
+    for (size_t place = lower_extension(schema, type, 0);
+         count < most && is_extension_of(schema, place, type); place++)
         numbers[count++] = schema->extensions[place].number;
     return count;
 }

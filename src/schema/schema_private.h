@@ -62,5 +62,6 @@ struct schema {
 };
 
 const struct symbol *schema_symbol(const struct schema *schema, const char *full_name);
-struct field_names field_names_new(struct arena *arena, const struct field *fields, size_t count, bool of_json);
+struct field_names field_names_new(struct arena *arena, const struct field *fields, size_t count,
+                                   bool of_json);
 #endif

@@ -13,7 +13,7 @@
 #include "schema/schema.h"
 
 enum {
-    WIRE_DEPTH = 100,       /* messages and groups inside one another, the outermost one included */
+    WIRE_DEPTH = 100,       /* messages and groups inside one another, below the outermost message */
     WIRE_LONGEST_VARINT = 10,
     WIRE_LONGEST_TAG = 5,
 };

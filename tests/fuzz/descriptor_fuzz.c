@@ -1,4 +1,5 @@
-/* Descriptor sets: whatever the bytes are, they make a schema whose tables agree with one another, or an error. */
+/* Descriptor sets: whatever the bytes are, they make a schema whose tables agree with one another, or an
+ * error. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,8 +20,10 @@ static void check_message(const struct message_type *type) {
         must(message_field_by_json(type, field->json_name, strlen(field->json_name)) != NULL);
         must(!field->is_map || (field->message->is_map_entry && field->message->field_count == 2));
         must(field->oneof < 0 || (size_t)field->oneof < type->oneof_count);
-        must((field->type == FIELD_ENUM) == (field->enumeration != NULL) && codec_is_message(field) == (field->message != NULL));
-        if (field->enumeration) must(enum_name(field->enumeration, field->enumeration->values[0].number) != NULL);
+        must((field->type == FIELD_ENUM) == (field->enumeration != NULL) &&
+             codec_is_message(field) == (field->message != NULL));
+        if (field->enumeration)
+            must(enum_name(field->enumeration, field->enumeration->values[0].number) != NULL);
     }
     for (size_t i = 0; i < type->oneof_count; i++)
         for (size_t j = 0; j < type->oneofs[i].field_count; j++)
@@ -35,7 +38,8 @@ static void check_schema(const struct schema *schema) {
         must(schema_file_by_symbol(schema, service->full_name) != NULL);
         for (size_t j = 0; j < service->method_count; j++) {
             const struct method *method = &service->methods[j];
-            must(service_method(service, method->name, strlen(method->name)) == method && method->service == service);
+            must(service_method(service, method->name, strlen(method->name)) == method &&
+                 method->service == service);
             must(method->request->number < schema_message_count(schema));
             check_message(method->request);
             check_message(method->response);

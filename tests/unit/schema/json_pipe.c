@@ -41,11 +41,13 @@ int main(int count, char **arguments) {
         struct buffer in = {0}, out = {0};
         buffer_reserve(&in, 1);
         decode_hex(&in, hex);
-        bool is_good = *line == 'w'
-                           ? json_write(type, in.data, buffer_length(&in), &options, &out, &error)
-                           : json_read(type, (const char *)in.data, buffer_length(&in), &options, &out, &error);
-        if (is_good) answer(&out);
-        else printf("! %s\n", error.text);
+        bool is_good =
+            *line == 'w' ? json_write(type, in.data, buffer_length(&in), &options, &out, &error)
+                         : json_read(type, (const char *)in.data, buffer_length(&in), &options, &out, &error);
+        if (is_good)
+            answer(&out);
+        else
+            printf("! %s\n", error.text);
         buffer_free(&in);
         buffer_free(&out);
     }

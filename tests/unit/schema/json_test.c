@@ -46,7 +46,8 @@ static void check_refused_of(const char *name, const char *text, size_t length, 
     struct buffer wire = {0};
     buffer_append_text(&wire, "before");
     bool is_read = json_read(type_of(name), text, length, options, &wire, &error);
-    if (is_read || strcmp(error.text, reason)) fprintf(stderr, "%s: %s\n", text, is_read ? "was read" : error.text);
+    if (is_read || strcmp(error.text, reason))
+        fprintf(stderr, "%s: %s\n", text, is_read ? "was read" : error.text);
     CHECK(!is_read);
     CHECK_STR(error.text, reason);
     CHECK_MEM(wire.data, buffer_length(&wire), "before", 6);
@@ -59,14 +60,18 @@ static void check_refused(const char *text, const char *reason) {
 
 static void every_scalar_goes_both_ways(void) {
     check_same("{}");
-    check_same("{\"doubleField\":1.5,\"floatField\":-0.25,\"int32Field\":-2147483648,\"int64Field\":\"-9223372036854775808\","
-               "\"uint32Field\":4294967295,\"uint64Field\":\"18446744073709551615\",\"sint32Field\":-1,\"sint64Field\":\"-2\","
-               "\"fixed32Field\":3,\"fixed64Field\":\"4\",\"sfixed32Field\":-5,\"sfixed64Field\":\"-6\",\"boolField\":true,"
+    check_same("{\"doubleField\":1.5,\"floatField\":-0.25,\"int32Field\":-2147483648,\"int64Field\":\"-"
+               "9223372036854775808\","
+               "\"uint32Field\":4294967295,\"uint64Field\":\"18446744073709551615\",\"sint32Field\":-1,"
+               "\"sint64Field\":\"-2\","
+               "\"fixed32Field\":3,\"fixed64Field\":\"4\",\"sfixed32Field\":-5,\"sfixed64Field\":\"-6\","
+               "\"boolField\":true,"
                "\"stringField\":\"text\",\"bytesField\":\"AP8=\",\"enumField\":\"COLOR_BLUE\"}");
     check_same("{\"doubleField\":\"NaN\",\"floatField\":\"-Infinity\"}");
     check_same("{\"doubleField\":-0.0,\"enumField\":42}");
     check_reads_as("{\"doubleField\":-0,\"floatField\":0.0}", "{\"doubleField\":-0.0}");
-    check_same("{\"doubleField\":0.1,\"floatField\":3.4028235e+38,\"repeatedDouble\":[1e+300,4.94065645841247e-324,1.2345678901234568e+17]}");
+    check_same("{\"doubleField\":0.1,\"floatField\":3.4028235e+38,\"repeatedDouble\":[1e+300,4."
+               "94065645841247e-324,1.2345678901234568e+17]}");
 }
 
 static void numbers_are_read_in_every_form(void) {
@@ -75,10 +80,12 @@ static void numbers_are_read_in_every_form(void) {
     check_reads_as("{\"int32Field\":-1200e-2}", "{\"int32Field\":-12}");
     check_reads_as("{\"int32Field\":0e999999999999}", "{}");
     check_reads_as("{\"uint64Field\":18446744073709551615}", "{\"uint64Field\":\"18446744073709551615\"}");
-    check_reads_as("{\"uint64Field\":1.8446744073709551615E19}", "{\"uint64Field\":\"18446744073709551615\"}");
+    check_reads_as("{\"uint64Field\":1.8446744073709551615E19}",
+                   "{\"uint64Field\":\"18446744073709551615\"}");
     check_reads_as("{\"int64Field\":9007199254740993}", "{\"int64Field\":\"9007199254740993\"}");
     check_reads_as("{\"uint32Field\":-0}", "{}");
-    check_reads_as("{\"doubleField\":\"1.5\",\"floatField\":\"Infinity\"}", "{\"doubleField\":1.5,\"floatField\":\"Infinity\"}");
+    check_reads_as("{\"doubleField\":\"1.5\",\"floatField\":\"Infinity\"}",
+                   "{\"doubleField\":1.5,\"floatField\":\"Infinity\"}");
     check_reads_as("{\"enumField\":7,\"innerEnum\":\"1\",\"alias\":\"ALIAS_SAME\"}",
                    "{\"enumField\":\"COLOR_BLUE\",\"innerEnum\":\"INNER_ONE\",\"alias\":\"ALIAS_FIRST\"}");
 }
@@ -88,7 +95,8 @@ static void numbers_out_of_range_or_of_another_kind_are_refused(void) {
     check_refused("{\"int32Field\":1e10}", "int32_field: 1e10 is out of range for int32");
     check_refused("{\"int32Field\":1.5}", "int32_field: 1.5 is no whole number");
     check_refused("{\"int32Field\":1e-1}", "int32_field: 1e-1 is no whole number");
-    check_refused("{\"int64Field\":9223372036854775808}", "int64_field: 9223372036854775808 is out of range for int64");
+    check_refused("{\"int64Field\":9223372036854775808}",
+                  "int64_field: 9223372036854775808 is out of range for int64");
     check_refused("{\"uint64Field\":18446744073709551616}",
                   "uint64_field: 18446744073709551616 is out of range for uint64");
     check_refused("{\"uint32Field\":-1}", "uint32_field: -1 is out of range for uint32");
@@ -110,7 +118,8 @@ static void numbers_out_of_range_or_of_another_kind_are_refused(void) {
 }
 
 static void strings_hold_any_character(void) {
-    check_same("{\"stringField\":\"\\\"\\\\\\n\\t\\b\\f\\r\\u0000\\u001f \303\244\342\202\254\360\237\230\200\"}");
+    check_same(
+        "{\"stringField\":\"\\\"\\\\\\n\\t\\b\\f\\r\\u0000\\u001f \303\244\342\202\254\360\237\230\200\"}");
     check_reads_as("{\"stringField\":\"\\u00e4\\u20ac\\ud83d\\ude00\\/\"}",
                    "{\"stringField\":\"\303\244\342\202\254\360\237\230\200/\"}");
     check_reads_as("{\"string\\u0046ield\":\"x\"}", "{\"stringField\":\"x\"}");
@@ -142,26 +151,36 @@ static void fields_that_are_set_twice_are_refused(void) {
     check_refused("{\"int32Field\":null,\"int32_field\":1}", "int32_field: the field stands twice");
     check_refused("{\"choiceInt32\":1,\"choiceString\":\"\"}",
                   "choice_string: another field of the oneof \"choice\" is set");
-    check_refused("{\"messageField\":{\"number\":1,\"number\":1}}", "message_field.number: the field stands twice");
-    check_refused("{\"mapInt32\":{\"1\":\"a\",\"1.0\":\"b\"}}", "map_int32[\"1.0\"]: the key stands twice in its map");
-    check_refused("{\"structure\":{\"a\":1,\"\\u0061\":2}}", "structure[\"\\u0061\"]: the key stands twice in its map");
+    check_refused("{\"messageField\":{\"number\":1,\"number\":1}}",
+                  "message_field.number: the field stands twice");
+    check_refused("{\"mapInt32\":{\"1\":\"a\",\"1.0\":\"b\"}}",
+                  "map_int32[\"1.0\"]: the key stands twice in its map");
+    check_refused("{\"structure\":{\"a\":1,\"\\u0061\":2}}",
+                  "structure[\"\\u0061\"]: the key stands twice in its map");
 }
 
 static void null_means_not_set_but_where_it_is_a_value(void) {
-    check_reads_as("{\"int32Field\":null,\"repeatedInt32\":null,\"mapInt32\":null,\"messageField\":null,\"timestamp\":null,"
-                   "\"stringWrapper\":null,\"any\":null}", "{}");
+    check_reads_as("{\"int32Field\":null,\"repeatedInt32\":null,\"mapInt32\":null,\"messageField\":null,"
+                   "\"timestamp\":null,"
+                   "\"stringWrapper\":null,\"any\":null}",
+                   "{}");
     check_reads_as("{\"choiceInt32\":null,\"choiceString\":\"a\"}", "{\"choiceString\":\"a\"}");
     check_same("{\"choiceNull\":null}");
-    check_same("{\"value\":null,\"repeatedValue\":[null,1],\"repeatedNullValue\":[null],\"mapToValue\":{\"a\":null}}");
+    check_same("{\"value\":null,\"repeatedValue\":[null,1],\"repeatedNullValue\":[null],\"mapToValue\":{"
+               "\"a\":null}}");
     check_reads_as("{\"choiceNull\":\"NULL_VALUE\",\"nullValue\":null}", "{\"choiceNull\":null}");
     check_refused("{\"repeatedInt32\":[1,null]}", "repeated_int32[1]: null cannot stand in a list or map");
-    check_refused("{\"mapToMessage\":{\"a\":null}}", "map_to_message[\"a\"]: null cannot stand in a list or map");
+    check_refused("{\"mapToMessage\":{\"a\":null}}",
+                  "map_to_message[\"a\"]: null cannot stand in a list or map");
     check_refused("null", "expected an object");
 }
 
 static void presence_decides_what_is_written(void) {
-    check_reads_as("{\"int32Field\":0,\"stringField\":\"\",\"enumField\":0,\"boolField\":false,\"bytesField\":\"\"}", "{}");
-    check_same("{\"optionalInt32\":0,\"optionalString\":\"\",\"optionalEnum\":\"COLOR_UNSPECIFIED\",\"choiceBool\":false}");
+    check_reads_as(
+        "{\"int32Field\":0,\"stringField\":\"\",\"enumField\":0,\"boolField\":false,\"bytesField\":\"\"}",
+        "{}");
+    check_same("{\"optionalInt32\":0,\"optionalString\":\"\",\"optionalEnum\":\"COLOR_UNSPECIFIED\","
+               "\"choiceBool\":false}");
     check_same("{\"messageField\":{},\"empty\":{}}");
     /* What proto3 writers leave out may stand on the wire all the same. */
     struct buffer out = {0};
@@ -181,9 +200,11 @@ static void defaults_are_written_when_asked_for(void) {
 }
 
 static void lists_and_maps_go_both_ways(void) {
-    check_same("{\"repeatedInt32\":[1,-2,3],\"repeatedString\":[\"\",\"a\"],\"repeatedMessage\":[{},{\"number\":1}],"
-               "\"unpackedSint64\":[\"-1\",\"2\"]}");
-    check_same("{\"mapInt32\":{\"-1\":\"a\"},\"mapUint64\":{\"18446744073709551615\":\"\"},\"mapBool\":{\"true\":\"b\"},"
+    check_same(
+        "{\"repeatedInt32\":[1,-2,3],\"repeatedString\":[\"\",\"a\"],\"repeatedMessage\":[{},{\"number\":1}],"
+        "\"unpackedSint64\":[\"-1\",\"2\"]}");
+    check_same("{\"mapInt32\":{\"-1\":\"a\"},\"mapUint64\":{\"18446744073709551615\":\"\"},\"mapBool\":{"
+               "\"true\":\"b\"},"
                "\"mapString\":{\"\":\"c\"},\"mapToDouble\":{\"x\":1.5},\"mapToEnum\":{\"e\":\"COLOR_RED\"},"
                "\"mapToMessage\":{\"m\":{\"child\":{\"number\":1}}}}");
     check_reads_as("{\"repeatedInt32\":[],\"mapInt32\":{}}", "{}");
@@ -196,13 +217,14 @@ static void lists_and_maps_go_both_ways(void) {
     check_refused("{\"mapBool\":{\"1\":\"\"}}", "map_bool[\"1\"]: expected the key \"true\" or \"false\"");
     check_refused("{\"mapToMessage\":{\"k\":{\"child\":{\"text\":5}}}}",
                   "map_to_message[\"k\"].child.text: expected a string");
-    check_refused("{\"repeatedMessage\":[{},{\"text\":true}]}", "repeated_message[1].text: expected a string");
+    check_refused("{\"repeatedMessage\":[{},{\"text\":true}]}",
+                  "repeated_message[1].text: expected a string");
 }
 
 static void the_last_entry_of_a_map_and_all_pieces_of_a_message_count(void) {
     struct buffer wire = {0}, out = {0};
-    static const uint8_t entries[] = {0x8a, 0x05, 5, 0x08, 1, 0x12, 1, 'a', 0x8a, 0x05, 2, 0x08, 2,
-                                      0x8a, 0x05, 5, 0x08, 1, 0x12, 1, 'b', 0x8a, 0x05, 0};
+    static const uint8_t entries[] = {0x8a, 0x05, 5,    0x08, 1,    0x12, 1,    'a', 0x8a, 0x05, 2,    0x08,
+                                      2,    0x8a, 0x05, 5,    0x08, 1,    0x12, 1,   'b',  0x8a, 0x05, 0};
     static const uint8_t pieces[] = {0x8a, 0x01, 2, 0x08, 7, 0x8a, 0x01, 3, 0x12, 1, 'x'};
     CHECK_INT(message_field(type_of(".AllTypes"), "map_int32", 9)->number, 81);
     CHECK_INT(message_field(type_of(".AllTypes"), "message_field", 13)->number, 17);
@@ -220,8 +242,10 @@ static void times_go_both_ways(void) {
     check_same("{\"timestamp\":\"2024-02-29T23:59:59.123456789Z\",\"duration\":\"-1.500s\"}");
     check_same("{\"timestamp\":\"0001-01-01T00:00:00Z\",\"duration\":\"315576000000.999999999s\"}");
     check_same("{\"timestamp\":\"9999-12-31T23:59:59.999999999Z\",\"duration\":\"-0.000001s\"}");
-    check_reads_as("{\"timestamp\":\"1972-01-01T10:00:20.021-05:00\"}", "{\"timestamp\":\"1972-01-01T15:00:20.021Z\"}");
-    check_reads_as("{\"timestamp\":\"1969-12-31T23:59:59.9Z\"}", "{\"timestamp\":\"1969-12-31T23:59:59.900Z\"}");
+    check_reads_as("{\"timestamp\":\"1972-01-01T10:00:20.021-05:00\"}",
+                   "{\"timestamp\":\"1972-01-01T15:00:20.021Z\"}");
+    check_reads_as("{\"timestamp\":\"1969-12-31T23:59:59.9Z\"}",
+                   "{\"timestamp\":\"1969-12-31T23:59:59.900Z\"}");
     check_reads_as("{\"timestamp\":\"1970-01-01T00:00:00Z\",\"duration\":\"0s\"}",
                    "{\"timestamp\":\"1970-01-01T00:00:00Z\",\"duration\":\"0s\"}");
     static const char *const times[] = {"2023-02-29T00:00:00Z", "2024-04-31T00:00:00Z"};
@@ -230,23 +254,34 @@ static void times_go_both_ways(void) {
         snprintf(text, sizeof text, "{\"timestamp\":\"%s\"}", times[i]);
         check_refused(text, "timestamp: the month has no such day");
     }
-    static const char *const forms[] = {"2024-01-01T00:00:00", "2024-01-01t00:00:00Z", "2024-1-01T00:00:00Z",
-                                        "2024-01-01T24:00:00Z", "2024-01-01T00:00:60Z", "2024-01-01T00:00:00.Z",
-                                        "2024-01-01T00:00:00.1234567890Z", "2024-01-01T00:00:00+0100", "", "0000-01-01T00:00:00Z",
-                                        "2024-01-01T00:00:00ZZ", "2024-13-01T00:00:00Z", "2024-00-01T00:00:00Z"};
+    static const char *const forms[] = {"2024-01-01T00:00:00",
+                                        "2024-01-01t00:00:00Z",
+                                        "2024-1-01T00:00:00Z",
+                                        "2024-01-01T24:00:00Z",
+                                        "2024-01-01T00:00:60Z",
+                                        "2024-01-01T00:00:00.Z",
+                                        "2024-01-01T00:00:00.1234567890Z",
+                                        "2024-01-01T00:00:00+0100",
+                                        "",
+                                        "0000-01-01T00:00:00Z",
+                                        "2024-01-01T00:00:00ZZ",
+                                        "2024-13-01T00:00:00Z",
+                                        "2024-00-01T00:00:00Z"};
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         char text[80];
         snprintf(text, sizeof text, "{\"timestamp\":\"%s\"}", forms[i]);
         check_refused(text, "timestamp: expected a time like \"2024-05-06T07:08:09.5Z\"");
     }
-    check_refused("{\"timestamp\":\"0001-01-01T00:00:00+00:01\"}", "timestamp: the time is before year 1 or after 9999");
+    check_refused("{\"timestamp\":\"0001-01-01T00:00:00+00:01\"}",
+                  "timestamp: the time is before year 1 or after 9999");
     check_refused("{\"timestamp\":5}", "timestamp: expected a time in a string");
     check_refused("{\"duration\":\"1\"}", "duration: expected a duration like \"1.5s\"");
     check_refused("{\"duration\":\".5s\"}", "duration: expected a duration like \"1.5s\"");
     check_refused("{\"duration\":\"+1s\"}", "duration: expected a duration like \"1.5s\"");
     check_refused("{\"duration\":\"1.0000000001s\"}", "duration: expected a duration like \"1.5s\"");
     check_refused("{\"duration\":\"315576000001s\"}", "duration: the duration is longer than 10000 years");
-    check_refused("{\"duration\":\"99999999999999999999999999s\"}", "duration: the duration is longer than 10000 years");
+    check_refused("{\"duration\":\"99999999999999999999999999s\"}",
+                  "duration: the duration is longer than 10000 years");
 }
 
 static void the_other_well_known_types_go_both_ways(void) {
@@ -254,11 +289,14 @@ static void the_other_well_known_types_go_both_ways(void) {
     check_same("{\"fieldMask\":\"\"}");
     check_refused("{\"fieldMask\":\"a,b_c\"}", "field_mask: \"b_c\" is no path in lowerCamelCase");
     check_refused("{\"fieldMask\":\"a,,b\"}", "field_mask: \"\" is no path in lowerCamelCase");
-    check_same("{\"structure\":{\"a\":[1,\"x\",true,null,{\"b\":-2.5}],\"c\":{}},\"value\":[],\"listValue\":[[],{}]}");
+    check_same("{\"structure\":{\"a\":[1,\"x\",true,null,{\"b\":-2.5}],\"c\":{}},\"value\":[],\"listValue\":["
+               "[],{}]}");
     check_same("{\"value\":{\"a\":1}}");
     check_same("{\"value\":\"NaN\"}");
-    check_same("{\"doubleWrapper\":1.5,\"floatWrapper\":\"NaN\",\"int64Wrapper\":\"-1\",\"uint64Wrapper\":\"1\","
-               "\"int32Wrapper\":0,\"uint32Wrapper\":2,\"boolWrapper\":false,\"stringWrapper\":\"\",\"bytesWrapper\":\"AA==\"}");
+    check_same(
+        "{\"doubleWrapper\":1.5,\"floatWrapper\":\"NaN\",\"int64Wrapper\":\"-1\",\"uint64Wrapper\":\"1\","
+        "\"int32Wrapper\":0,\"uint32Wrapper\":2,\"boolWrapper\":false,\"stringWrapper\":\"\","
+        "\"bytesWrapper\":\"AA==\"}");
     check_refused("{\"int32Wrapper\":{\"value\":1}}", "int32_wrapper: expected a number (int32)");
     check_refused("{\"value\":}", "value: expected a value");
     check_refused("{\"structure\":[]}", "structure: expected an object");
@@ -273,32 +311,39 @@ static void an_any_is_resolved_by_the_schema(void) {
     check_same("{\"any\":{\"@type\":\"a/google.protobuf.Duration\",\"value\":\"1s\"}}");
     check_reads_as("{\"any\":{\"value\":{\"x\":1},\"@type\":\"a/google.protobuf.Struct\"}}",
                    "{\"any\":{\"@type\":\"a/google.protobuf.Struct\",\"value\":{\"x\":1}}}");
-    check_same("{\"any\":{\"@type\":\"a/google.protobuf.Any\",\"value\":{\"@type\":\"a/tidewire.test.Tree\",\"label\":\"x\"}}}");
+    check_same("{\"any\":{\"@type\":\"a/google.protobuf.Any\",\"value\":{\"@type\":\"a/"
+               "tidewire.test.Tree\",\"label\":\"x\"}}}");
     check_reads_as("{\"any\":{\"@type\":\"a/google.protobuf.Empty\",\"value\":{}}}",
                    "{\"any\":{\"@type\":\"a/google.protobuf.Empty\"}}");
     check_refused("{\"any\":{\"a\":1}}", "any: \"@type\" is missing");
     check_refused("{\"any\":{\"@type\":\"a/no.Such\"}}", "any: the type \"a/no.Such\" is not known");
-    check_refused("{\"any\":{\"@type\":\"tidewire.test.Tree\"}}", "any: the type \"tidewire.test.Tree\" is not known");
+    check_refused("{\"any\":{\"@type\":\"tidewire.test.Tree\"}}",
+                  "any: the type \"tidewire.test.Tree\" is not known");
     check_refused("{\"any\":{\"@type\":\"a/tidewire.test.Tree\",\"@type\":\"a/tidewire.test.Tree\"}}",
                   "any: \"@type\" stands twice");
     check_refused("{\"any\":{\"@type\":\"a/google.protobuf.Duration\"}}", "any: \"value\" is missing");
     check_refused("{\"any\":{\"@type\":\"a/google.protobuf.Duration\",\"x\":\"1s\"}}",
                   "any: expected \"@type\" and \"value\", each once");
-    check_refused("{\"any\":{\"@type\":\"a/tidewire.test.Tree\",\"label\":1}}", "any.label: expected a string");
+    check_refused("{\"any\":{\"@type\":\"a/tidewire.test.Tree\",\"label\":1}}",
+                  "any.label: expected a string");
 }
 
 static void unknown_names_are_refused_or_ignored(void) {
-    check_refused("{\"int32Feild\":1}", "tidewire.test.AllTypes has no field \"int32Feild\" (did you mean \"int32_field\"?)");
+    check_refused("{\"int32Feild\":1}",
+                  "tidewire.test.AllTypes has no field \"int32Feild\" (did you mean \"int32_field\"?)");
     check_refused("{\"repeatedMessage\":[{\"a\\nb\\u007f\":1}]}",
                   "repeated_message[0]: tidewire.test.AllTypes.Nested has no field \"a?b?\"");
-    check_refused("{\"repeatedMessage\":[{\"what\":1}]}", "repeated_message[0]: tidewire.test.AllTypes.Nested has no field \"what\"");
+    check_refused("{\"repeatedMessage\":[{\"what\":1}]}",
+                  "repeated_message[0]: tidewire.test.AllTypes.Nested has no field \"what\"");
     struct json_options ignoring = {.ignore_unknown = true, .schema = schema};
-    const char *text = "{\"x\":{\"y\":[1,{\"z\":null},\"\\u0041\"],\"q\":{}},\"int32Field\":1,\"enumField\":\"PURPLE\","
-                       "\"repeatedEnum\":[\"COLOR_RED\",\"PURPLE\",\"COLOR_BLUE\"],\"repeatedNullValue\":[\"x\"],"
-                       "\"mapToEnum\":{\"a\":\"PURPLE\",\"b\":\"COLOR_RED\"},"
-                       "\"any\":{\"@type\":\"a/google.protobuf.Duration\",\"more\":[],\"value\":\"1s\"}}";
+    const char *text =
+        "{\"x\":{\"y\":[1,{\"z\":null},\"\\u0041\"],\"q\":{}},\"int32Field\":1,\"enumField\":\"PURPLE\","
+        "\"repeatedEnum\":[\"COLOR_RED\",\"PURPLE\",\"COLOR_BLUE\"],\"repeatedNullValue\":[\"x\"],"
+        "\"mapToEnum\":{\"a\":\"PURPLE\",\"b\":\"COLOR_RED\"},"
+        "\"any\":{\"@type\":\"a/google.protobuf.Duration\",\"more\":[],\"value\":\"1s\"}}";
     CHECK_STR(round_trip(".AllTypes", text, &ignoring),
-              "{\"int32Field\":1,\"repeatedEnum\":[\"COLOR_RED\",\"COLOR_BLUE\"],\"mapToEnum\":{\"b\":\"COLOR_RED\"},"
+              "{\"int32Field\":1,\"repeatedEnum\":[\"COLOR_RED\",\"COLOR_BLUE\"],\"mapToEnum\":{\"b\":"
+              "\"COLOR_RED\"},"
               "\"any\":{\"@type\":\"a/google.protobuf.Duration\",\"value\":\"1s\"}}");
     check_refused_of(".AllTypes", "{\"x\":[1,}", 9, "line 1, column 9: expected a value", &ignoring);
     check_refused_of(".AllTypes", "{\"x\":{\"a\" 1}}", 13, "line 1, column 11: expected ':'", &ignoring);
@@ -307,22 +352,28 @@ static void unknown_names_are_refused_or_ignored(void) {
 }
 
 static void text_that_is_no_json_is_refused(void) {
-    static const struct { const char *text, *reason; } cases[] = {
-        {"", "expected an object"}, {"[]", "expected an object"}, {"{", "line 1, column 2: expected a string"},
-        {"{}x", "line 1, column 3: something stands behind the message"},
-        {"{\"int32Field\":1,}", "line 1, column 17: expected a string"},
-        {"{\"int32Field\":1 \"boolField\":true}", "line 1, column 17: expected ',' or '}'"},
-        {"{\"int32Field\" 1}", "line 1, column 15: expected ':'"}, {"{int32Field:1}", "line 1, column 2: expected a string"},
-        {"{\n \"repeatedInt32\": [1, 2\n}", "line 3, column 1: expected ',' or ']'"},
-        {"{\"int32Field\":1.}", "line 1, column 15: expected a value"},
-        {"{\"int32Field\":.5}", "int32_field: expected a number (int32)"},
-        {"{\"int32Field\":-}", "line 1, column 15: expected a value"},
-        {"{\"int32Field\":+1}", "int32_field: expected a number (int32)"},
-        {"{\"int32Field\":0x10}", "line 1, column 15: expected a value"},
-        {"\xef\xbb\xbf{}", "expected an object"}, {"{'int32Field':1}", "line 1, column 2: expected a string"}};
+    static const struct {
+        const char *text, *reason;
+    } cases[] = {{"", "expected an object"},
+                 {"[]", "expected an object"},
+                 {"{", "line 1, column 2: expected a string"},
+                 {"{}x", "line 1, column 3: something stands behind the message"},
+                 {"{\"int32Field\":1,}", "line 1, column 17: expected a string"},
+                 {"{\"int32Field\":1 \"boolField\":true}", "line 1, column 17: expected ',' or '}'"},
+                 {"{\"int32Field\" 1}", "line 1, column 15: expected ':'"},
+                 {"{int32Field:1}", "line 1, column 2: expected a string"},
+                 {"{\n \"repeatedInt32\": [1, 2\n}", "line 3, column 1: expected ',' or ']'"},
+                 {"{\"int32Field\":1.}", "line 1, column 15: expected a value"},
+                 {"{\"int32Field\":.5}", "int32_field: expected a number (int32)"},
+                 {"{\"int32Field\":-}", "line 1, column 15: expected a value"},
+                 {"{\"int32Field\":+1}", "int32_field: expected a number (int32)"},
+                 {"{\"int32Field\":0x10}", "line 1, column 15: expected a value"},
+                 {"\xef\xbb\xbf{}", "expected an object"},
+                 {"{'int32Field':1}", "line 1, column 2: expected a string"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check_refused(cases[i].text, cases[i].reason);
     struct json_options options = resolving();
-    check_refused_of(".AllTypes", "{}\0", 3, "line 1, column 3: something stands behind the message", &options);
+    check_refused_of(".AllTypes", "{}\0", 3, "line 1, column 3: something stands behind the message",
+                     &options);
     check_reads_as(" \t\r\n{ \"int32Field\" :\n1 , \"repeatedInt32\" : [ 1 , 2 ] , \"messageField\" : { } } ",
                    "{\"int32Field\":1,\"messageField\":{},\"repeatedInt32\":[1,2]}");
 }
@@ -338,7 +389,8 @@ static bool reads_nested(const char *before, const char *innermost, const char *
     append_many(&text, before, count);
     buffer_append_text(&text, innermost);
     append_many(&text, after, count);
-    bool is_read = json_read(type_of(".AllTypes"), (char *)text.data, buffer_length(&text), &options, &wire, &error);
+    bool is_read =
+        json_read(type_of(".AllTypes"), (char *)text.data, buffer_length(&text), &options, &wire, &error);
     if (is_read) { /* the codec's bound is the same */
         CHECK(!codec_check(type_of(".AllTypes"), wire.data, buffer_length(&wire)));
         CHECK(json_write(type_of(".AllTypes"), wire.data, buffer_length(&wire), &options, &again, &error));
@@ -363,7 +415,8 @@ static void nesting_ends_at_a_hundred_levels(void) {
     struct buffer text = {0}, wire = {0};
     buffer_append_text(&text, "{\"unknown\":");
     append_many(&text, "[", 100000);
-    CHECK(!json_read(type_of(".AllTypes"), (char *)text.data, buffer_length(&text), &ignoring, &wire, &error));
+    CHECK(
+        !json_read(type_of(".AllTypes"), (char *)text.data, buffer_length(&text), &ignoring, &wire, &error));
     CHECK(strstr(error.text, "nested too deeply"));
     buffer_free(&text);
 }
@@ -385,15 +438,19 @@ static void searches_for_the_type_of_an_any_are_bounded(void) {
 }
 
 static void proto2_messages_have_groups_closed_enums_and_required_fields(void) {
-    const char *groups = "{\"onegroup\":{\"number\":1,\"text\":\"x\",\"deeper\":[{\"flag\":true},{}]},\"manygroups\":[{\"id\":0}],"
+    const char *groups = "{\"onegroup\":{\"number\":1,\"text\":\"x\",\"deeper\":[{\"flag\":true},{}]},"
+                         "\"manygroups\":[{\"id\":0}],"
                          "\"chosengroup\":{\"value\":2},\"closed\":\"CLOSED_TWO\"}";
     CHECK_STR(round_trip("2.Groups", groups, NULL), groups);
-    CHECK_STR(round_trip("2.Packing", "{\"packed\":[1,2],\"unpacked\":[3],\"packedClosed\":[\"CLOSED_ONE\",2]}", NULL),
+    CHECK_STR(round_trip("2.Packing",
+                         "{\"packed\":[1,2],\"unpacked\":[3],\"packedClosed\":[\"CLOSED_ONE\",2]}", NULL),
               "{\"packed\":[1,2],\"unpacked\":[3],\"packedClosed\":[\"CLOSED_ONE\",\"CLOSED_TWO\"]}");
-    CHECK_STR(round_trip("2.Defaults", "{\"int32Field\":0,\"stringField\":\"\"}", NULL), "{\"int32Field\":0,\"stringField\":\"\"}");
+    CHECK_STR(round_trip("2.Defaults", "{\"int32Field\":0,\"stringField\":\"\"}", NULL),
+              "{\"int32Field\":0,\"stringField\":\"\"}");
     CHECK_STR(round_trip("2.Required", "{\"id\":0,\"name\":\"\"}", NULL), "{\"id\":0,\"name\":\"\"}");
     check_refused_of("2.Required", "{\"id\":1}", 8, "the required field \"name\" is missing", NULL);
-    check_refused_of("2.Required", "{\"id\":1,\"name\":null}", 20, "the required field \"name\" is missing", NULL);
+    check_refused_of("2.Required", "{\"id\":1,\"name\":null}", 20, "the required field \"name\" is missing",
+                     NULL);
     check_refused_of("2.HasRequiredBelow", "{\"middles\":[{\"entries\":{\"a\":{\"id\":1}}}]}", 41,
                      "middles[0].entries[\"a\"]: the required field \"name\" is missing", NULL);
     check_refused_of("2.Groups", "{\"closed\":5}", 12, "closed: tidewire.test2.Closed has no value 5", NULL);
@@ -425,25 +482,39 @@ static void check_field_unwritable(const char *field, const void *bytes, size_t 
 }
 
 static void bytes_without_a_json_form_are_refused(void) {
-    check_unwritable(".AllTypes", "\x08", 1, "no tidewire.test.AllTypes: a field of the message is malformed or cut off");
-    check_unwritable(".AllTypes", "\x72\x01\xff", 3, "no tidewire.test.AllTypes: a string field is not valid UTF-8");
+    check_unwritable(".AllTypes", "\x08", 1,
+                     "no tidewire.test.AllTypes: a field of the message is malformed or cut off");
+    check_unwritable(".AllTypes", "\x72\x01\xff", 3,
+                     "no tidewire.test.AllTypes: a string field is not valid UTF-8");
     check_field_unwritable("timestamp", "\x08\xff\xff\xff\xff\xff\xff\xff\x7f", 9,
                            "timestamp: the time is before year 1 or after 9999");
     check_field_unwritable("timestamp", "\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11,
                            "timestamp: the nanoseconds are out of range");
     check_field_unwritable("duration", "\x08\x01\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 13,
                            "duration: seconds and nanoseconds differ in sign");
-    check_field_unwritable("field_mask", "\x0a\x03""aBc", 5, "field_mask: \"aBc\" has no form in lowerCamelCase");
-    check_field_unwritable("value", "\x11\0\0\0\0\0\0\xf0\x7f", 9, "value: a value in JSON is no NaN and not infinite");
-    check_unwritable(".AllTypes", "\xfa\x0a\x0f\x0a\x03""a\nb\x12\x08\x10\xff\xff\xff\xff\xff\xff\x7f", 18,
-                     "map_to_timestamp[\"a?b\"]: the nanoseconds are out of range");
-    check_field_unwritable("any", "\x0a\x04""a/no", 6, "any: the type \"a/no\" is not known");
-    check_field_unwritable("any", "\x0a\x14""a/tidewire.test.Tree\x12\x01\x08", 25,
-                           "any: no tidewire.test.Tree: a field of the message is malformed or cut off");
+    check_field_unwritable("field_mask",
+                           "\x0a\x03"
+                           "aBc",
+                           5, "field_mask: \"aBc\" has no form in lowerCamelCase");
+    check_field_unwritable("value", "\x11\0\0\0\0\0\0\xf0\x7f", 9,
+                           "value: a value in JSON is no NaN and not infinite");
+    check_unwritable(".AllTypes",
+                     "\xfa\x0a\x0f\x0a\x03"
+                     "a\nb\x12\x08\x10\xff\xff\xff\xff\xff\xff\x7f",
+                     18, "map_to_timestamp[\"a?b\"]: the nanoseconds are out of range");
+    check_field_unwritable("any",
+                           "\x0a\x04"
+                           "a/no",
+                           6, "any: the type \"a/no\" is not known");
+    check_field_unwritable("any",
+                           "\x0a\x14"
+                           "a/tidewire.test.Tree\x12\x01\x08",
+                           25, "any: no tidewire.test.Tree: a field of the message is malformed or cut off");
 }
 
 int main(void) {
-    const char *const paths[] = {"tests/proto", NULL}, *const files[] = {"all_types.proto", "proto2_types.proto", NULL};
+    const char *const paths[] = {"tests/proto", NULL}, *const files[] = {"all_types.proto",
+                                                                         "proto2_types.proto", NULL};
     schema = schema_load((char *const *)paths, (char *const *)files, &error);
     CHECK(schema);
     RUN(every_scalar_goes_both_ways);

@@ -33,7 +33,14 @@ static const char *refusal(const char *path, const char *file) {
     return error.text;
 }
 
-#define CHECK_HAS(text, part) do { const char *t_ = (text); if (!strstr(t_, part)) { fprintf(stderr, "\"%s\" lacks \"%s\"\n", t_, part); check_failed(__FILE__, __LINE__, #text); } } while (0)
+#define CHECK_HAS(text, part)                                                                                \
+    do {                                                                                                     \
+        const char *t_ = (text);                                                                             \
+        if (!strstr(t_, part)) {                                                                             \
+            fprintf(stderr, "\"%s\" lacks \"%s\"\n", t_, part);                                              \
+            check_failed(__FILE__, __LINE__, #text);                                                         \
+        }                                                                                                    \
+    } while (0)
 
 static const struct field *field_of(const struct schema *schema, const char *type, const char *name) {
     const struct message_type *message = schema_message(schema, type);
@@ -45,11 +52,12 @@ static const struct field *field_of(const struct schema *schema, const char *typ
 
 static void example_protos_have_their_services(void) {
     struct error error;
-    struct schema *schema =
-        schema_load(LIST("proto"), LIST("greet.proto", "tutorial.proto", "chat.proto", "logger.proto"), &error);
+    struct schema *schema = schema_load(
+        LIST("proto"), LIST("greet.proto", "tutorial.proto", "chat.proto", "logger.proto"), &error);
     CHECK(schema);
     CHECK_INT(schema_service_count(schema), 4);
-    const char *const names[] = {"chat.ChatService", "greet.GreetService", "logger.Logger", "tutorial.NumberService"};
+    const char *const names[] = {"chat.ChatService", "greet.GreetService", "logger.Logger",
+                                 "tutorial.NumberService"};
     for (size_t i = 0; i < 4; i++) CHECK_STR(schema_service_at(schema, i)->full_name, names[i]);
     const struct service *greet = schema_service(schema, "greet.GreetService!", 18);
     CHECK(greet && greet->method_count == 4);
@@ -71,7 +79,8 @@ static void a_schema_of_no_files_is_empty(void) {
     CHECK(schema);
     CHECK_INT(schema_message_count(schema), 0);
     CHECK_INT(schema_service_count(schema), 0);
-    CHECK(!schema_message(schema, "a.B") && !schema_file_by_symbol(schema, "a") && !schema_service(schema, "a", 1));
+    CHECK(!schema_message(schema, "a.B") && !schema_file_by_symbol(schema, "a") &&
+          !schema_service(schema, "a", 1));
     CHECK(!schema_file_by_name(schema, "a") && !schema_file_by_extension(schema, "a", 1));
     schema_unref(&schema);
 }
@@ -90,10 +99,13 @@ static void fields_are_found_by_number_and_both_names(void) {
     }
     CHECK(!message_field_by_number(all, 0) && !message_field_by_number(all, 20000));
     CHECK(!message_field_by_number(all, UINT32_MAX) && !message_field_by_number(all, 63 + 1000));
-    CHECK(!message_field(all, "int32_fields", 12) && !message_field(all, "int32_fiel", 10) && !message_field(all, "", 0));
+    CHECK(!message_field(all, "int32_fields", 12) && !message_field(all, "int32_fiel", 10) &&
+          !message_field(all, "", 0));
     CHECK(!message_field(all, "self\0", 5) && message_field(all, "self\0", 4));
-    CHECK_STR(field_of(schema, "tidewire.test.AllTypes", "_leading_underscore")->json_name, "LeadingUnderscore");
-    CHECK_STR(field_of(schema, "tidewire.test.AllTypes", "double__underscore")->json_name, "doubleUnderscore");
+    CHECK_STR(field_of(schema, "tidewire.test.AllTypes", "_leading_underscore")->json_name,
+              "LeadingUnderscore");
+    CHECK_STR(field_of(schema, "tidewire.test.AllTypes", "double__underscore")->json_name,
+              "doubleUnderscore");
     CHECK_STR(field_of(schema, "tidewire.test.AllTypes", "digit_1_after")->json_name, "digit1After");
     CHECK_STR(field_of(schema, "tidewire.test.AllTypes", "CapitalName")->json_name, "CapitalName");
     CHECK_STR(field_of(schema, "tidewire.test.AllTypes", "renamed")->json_name, "another.name");
@@ -110,11 +122,15 @@ static void proto3_fields_have_presence_and_packing_by_its_rules(void) {
     const struct field *field = field_of(schema, all, "int32_field");
     CHECK(!field->has_presence && !field->is_repeated && !field->is_packed && field->oneof == -1);
     CHECK(field->type == FIELD_INT32 && field->wire_type == WIRE_VARINT);
-    CHECK(field_of(schema, all, "optional_int32")->has_presence && field_of(schema, all, "optional_int32")->oneof == -1);
+    CHECK(field_of(schema, all, "optional_int32")->has_presence &&
+          field_of(schema, all, "optional_int32")->oneof == -1);
     CHECK(field_of(schema, all, "message_field")->has_presence);
-    CHECK(field_of(schema, all, "repeated_int32")->is_packed && !field_of(schema, all, "repeated_int32")->has_presence);
-    CHECK(!field_of(schema, all, "unpacked_int32")->is_packed && !field_of(schema, all, "repeated_string")->is_packed);
-    CHECK(field_of(schema, all, "repeated_enum")->is_packed && !field_of(schema, all, "repeated_message")->is_packed);
+    CHECK(field_of(schema, all, "repeated_int32")->is_packed &&
+          !field_of(schema, all, "repeated_int32")->has_presence);
+    CHECK(!field_of(schema, all, "unpacked_int32")->is_packed &&
+          !field_of(schema, all, "repeated_string")->is_packed);
+    CHECK(field_of(schema, all, "repeated_enum")->is_packed &&
+          !field_of(schema, all, "repeated_message")->is_packed);
     CHECK(field_of(schema, all, "string_field")->is_utf8 && !field_of(schema, all, "bytes_field")->is_utf8);
     CHECK(field_of(schema, all, "sfixed64_field")->wire_type == WIRE_64);
     CHECK(field_of(schema, all, "float_field")->wire_type == WIRE_32);
@@ -128,11 +144,13 @@ static void maps_and_oneofs_are_known(void) {
     const char *all = "tidewire.test.AllTypes";
     const struct field *map = field_of(schema, all, "map_to_self");
     CHECK(map->is_map && map->is_repeated && map->message->is_map_entry && map->message->field_count == 2);
-    CHECK(map->message->fields[0].type == FIELD_STRING && map->message->fields[1].message == schema_message(schema, all));
+    CHECK(map->message->fields[0].type == FIELD_STRING &&
+          map->message->fields[1].message == schema_message(schema, all));
     CHECK(!field_of(schema, all, "repeated_message")->is_map);
     const struct message_type *type = schema_message(schema, all);
     CHECK_INT(type->oneof_count, 2);
-    const struct oneof *choice = message_oneof(type, "choice", 6), *other = message_oneof(type, "other_choice", 12);
+    const struct oneof *choice = message_oneof(type, "choice", 6),
+                       *other = message_oneof(type, "other_choice", 12);
     CHECK(choice && other && !message_oneof(type, "choic", 5) && !message_oneof(type, "_optional_int32", 15));
     CHECK_INT(choice->field_count, 18);
     CHECK_INT(other->field_count, 2);
@@ -174,8 +192,10 @@ static void proto2_defaults_are_exact(void) {
     CHECK(field_of(schema, type, "sint32_field")->default_value.integer == INT32_MIN);
     CHECK(field_of(schema, type, "sint64_field")->default_value.integer == INT64_MIN);
     CHECK(field_of(schema, type, "bool_field")->default_value.integer == 1);
-    const struct field *text = field_of(schema, type, "string_field"), *bytes = field_of(schema, type, "bytes_field");
-    CHECK_MEM(text->default_value.bytes.data, text->default_value.bytes.length, "say \"hi\"\n\\ \303\244", 13);
+    const struct field *text = field_of(schema, type, "string_field"),
+                       *bytes = field_of(schema, type, "bytes_field");
+    CHECK_MEM(text->default_value.bytes.data, text->default_value.bytes.length, "say \"hi\"\n\\ \303\244",
+              13);
     CHECK_MEM(bytes->default_value.bytes.data, bytes->default_value.bytes.length, "\0\1\377\\x\"'\t", 8);
     CHECK(field_of(schema, type, "enum_field")->default_value.integer == 2);
     CHECK(field_of(schema, type, "infinite")->default_value.number == INFINITY);
@@ -195,7 +215,8 @@ static void proto2_packing_groups_and_required_are_known(void) {
     CHECK(field_of(schema, "tidewire.test2.Packing", "packed")->is_packed);
     CHECK(!field_of(schema, "tidewire.test2.Packing", "unpacked")->is_packed);
     const struct field *group = field_of(schema, "tidewire.test2.Groups", "onegroup");
-    CHECK(group->type == FIELD_GROUP && group->wire_type == WIRE_GROUP && group->has_presence && !group->is_map);
+    CHECK(group->type == FIELD_GROUP && group->wire_type == WIRE_GROUP && group->has_presence &&
+          !group->is_map);
     CHECK_STR(group->message->full_name, "tidewire.test2.Groups.OneGroup");
     CHECK(field_of(schema, "tidewire.test2.Groups", "chosengroup")->oneof == 0);
     CHECK(field_of(schema, "tidewire.test2.Required", "id")->is_required);
@@ -220,11 +241,20 @@ static void utf8_is_needed_where_a_string_stands_at_any_depth(void) {
 
 static void well_known_types_are_marked(void) {
     struct schema *schema = load("all_types.proto", NULL);
-    static const struct { const char *name; enum well_known kind; } known[] = {
-        {"Any", WELL_KNOWN_ANY}, {"Timestamp", WELL_KNOWN_TIMESTAMP}, {"Duration", WELL_KNOWN_DURATION},
-        {"FieldMask", WELL_KNOWN_FIELD_MASK}, {"Struct", WELL_KNOWN_STRUCT}, {"Value", WELL_KNOWN_VALUE},
-        {"ListValue", WELL_KNOWN_LIST}, {"Empty", WELL_KNOWN_EMPTY}, {"DoubleValue", WELL_KNOWN_WRAPPER},
-        {"BytesValue", WELL_KNOWN_WRAPPER}, {"UInt64Value", WELL_KNOWN_WRAPPER}};
+    static const struct {
+        const char *name;
+        enum well_known kind;
+    } known[] = {{"Any", WELL_KNOWN_ANY},
+                 {"Timestamp", WELL_KNOWN_TIMESTAMP},
+                 {"Duration", WELL_KNOWN_DURATION},
+                 {"FieldMask", WELL_KNOWN_FIELD_MASK},
+                 {"Struct", WELL_KNOWN_STRUCT},
+                 {"Value", WELL_KNOWN_VALUE},
+                 {"ListValue", WELL_KNOWN_LIST},
+                 {"Empty", WELL_KNOWN_EMPTY},
+                 {"DoubleValue", WELL_KNOWN_WRAPPER},
+                 {"BytesValue", WELL_KNOWN_WRAPPER},
+                 {"UInt64Value", WELL_KNOWN_WRAPPER}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         char name[64];
         snprintf(name, sizeof name, "google.protobuf.%s", known[i].name);
@@ -236,8 +266,9 @@ static void well_known_types_are_marked(void) {
 
 static void every_message_has_a_number_of_its_own(void) {
     struct schema *schema = load("all_types.proto", "proto2_types.proto");
-    static const char *const names[] = {"tidewire.test.AllTypes", "tidewire.test.Tree", "tidewire.test2.Groups",
-                                        "google.protobuf.Any", "tidewire.test.AllTypes.Nested"};
+    static const char *const names[] = {"tidewire.test.AllTypes", "tidewire.test.Tree",
+                                        "tidewire.test2.Groups", "google.protobuf.Any",
+                                        "tidewire.test.AllTypes.Nested"};
     bool seen[1000] = {false};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         uint32_t number = schema_message(schema, names[i])->number;
@@ -251,9 +282,12 @@ static void reflection_finds_files_by_name_symbol_and_extension(void) {
     struct schema *schema = load("all_types.proto", "proto2_types.proto");
     const struct schema_file *file = schema_file_by_name(schema, "proto2_types.proto");
     CHECK(file && !*file->imports && !schema_file_by_name(schema, "proto2_types"));
-    static const char *const symbols[] = {
-        "tidewire.test2.Closed", "tidewire.test2.CLOSED_ONE", "tidewire.test2.Groups.OneGroup.number",
-        "tidewire.test2.Groups.choice", "tidewire.test2.extension_number", "tidewire.test2.ExtensionScope.nested_extension"};
+    static const char *const symbols[] = {"tidewire.test2.Closed",
+                                          "tidewire.test2.CLOSED_ONE",
+                                          "tidewire.test2.Groups.OneGroup.number",
+                                          "tidewire.test2.Groups.choice",
+                                          "tidewire.test2.extension_number",
+                                          "tidewire.test2.ExtensionScope.nested_extension"};
     for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++)
         CHECK(schema_file_by_symbol(schema, symbols[i]) == file);
     CHECK(schema_file_by_extension(schema, "tidewire.test2.Extendable", 1500) == file);
@@ -299,7 +333,9 @@ static const char *write_file(const char *name, const void *bytes, size_t length
     return path;
 }
 
-static const char *write_text(const char *name, const char *text) { return write_file(name, text, strlen(text)); }
+static const char *write_text(const char *name, const char *text) {
+    return write_file(name, text, strlen(text));
+}
 
 static void protoc_speaks_for_itself(void) {
     write_text("broken.proto", "syntax = \"proto3\";\nmessage A { strange x = 1; }\n");
@@ -353,7 +389,8 @@ static void descriptor_sets_load_beside_sources_and_repeat_files(void) {
     struct schema *schema =
         schema_load(TEST_PATHS, LIST(file, "all_types.proto", "logger.proto", file), &error);
     if (!schema) fprintf(stderr, "%s\n", error.text);
-    CHECK(schema && schema_service(schema, "logger.Logger", 13) && schema_message(schema, "tidewire.test.AllTypes"));
+    CHECK(schema && schema_service(schema, "logger.Logger", 13) &&
+          schema_message(schema, "tidewire.test.AllTypes"));
     schema_unref(&schema);
     buffer_free(&set);
     CHECK_HAS(refusal("proto", "tests/proto"), "tests/proto: error: ");
@@ -419,14 +456,17 @@ static void use_editions(Google__Protobuf__FileDescriptorProto *file) { replace(
 static void lose_a_type(Google__Protobuf__FileDescriptorProto *file) {
     replace(&file->service[0]->method[0]->input_type, ".chat.Nothing");
 }
-static void lose_an_import(Google__Protobuf__FileDescriptorProto *file) { replace(&file->dependency[0], "gone.proto"); }
+static void lose_an_import(Google__Protobuf__FileDescriptorProto *file) {
+    replace(&file->dependency[0], "gone.proto");
+}
 static void repeat_a_name(Google__Protobuf__FileDescriptorProto *file) {
     replace(&file->message_type[0]->field[1]->name, file->message_type[0]->field[0]->name);
 }
 static void repeat_a_number(Google__Protobuf__FileDescriptorProto *file) {
     file->message_type[0]->field[1]->number = file->message_type[0]->field[0]->number;
 }
-static void spoil_default_of(Google__Protobuf__FileDescriptorProto *file, const char *field, const char *with) {
+static void spoil_default_of(Google__Protobuf__FileDescriptorProto *file, const char *field,
+                             const char *with) {
     for (size_t i = 0; i < file->n_message_type; i++)
         for (size_t j = 0; j < file->message_type[i]->n_field; j++)
             if (!strcmp(file->message_type[i]->field[j]->name, field))
@@ -439,19 +479,27 @@ static void spoil_an_unsigned_default(Google__Protobuf__FileDescriptorProto *fil
     spoil_default_of(file, "uint64_field", "-1");
 }
 static void spoil_an_entry(Google__Protobuf__FileDescriptorProto *file) {
-    file->message_type[0]->nested_type[0]->field[0]->type = GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_BYTES;
+    file->message_type[0]->nested_type[0]->field[0]->type =
+        GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_BYTES;
 }
 
 static void descriptors_that_contradict_themselves_are_refused(void) {
-    static const struct { const char *file; void (*edit)(Google__Protobuf__FileDescriptorProto *); const char *reason; } cases[] = {
+    static const struct {
+        const char *file;
+        void (*edit)(Google__Protobuf__FileDescriptorProto *);
+        const char *reason;
+    } cases[] = {
         {"chat.proto", use_editions, "chat.proto: syntax \"editions\" is not supported"},
         {"chat.proto", lose_a_type, "chat.ChatService.Chat: the type \".chat.Nothing\" is not defined"},
-        {"logger.proto", lose_an_import, "logger.proto: imports \"gone.proto\", which does not stand before it"},
+        {"logger.proto", lose_an_import,
+         "logger.proto: imports \"gone.proto\", which does not stand before it"},
         {"chat.proto", repeat_a_name, "\"chat.ChatMessage.sender\" is defined twice"},
         {"logger.proto", spoil_an_entry, "logger.LogFilter.LabelsEntry: not an entry of a map"},
-        {"proto2_types.proto", spoil_an_unsigned_default, "uint64_field: the default is no value of its type"},
+        {"proto2_types.proto", spoil_an_unsigned_default,
+         "uint64_field: the default is no value of its type"},
         {"chat.proto", repeat_a_number, "another field has the same number"},
-        {"proto2_types.proto", spoil_a_default, "tidewire.test2.Defaults.int32_field: the default is no value of its type"}};
+        {"proto2_types.proto", spoil_a_default,
+         "tidewire.test2.Defaults.int32_field: the default is no value of its type"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct error error = {{0}};
         struct buffer set = change(cases[i].file, cases[i].edit);
