@@ -539,7 +539,7 @@ static inline const char *sent(const struct test_call *call) {
         if (i) buffer_append_byte(&text, ',');
         if (at < end) at = wire_read_tag(at, end, &number, &type);
         if (type == WIRE_BYTES) {
-            size_t length;
+            size_t length = 0;
             at = wire_read_length(at, end, &length);
             buffer_append(&text, at, length);
         } else {
