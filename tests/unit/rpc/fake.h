@@ -391,7 +391,7 @@ static inline void fake_receive(struct http_stream *stream, const void *bytes, s
 
 /* A request with the usual headers, and one more for each pair of strings that follows; a pair whose name is a usual
  * one replaces it, and one with value NULL takes it away. Ended by NULL. */
-static inline struct http_stream *fake_request(struct http_session *session, const char *path, bool is_end, ...) {
+static inline struct http_stream *fake_request(struct http_session *session, const char *path, int is_end, ...) {
     struct http_header headers[64] = {FAKE_HEADER(":method", "POST"),
                                       FAKE_HEADER(":scheme", "http"),
                                       FAKE_HEADER(":path", path),
