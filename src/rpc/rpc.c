@@ -99,9 +99,8 @@ void rpc_drain(struct rpc *rpc) {
     }
 }
 
-/* Calls that the handler has not heard of are answered at once, others behind what it has queued. */
 static void end_call(struct rpc_call *call, const char *text) {
-    if (call->is_client || call->state == CALL_ARRIVING)
+    if (call->is_client)
         call_fail(call, STATUS_UNAVAILABLE, REASON_DRAIN, text);
     else
         call_finish_for(call, STATUS_UNAVAILABLE, REASON_DRAIN, text, NULL, 0);

@@ -1,8 +1,9 @@
-/* The bytes of a gRPC stream, cut anywhere, against a handler that takes them at any time: what it gets is what a plain
- * reading of all bytes together gives, faults come where that reading has them, and nothing is left buffered.
+/* The bytes of a gRPC stream, cut anywhere, against a handler that takes them at any time: what it gets is
+ * what a plain reading of all bytes together gives, faults come where that reading has them, and nothing is
+ * left buffered.
  *
- * Input: one byte of options, then steps: a number below 200 sends that many of the bytes that follow as one DATA frame;
- * from 200 on: the read ends, a message is taken, the stream ends. */
+ * Input: one byte of options, then steps: a number below 200 sends that many of the bytes that follow as one
+ * DATA frame; from 200 on: the read ends, a message is taken, the stream ends. */
 #include "rpc/record.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -21,8 +22,10 @@ static struct expected read_plainly(const struct buffer *all, bool is_ended) {
     size_t left = buffer_length(all);
     while (left >= 5) {
         size_t length = (size_t)at[1] << 24 | (size_t)at[2] << 16 | (size_t)at[3] << 8 | at[4];
-        if (at[0] != 0) expected.fault = STATUS_INTERNAL;
-        else if (length > LIMIT) expected.fault = STATUS_RESOURCE_EXHAUSTED;
+        if (at[0] != 0)
+            expected.fault = STATUS_INTERNAL;
+        else if (length > LIMIT)
+            expected.fault = STATUS_RESOURCE_EXHAUSTED;
         if (expected.fault != STATUS_OK) return expected;
         if (left - 5 < length) break;
         buffer_append(&expected.messages, at, 5 + length);
@@ -77,11 +80,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     size_t received = buffer_length(&record.received), whole = buffer_length(&expected.messages);
     /* A handler that did not ask in time gets less of what stood before a fault, never more. */
     CHECK(received == whole || (expected.fault != STATUS_OK && record.is_idle && received < whole));
-    CHECK(!received || memcmp(buffer_bytes(&record.received), buffer_bytes(&expected.messages), received) == 0);
+    CHECK(!received ||
+          memcmp(buffer_bytes(&record.received), buffer_bytes(&expected.messages), received) == 0);
     CHECK_INT(record.closed, expected.fault != STATUS_OK);
     if (record.closed) CHECK_INT(record.status, expected.fault);
     CHECK(stream->consumed <= stream->session->received || stream->is_closed);
-    if (!record.closed && !is_ended && !limits.buffered_per_connection) CHECK_INT(stream->consumed, buffer_length(&all));
+    if (!record.closed && !is_ended && !limits.buffered_per_connection)
+        CHECK_INT(stream->consumed, buffer_length(&all));
     fake_stop();
     fake_stream_free(stream);
     buffer_free(&all);

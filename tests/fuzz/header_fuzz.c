@@ -1,5 +1,5 @@
-/* Any header block as a request and as an answer: each request has one answer or becomes a call, what is answered is
- * fit for the wire, and handlers see no header of the protocol.
+/* Any header block as a request and as an answer: each request has one answer or becomes a call, what is
+ * answered is fit for the wire, and handlers see no header of the protocol.
  *
  * Input: one byte of options, then lines "name: value". */
 #include "rpc/record.h"
@@ -78,11 +78,13 @@ static void as_request(const struct http_header *headers, size_t count, uint8_t 
 }
 
 static void as_answer(const struct http_header *headers, size_t count, uint8_t options) {
-    const struct http_header fine[] = {FAKE_HEADER(":status", "200"), FAKE_HEADER("content-type", "application/grpc")};
+    const struct http_header fine[] = {FAKE_HEADER(":status", "200"),
+                                       FAKE_HEADER("content-type", "application/grpc")};
     struct record record = {0};
     struct error error;
     fake_start(NULL);
-    struct rpc_client *client = rpc_client_new(fake_rpc, &(struct rpc_client_options){.address = "a:1"}, &error);
+    struct rpc_client *client =
+        rpc_client_new(fake_rpc, &(struct rpc_client_options){.address = "a:1"}, &error);
     struct http_session *session = container_of(fake_http->sessions.prev, struct http_session, node);
     record.call = rpc_client_open(client, &record_stream, NULL, 0, &record_handler, &record, &record_limits);
     struct http_stream *stream = container_of(session->streams.prev, struct http_stream, node);
@@ -108,7 +110,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct http_header headers[MOST_HEADERS];
     if (size < 1 || size > 20000) return 0;
     size_t count = read_lines(data + 1, size - 1, headers);
-    if (data[0] & 4) as_answer(headers, count, data[0]);
-    else as_request(headers, count, data[0]);
+    if (data[0] & 4)
+        as_answer(headers, count, data[0]);
+    else
+        as_request(headers, count, data[0]);
     return 0;
 }

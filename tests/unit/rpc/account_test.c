@@ -47,7 +47,8 @@ static void note_highest(void) {
     if (rpc_counters(fake_rpc)->buffered > allocated) allocated = rpc_counters(fake_rpc)->buffered;
 }
 
-static void a_thousand_unfinished_messages_stay_within_the_bound_and_others_are_served(void) {
+/* In pieces of any size: at the bound a small piece must not make its message grow by much. */
+static void unfinished_messages(size_t piece) {
     static struct uploader uploaders[STREAMS];
     struct record record = {.is_many = true};
     size_t length;
@@ -63,7 +64,7 @@ static void a_thousand_unfinished_messages_stay_within_the_bound_and_others_are_
     for (bool moves = true; moves;) {
         moves = false;
         for (int i = 0; i < STREAMS; i++) {
-            moves |= send_some(&uploaders[i], bytes, length - 1, 16384);
+            moves |= send_some(&uploaders[i], bytes, length - 1, piece);
             note_highest();
         }
     }
@@ -100,6 +101,35 @@ static void a_thousand_unfinished_messages_stay_within_the_bound_and_others_are_
     free(bytes);
     record_free(&record);
     record_free(&other);
+}
+
+static void a_thousand_unfinished_messages_stay_within_the_bound_and_others_are_served(void) {
+    unfinished_messages(16384);
+    unfinished_messages(900);
+}
+
+static void the_largest_of_the_stalled_calls_ends_first(void) {
+    struct record record = {.is_idle = true, .is_many = true};
+    const struct rpc_limits small = {.buffered_per_connection = 8000, .stalled = 10 * NS_PER_S};
+    static char text[5000];
+    struct buffer frame = {0};
+    fake_frame(&frame, text, sizeof text, 0);
+    fake_start(&small);
+    serve(&record);
+    struct http_session *session = fake_accept();
+    struct http_stream *streams[3];
+    static const size_t sent[] = {2000, 5005, 1500};
+    for (int i = 0; i < 3; i++) {
+        streams[i] = fake_request(session, "/test.Service/Stream", false, NULL);
+        fake_receive(streams[i], buffer_bytes(&frame), sent[i], false);
+    }
+    CHECK(session->is_window_closed);
+    fake_advance(11 * NS_PER_S);
+    CHECK(streams[1]->is_closed && !streams[0]->is_closed && !streams[2]->is_closed);
+    fake_stop();
+    for (int i = 0; i < 3; i++) fake_stream_free(streams[i]);
+    buffer_free(&frame);
+    record_free(&record);
 }
 
 static void a_call_that_makes_progress_is_left_alone(void) {
@@ -236,6 +266,7 @@ static void a_tight_total_stops_the_greedy_first(void) {
 
 int main(void) {
     RUN(a_thousand_unfinished_messages_stay_within_the_bound_and_others_are_served);
+    RUN(the_largest_of_the_stalled_calls_ends_first);
     RUN(a_call_that_makes_progress_is_left_alone);
     RUN(taking_opens_the_windows_again);
     RUN(a_held_back_window_is_given_later);

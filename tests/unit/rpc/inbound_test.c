@@ -163,6 +163,27 @@ static void a_second_large_message_waits_for_the_first_to_be_taken(void) {
     record_free(&record);
 }
 
+static void what_is_taken_outside_of_a_handler_is_released_in_the_same_turn(void) {
+    struct record record = {.is_idle = true};
+    fake_start(NULL);
+    record_serve(&record);
+    struct http_stream *stream = fake_request(fake_accept(), "/test.Service/Stream", false, NULL);
+    fake_receive(stream, "\0\0\0\0\3a", 6, false);
+    fake_receive(stream, "bc", 2, false);
+    struct call_message message;
+    CHECK_INT(call_receive(record.call, &message), CALL_MESSAGE);
+    CHECK(message.owner);
+    struct message *kept = message_ref(message.owner);
+    CHECK_INT(kept->references, 2);
+    fake_turn();
+    CHECK_INT(kept->references, 1);
+    CHECK_MEM(kept->data, kept->length, "abc", 3);
+    message_unref(&kept);
+    fake_stop();
+    fake_stream_free(stream);
+    record_free(&record);
+}
+
 static void faulty(const void *bytes, size_t length, bool is_end, enum status status, const char *text,
                    size_t before) {
     struct record record = {0};
@@ -238,6 +259,7 @@ int main(void) {
     RUN(a_handler_is_told_again_only_after_it_has_asked_in_vain);
     RUN(window_comes_back_only_for_what_is_taken);
     RUN(a_second_large_message_waits_for_the_first_to_be_taken);
+    RUN(what_is_taken_outside_of_a_handler_is_released_in_the_same_turn);
     RUN(broken_framing_ends_the_call_after_the_messages_before_it);
     RUN(a_message_of_the_limit_passes);
     RUN(an_announced_message_takes_no_memory);
