@@ -4,7 +4,7 @@
  * and methods to types that stand anywhere. */
 #ifndef TIDEWIRE_SCHEMA_DESCRIPTOR_H
 #define TIDEWIRE_SCHEMA_DESCRIPTOR_H
-#include "google/protobuf/descriptor.pb-c.h"
+#include <google/protobuf/descriptor.pb-c.h>
 #include "schema/schema_private.h"
 
 typedef Google__Protobuf__FileDescriptorProto file_proto;

@@ -8,7 +8,7 @@
 
 #include "base/buffer.h"
 #include "check.h"
-#include "google/protobuf/descriptor.pb-c.h"
+#include <google/protobuf/descriptor.pb-c.h>
 #include "schema/protoc.h"
 #include "schema/wire.h"
 
