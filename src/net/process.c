@@ -1,9 +1,11 @@
 /* net/process.c - what a process needs before it serves; see listener.h */
 #include <event2/event.h>
+#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "net/listener.h"
@@ -14,7 +16,16 @@ static void log_libevent(int severity, const char *text) {
     else if (severity == EVENT_LOG_WARN) log_warn(NULL, "libevent: %s", text);
 }
 
+/* Where one of the three standard descriptors is closed, the next socket would be taken for it. */
+static void fill_standard_descriptors(void) {
+    int fd;
+    do fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0) close(fd);
+}
+
 void net_prepare_process(void) {
+    fill_standard_descriptors();
     event_set_log_callback(log_libevent);
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
