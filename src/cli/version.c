@@ -5,13 +5,14 @@
 #include "config/config.h"
 #include "http/stream.h"
 #include "net/listener.h"
+#include "rpc/rpc.h"
 #include "schema/schema.h"
 #include "script/script.h"
 
 static int run(const struct arguments *arguments) {
     (void)arguments;
-    printf("tidewire %s\n%s, %s, %s, %s, %s\n", TIDEWIRE_VERSION, script_versions(), net_versions(),
-           http_versions(), schema_versions(), config_versions());
+    printf("tidewire %s\n%s, %s, %s,\n%s, %s, %s\n", TIDEWIRE_VERSION, script_versions(), net_versions(),
+           http_versions(), rpc_versions(), schema_versions(), config_versions());
     return cli_end_output();
 }
 

@@ -9,6 +9,7 @@ struct rpc_client {
     struct rpc *rpc;
     char *address, *authority;
     struct tls_client *tls;
+    bool compresses;
     struct rpc_connection *connection; /* that new calls go to; NULL: none stands */
 };
 
@@ -40,6 +41,7 @@ struct rpc_client *rpc_client_new(struct rpc *rpc, const struct rpc_client_optio
     client->address = memory_copy_string(options->address);
     client->authority = memory_copy_string(options->authority ? options->authority : options->address);
     client->tls = options->tls;
+    client->compresses = options->compresses;
     if (!dial(client, &connection, error)) rpc_client_free(&client);
     return client;
 }
@@ -77,6 +79,7 @@ struct call *rpc_client_open(struct rpc_client *client, const struct method *met
                                                 .metadata = metadata,
                                                 .authority = client->authority,
                                                 .is_tls = client->tls != NULL,
+                                                .compresses = client->compresses,
                                                 .timeout = timeout,
                                                 .handler = handler,
                                                 .data = data,

@@ -18,6 +18,8 @@ struct compressor {
     bool can_deflate, can_inflate; /* set up: at the first use, most workers never need them */
 };
 
+const char *compressor_version(void) { return zlibVersion(); }
+
 struct compressor *compressor_new(void) {
     return memory_new(sizeof(struct compressor));
 }

@@ -11,6 +11,7 @@ struct message;
 
 enum inflate_result { INFLATE_OK, INFLATE_BROKEN, INFLATE_TOO_LARGE };
 
+const char *compressor_version(void); /* "1.2.13" */
 struct compressor *compressor_new(void);
 void compressor_free(struct compressor **compressor);
 /* Appends the compressed bytes. */

@@ -33,6 +33,7 @@ static void write_request(struct rpc *rpc, const struct grpc_client_request *req
     HEADER_BLOCK_ADD(block, "te", "trailers");
     if (!has_name(request->metadata, "user-agent"))
         HEADER_BLOCK_ADD(block, "user-agent", "grpc-c-tidewire/" TIDEWIRE_VERSION);
+    if (request->compresses) HEADER_BLOCK_ADD(block, "grpc-encoding", "gzip");
     HEADER_BLOCK_ADD(block, "grpc-accept-encoding", "gzip");
     if (request->timeout)
         header_block_add(block, "grpc-timeout", 12, timeout, timeout_format(timeout, request->timeout));
@@ -47,6 +48,7 @@ static struct rpc_call *new_call(struct rpc_connection *connection,
     call->call.metadata = &no_metadata;
     call->state = CALL_OPEN;
     call->was_opened = true;
+    call->is_compressing = request->compresses;
     if (request->timeout) call_set_deadline(call, call->call.opened + request->timeout);
     return call;
 }

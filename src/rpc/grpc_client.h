@@ -7,7 +7,7 @@ struct grpc_client_request {
     const struct method *method;
     const struct metadata *metadata; /* may be NULL */
     const char *authority;
-    bool is_tls;
+    bool is_tls, compresses;
     uint64_t timeout; /* ns; 0: none */
     const struct call_handler *handler;
     void *data;

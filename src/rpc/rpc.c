@@ -1,6 +1,7 @@
 /* rpc/rpc.c - see rpc.h */
 #include "rpc/rpc.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "net/connection.h"
@@ -122,4 +123,10 @@ void rpc_abort_all(struct rpc *rpc) {
         struct rpc_connection *connection = container_of(c, struct rpc_connection, node);
         if (connection->session) http_session_close(connection->session, HTTP_NO_ERROR, "the server ends");
     }
+}
+
+const char *rpc_versions(void) {
+    static char text[32]; /* --version alone asks, in the main thread */
+    snprintf(text, sizeof text, "zlib %s", compressor_version());
+    return text;
 }

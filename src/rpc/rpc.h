@@ -60,6 +60,7 @@ struct rpc_client;
 struct rpc_client_options {
     const char *address, *authority;
     struct tls_client *tls; /* NULL: plaintext; must outlive the client */
+    bool compresses;        /* messages leave as gzip where that makes them smaller */
 };
 /* NULL and an error for an address that makes no sense; other failures end the calls UNAVAILABLE. */
 struct rpc_client *rpc_client_new(struct rpc *rpc, const struct rpc_client_options *options, struct error *error);
@@ -68,4 +69,6 @@ void rpc_client_free(struct rpc_client **client);
 struct call *rpc_client_open(struct rpc_client *client, const struct method *method, const struct metadata *metadata,
                              uint64_t timeout, const struct call_handler *handler, void *data,
                              const struct call_limits *limits);
+
+const char *rpc_versions(void); /* "zlib 1.2.13" */
 #endif

@@ -15,6 +15,7 @@ struct json_options {
     bool write_defaults;    /* also implicit-presence fields at their default */
     bool ignore_unknown;    /* reading: unknown names, of enum values too, are skipped instead of refused */
     const struct schema *schema; /* resolves google.protobuf.Any */
+    size_t *fault_line;     /* reading: where not NULL, the line of the text that is at fault, from 1 */
 };
 
 /* Appends JSON without line breaks, fields by ascending number, maps in the order of the bytes. False, and a sentence,
@@ -23,9 +24,9 @@ struct json_options {
 bool json_write(const struct message_type *type, const uint8_t *bytes, size_t length,
                 const struct json_options *options, struct buffer *out, struct error *error);
 /* Appends wire bytes in the order of the text. False, and nothing appended, for what is no such message: the error says
- * `labels[2].region: expected a string`, or line and column of what is no JSON. Refused too are fields, map keys or
- * members of a oneof that stand twice, required fields that are missing, and more than 100 levels of messages. Memory
- * stays within a small multiple of the text. */
+ * `labels[2].region: expected a string`, or the column of what is no JSON and, unless `fault_line` has it, its line.
+ * Refused too are fields, map keys or members of a oneof that stand twice, required fields that are missing, and more
+ * than 100 levels of messages. Memory stays within a small multiple of the text. */
 bool json_read(const struct message_type *type, const char *text, size_t length, const struct json_options *options,
                struct buffer *out, struct error *error);
 #endif

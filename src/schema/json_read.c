@@ -6,14 +6,22 @@
 #include "base/memory.h"
 #include "schema/json_reader.h"
 
-bool json_fail_syntax(struct json_reader *reader) {
-    const struct json_text *text = &reader->text;
-    size_t line = 1, column = 1;
+/* Where the reader stands, from 1. */
+static size_t line_of(const struct json_text *text, size_t *column) {
+    size_t line = 1;
+    *column = 1;
     for (const char *at = text->start; at < text->at; at++) {
-        column++;
-        if (*at == '\n') line++, column = 1;
+        ++*column;
+        if (*at == '\n') line++, *column = 1;
     }
-    return error_set(reader->error, "line %zu, column %zu: %s", line, column, text->fault);
+    return line;
+}
+
+bool json_fail_syntax(struct json_reader *reader) {
+    size_t column, line = line_of(&reader->text, &column);
+    if (reader->options->fault_line)
+        return error_set(reader->error, "column %zu: %s", column, reader->text.fault);
+    return error_set(reader->error, "line %zu, column %zu: %s", line, column, reader->text.fault);
 }
 
 struct json_string json_decoded(struct json_reader *reader, const struct json_string *string) {
@@ -258,6 +266,8 @@ bool json_read(const struct message_type *type, const char *text, size_t length,
         reader.text.fault = "something stands behind the message";
         is_good = json_fail_syntax(&reader);
     }
+    size_t column;
+    if (!is_good && reader.options->fault_line) *reader.options->fault_line = line_of(&reader.text, &column);
     if (!is_good) out->end = out->start + before;
     buffer_free(&reader.scratch);
     buffer_free(&reader.seen);

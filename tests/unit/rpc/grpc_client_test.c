@@ -1,3 +1,5 @@
+#include "rpc/compress.h"
+
 #include "record.h"
 
 static const struct method one_reply = {.full_name = "test.Service/Ask"};
@@ -7,16 +9,21 @@ static struct rpc_client *client;
 static struct http_session *session;
 static struct http_stream *stream;
 
-static void open_call(const struct method *method, const struct metadata *metadata, uint64_t timeout) {
+static void open_call_of(const struct rpc_client_options *options, const struct method *method,
+                         const struct metadata *metadata, uint64_t timeout) {
     struct error error;
     record = (struct record){0};
     fake_start(NULL);
-    client = rpc_client_new(fake_rpc, &(struct rpc_client_options){.address = "127.0.0.1:1"}, &error);
+    client = rpc_client_new(fake_rpc, options, &error);
     CHECK(client);
     session = container_of(fake_http->sessions.prev, struct http_session, node);
     record.call =
         rpc_client_open(client, method, metadata, timeout, &record_handler, &record, &record_limits);
     stream = container_of(session->streams.prev, struct http_stream, node);
+}
+
+static void open_call(const struct method *method, const struct metadata *metadata, uint64_t timeout) {
+    open_call_of(&(struct rpc_client_options){.address = "127.0.0.1:1"}, method, metadata, timeout);
 }
 
 static void stop(void) {
@@ -58,6 +65,29 @@ static void a_request_has_the_headers_of_the_protocol(void) {
     metadata_clear(&metadata);
     stop();
     CHECK_INT(record.closed, 0);
+}
+
+static void messages_are_compressed_when_the_client_asks_for_it_and_it_helps(void) {
+    char text[1000];
+    memset(text, 'a', sizeof text);
+    open_call_of(&(struct rpc_client_options){.address = "127.0.0.1:1", .compresses = true}, &record_stream, NULL, 0);
+    CHECK(strstr(fake_text(&stream->headers), "\ngrpc-encoding: gzip\n"));
+    call_send_bytes(record.call, text, sizeof text);
+    fake_turn();
+    const uint8_t *bytes = buffer_bytes(&stream->body);
+    size_t length = buffer_length(&stream->body);
+    struct message *plain;
+    CHECK(length > 5 && length < 100);
+    CHECK_INT(bytes[0], 1);
+    struct compressor *compressor = compressor_new();
+    CHECK_INT(compressor_inflate(compressor, bytes + 5, length - 5, sizeof text, &plain), INFLATE_OK);
+    CHECK_MEM(plain->data, plain->length, text, sizeof text);
+    compressor_free(&compressor);
+    message_unref(&plain);
+    call_send_bytes(record.call, "b", 1);
+    fake_turn();
+    CHECK_MEM(buffer_bytes(&stream->body) + length, buffer_length(&stream->body) - length, "\0\0\0\0\1b", 6);
+    stop();
 }
 
 static void replies_are_read_before_the_status_comes(void) {
@@ -255,6 +285,7 @@ static void compressed_replies_are_read_only_if_announced(void) {
 
 int main(void) {
     RUN(a_request_has_the_headers_of_the_protocol);
+    RUN(messages_are_compressed_when_the_client_asks_for_it_and_it_helps);
     RUN(replies_are_read_before_the_status_comes);
     RUN(trailers_become_a_status);
     RUN(a_second_reply_is_a_fault);

@@ -378,6 +378,21 @@ static void text_that_is_no_json_is_refused(void) {
                    "{\"int32Field\":1,\"messageField\":{},\"repeatedInt32\":[1,2]}");
 }
 
+static void check_fault_line(const char *text, const char *reason, size_t expected) {
+    size_t line = 0;
+    struct json_options options = {.schema = schema, .fault_line = &line};
+    check_refused_of(".AllTypes", text, strlen(text), reason, &options);
+    CHECK_INT(line, expected);
+}
+
+static void the_line_at_fault_is_told_when_it_is_asked_for(void) {
+    check_fault_line("{\n\"int32Field\":\n  1,\n \"stringField\" : 7}",
+                     "string_field: expected a string", 4);
+    check_fault_line("{\n \"repeatedInt32\": [1, 2\n}", "column 1: expected ',' or ']'", 3);
+    check_fault_line("\n[]", "expected an object", 2);
+    check_fault_line("{}\n\n x", "column 2: something stands behind the message", 3);
+}
+
 static void append_many(struct buffer *out, const char *text, int count) {
     while (count--) buffer_append_text(out, text);
 }
@@ -534,6 +549,7 @@ int main(void) {
     RUN(an_any_is_resolved_by_the_schema);
     RUN(unknown_names_are_refused_or_ignored);
     RUN(text_that_is_no_json_is_refused);
+    RUN(the_line_at_fault_is_told_when_it_is_asked_for);
     RUN(nesting_ends_at_a_hundred_levels);
     RUN(searches_for_the_type_of_an_any_are_bounded);
     RUN(proto2_messages_have_groups_closed_enums_and_required_fields);
