@@ -5,6 +5,7 @@
 #include "script/generation.h"
 #include "script/job.h"
 #include "script/message.h"
+#include "script/projected.h"
 #include "script/sandbox.h"
 #include "script/state.h"
 #include "script/stream.h"
@@ -72,6 +73,8 @@ static void add_worker(lua_State *L, const struct script *script) {
 void bind_open(struct script *script) {
     lua_State *L = script->L;
     bind_stream_open(script);
+    hooks_open_state(script);
+    projected_open_state(script);
     lua_newtable(L);
     bind_failure_open(script);
     bind_job_open(script);

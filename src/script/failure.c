@@ -28,7 +28,7 @@ static bool is_same(lua_State *L, int index, int reference) {
 }
 
 bool is_cancelled(struct script *script, lua_State *L, int index) { return is_same(L, index, script->ref.cancelled); }
-bool is_drop(struct script *script, lua_State *L, int index) { return is_same(L, index, script->ref.drop); }
+bool is_drop(struct script *script, lua_State *L, int index) { return lua_touserdata(L, index) == script->drop; }
 
 /* A failure is a table { status, text, details } that the script may have laid hands on: nothing is taken for
  * granted. The strings stay alive in the table. */
@@ -184,6 +184,9 @@ void bind_failure_open(struct script *script) {
     script->ref.fail_meta = luaL_ref(L, LUA_REGISTRYINDEX);
     script->ref.cancelled = add_constant(L, "cancelled", "cancelled");
     script->ref.drop = add_constant(L, "DROP", "DROP");
+    push_ref(L, script->ref.drop);
+    script->drop = lua_touserdata(L, -1);
+    lua_pop(L, 1);
     add_status(L);
     set_functions(L, script, (const luaL_Reg[]){{"fail", fail}, {NULL, NULL}});
 }

@@ -37,6 +37,13 @@ static bool ended(struct fiber *fiber, enum fiber_outcome outcome) {
     return true;
 }
 
+/* A hook that had waited has ended: the messages behind it. (One that has not waited ends inside the pump.) */
+static void hooks_go_on(struct stream *stream) {
+    if (stream->is_pumping) return;
+    hooks_pump(stream);
+    stream_settle(stream);
+}
+
 static bool open_ended(struct fiber *fiber, enum fiber_outcome outcome) {
     if (!ended(fiber, outcome)) return false;
     if (outcome == FIBER_RETURNED) opened(fiber->stream);
@@ -45,7 +52,7 @@ static bool open_ended(struct fiber *fiber, enum fiber_outcome outcome) {
 
 static bool message_ended(struct fiber *fiber, enum fiber_outcome outcome) {
     if (!ended(fiber, outcome)) return false;
-    hooks_pump(fiber->stream);
+    hooks_go_on(fiber->stream);
     return true;
 }
 
@@ -54,7 +61,7 @@ static bool projected_ended(struct fiber *fiber, enum fiber_outcome outcome) {
     if (outcome == FIBER_RETURNED && !projected_send(stream, fiber)) return false;
     stream->main = NULL;
     if (outcome == FIBER_FAILED) stream_fail(stream, fiber->L);
-    hooks_pump(stream);
+    hooks_go_on(stream);
     return true;
 }
 
@@ -67,20 +74,22 @@ static void run_main(struct stream *stream, struct fiber *fiber, int arguments) 
     fiber_run(fiber, arguments);
 }
 
+/* The arguments are made on the protected state, where making them may raise, and moved to the fiber's. */
+static void run_on_message(struct stream *stream, struct fiber *fiber, lua_State *L, int arguments) {
+    lua_xmove(L, fiber->L, arguments + 1);
+    run_main(stream, fiber, arguments);
+}
+
 static void on_message(struct stream *stream, const struct call_message *message) {
     const struct handler *handler = stream->handler;
-    struct fiber *fiber;
+    lua_State *L = handler->generation->script->L;
     if (handler->projection) {
-        fiber = take(stream, &projected_kind);
-        int arguments = projected_push(stream, fiber->L, message);
-        if (arguments >= 0) run_main(stream, fiber, arguments);
-        else fiber_give(fiber, true);
+        int arguments = projected_push(stream, L, message);
+        if (arguments >= 0) run_on_message(stream, take(stream, &projected_kind), L, arguments);
     } else if (handler->on_message != LUA_NOREF) {
-        fiber = take(stream, &message_kind);
-        push_ref(fiber->L, handler->on_message);
-        push_stream(fiber->L, stream);
-        if (stream_push_message(stream, fiber->L, message)) run_main(stream, fiber, 2);
-        else fiber_give(fiber, true);
+        push_ref(L, handler->on_message);
+        push_stream(L, stream);
+        if (stream_push_message(stream, L, message)) run_on_message(stream, take(stream, &message_kind), L, 2);
     }
 }
 
@@ -115,12 +124,39 @@ static void pump(struct stream *stream) {
     }
 }
 
+/* (stream as light userdata) */
+static int pump_protected(lua_State *L) {
+    pump(lua_touserdata(L, 1));
+    return 0;
+}
+
+/* A message had no form in Lua, or what a hook returned none on the wire. The hook's fiber, if it had one, has ended:
+ * its results were being sent. */
+static void pump_failed(struct stream *stream, lua_State *L) {
+    struct fiber *fiber = stream->main;
+    stream->main = NULL;
+    stream_fail_to_convert(stream, L, fiber ? CANNOT_SEND : "cannot read the message");
+    if (fiber) fiber_give(fiber, true);
+}
+
 void hooks_pump(struct stream *stream) {
-    if (stream->is_pumping || !stream->has_opened) return;
-    stream->is_pumping = true;
-    pump(stream);
-    stream->is_pumping = false;
+    if (stream->is_pumping || !stream->has_opened || stream->main || stream->is_over) return;
+    struct script *script = stream->generation->script;
+    stream->is_pumping = script->is_protected = true;
+    push_ref(script->L, script->ref.pump);
+    lua_pushlightuserdata(script->L, stream);
+    int fault = lua_pcall(script->L, 1, 0, 0);
+    stream->is_pumping = script->is_protected = false;
+    if (fault) {
+        pump_failed(stream, script->L);
+        lua_pop(script->L, 1);
+    }
     stream_settle(stream);
+}
+
+void hooks_open_state(struct script *script) {
+    lua_pushcfunction(script->L, pump_protected);
+    script->ref.pump = luaL_ref(script->L, LUA_REGISTRYINDEX);
 }
 
 static void hooks_open(struct call *call) {

@@ -28,8 +28,9 @@ struct twl_message_options {
 /* Once a Lua state, before anything else here. Opens LuaJIT's ffi for the 64-bit integers and leaves it in
  * package.loaded.ffi: scripts must not reach it. [-0, +0, e] */
 void twl_message_open(lua_State *L);
-/* Bytes that message objects of this state hold outside its heap, by reference: what the collector does not see. */
-size_t twl_message_held_bytes(lua_State *L);
+/* Where the state counts the bytes that message objects hold outside its heap, by reference: what the collector does
+ * not see. Looked at once a turn. */
+const size_t *twl_message_held_bytes(lua_State *L);
 
 /* A schema as one Lua state knows it: metatables, interned field names. One for each generation and state. */
 struct twl_schema;

@@ -50,7 +50,7 @@ void twl_message_open(lua_State *L) {
     twl_numbers_open(L, state);
 }
 
-size_t twl_message_held_bytes(lua_State *L) { return twl_state_of(L)->held_bytes; }
+const size_t *twl_message_held_bytes(lua_State *L) { return &twl_state_of(L)->held_bytes; }
 
 /* Twice as many places as names, so that a search ends soon. The strings are anchored in the schema's environment,
  * which keeps their addresses. */

@@ -24,11 +24,11 @@ static int read_fields(lua_State *L) {
     return count < 0 ? 0 : count;
 }
 
-int projected_fields(lua_State *L, const struct projection *projection, const uint8_t *bytes, size_t length,
+int projected_fields(struct script *script, lua_State *L, const struct projection *projection, const uint8_t *bytes, size_t length,
                      const char **fault) {
     struct reading reading = {.projection = projection, .bytes = bytes, .length = length};
     int before = lua_gettop(L);
-    lua_pushcfunction(L, read_fields);
+    push_ref(L, script->ref.read_fields);
     lua_pushlightuserdata(L, &reading);
     if (lua_pcall(L, 1, LUA_MULTRET, 0) != 0) reading.fault = "a field has no Lua value";
     *fault = reading.fault;
@@ -42,38 +42,61 @@ int projected_push(struct stream *stream, lua_State *L, const struct call_messag
     const char *fault;
     twl_projection_function(L, projection);
     push_stream(L, stream);
-    int count = projected_fields(L, projection, message->data, message->length, &fault);
+    int count = twl_projection_arguments(L, projection, message->data, message->length, &fault);
     if (count >= 0) return count + 1;
+    lua_pop(L, 2);
     stream_refuse_message(stream, fault);
     return -1;
 }
 
-/* (results…, stream) */
+/* What the results from `first` on make. May raise. */
+static void write_results(lua_State *L, struct stream *stream, int first) {
+    struct script *script = stream->generation->script;
+    stream_check_reply(L, stream);
+    struct buffer *out = call_begin_message(stream->call);
+    if (!out) return;
+    script->open_message = stream->call;
+    if (!twl_projection_result(L, stream->handler->projection, first, NULL, 0, out)) {
+        script_settle(script);
+        return;
+    }
+    script->open_message = NULL;
+    call_end_message(stream->call);
+    stream->has_replied = true;
+}
+
+/* (results…, stream as light userdata) */
 static int write_reply(lua_State *L) {
     struct stream *stream = lua_touserdata(L, -1);
-    struct script *script = stream->generation->script;
-    struct buffer *out = call_begin_message(stream->call);
-    if (!out) return 0;
-    script->open_message = stream->call;
     lua_pop(L, 1);
-    if (twl_projection_result(L, stream->handler->projection, 1, NULL, 0, out)) {
-        script->open_message = NULL;
-        call_end_message(stream->call);
-        stream->has_replied = true;
-    } else {
-        script_settle(script);
-    }
+    write_results(L, stream, 1);
     return 0;
 }
 
 bool projected_send(struct stream *stream, struct fiber *fiber) {
+    struct script *script = stream->generation->script;
     lua_State *L = fiber->L;
     int results = lua_gettop(L);
-    if (stream->is_over || results == 0 || is_drop(stream->generation->script, L, 1)) return true;
+    if (stream->is_over || results == 0 || is_drop(script, L, 1)) return true;
     if (stream_must_stand(stream, fiber)) return false;
-    lua_pushcfunction(L, write_reply);
+    if (script->is_protected) {
+        int before = lua_gettop(script->L);
+        luaL_checkstack(script->L, results, "too many results");
+        lua_xmove(L, script->L, results);
+        write_results(script->L, stream, before + 1);
+        lua_settop(script->L, before);
+        return true;
+    }
+    push_ref(L, script->ref.write_reply);
     lua_insert(L, 1);
     lua_pushlightuserdata(L, stream);
-    if (lua_pcall(L, results + 1, 0, 0) != 0) stream_fail_to_send(stream, L);
+    if (lua_pcall(L, results + 1, 0, 0) != 0) stream_fail_to_convert(stream, L, CANNOT_SEND);
     return true;
+}
+
+void projected_open_state(struct script *script) {
+    lua_pushcfunction(script->L, write_reply);
+    script->ref.write_reply = luaL_ref(script->L, LUA_REGISTRYINDEX);
+    lua_pushcfunction(script->L, read_fields);
+    script->ref.read_fields = luaL_ref(script->L, LUA_REGISTRYINDEX);
 }

@@ -13,11 +13,12 @@ struct script;
 struct stream;
 
 /* Pushes the fields of the message: how many, or -1 and a fault, nothing pushed. Never raises. */
-int projected_fields(lua_State *L, const struct projection *projection, const uint8_t *bytes, size_t length,
+int projected_fields(struct script *script, lua_State *L, const struct projection *projection, const uint8_t *bytes, size_t length,
                      const char **fault);
-/* Pushes the function, the stream and the fields: returns how many arguments, or -1 when the message was broken and
- * has ended the stream. */
+/* Pushes the function, the stream and the fields: returns how many arguments, or -1, nothing pushed, when the message
+ * was broken and has ended the stream. May raise. */
 int projected_push(struct stream *stream, lua_State *L, const struct call_message *message);
 /* Sends what the results on ->L make. False: no room; the fiber stands in the row of senders. */
 bool projected_send(struct stream *stream, struct fiber *fiber);
+void projected_open_state(struct script *script); /* once a state */
 #endif

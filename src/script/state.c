@@ -33,12 +33,10 @@ struct script *script_of_state(lua_State *L) {
 
 /* ---- the collector: stopped while handlers run, stepped between turns ---- */
 
-static uint64_t heap_bytes(lua_State *L) {
-    return ((uint64_t)lua_gc(L, LUA_GCCOUNT, 0) << 10) + (uint64_t)lua_gc(L, LUA_GCCOUNTB, 0);
+/* To the kilobyte: it is asked once a turn. */
+static uint64_t counted_bytes(const struct script *script) {
+    return ((uint64_t)lua_gc(script->L, LUA_GCCOUNT, 0) << 10) + *script->collector.held;
 }
-
-/* With the bytes that message objects hold outside the heap: they are garbage of the same kind. */
-static uint64_t counted_bytes(lua_State *L) { return heap_bytes(L) + twl_message_held_bytes(L); }
 
 static void begin_cycle_at(struct collector *collector, uint64_t alive) {
     collector->begin_at = alive / 100 * PAUSE;
@@ -47,7 +45,7 @@ static void begin_cycle_at(struct collector *collector, uint64_t alive) {
 
 static void collect(struct script *script) {
     struct collector *collector = &script->collector;
-    uint64_t now = counted_bytes(script->L);
+    uint64_t now = counted_bytes(script);
     uint64_t allocated = now > collector->counted ? now - collector->counted : 0;
     if (!collector->is_collecting) {
         if (now < collector->begin_at && !collector->wanted) return;
@@ -61,7 +59,7 @@ static void collect(struct script *script) {
     }
     bool is_done = lua_gc(script->L, LUA_GCSTEP, (int)(allocated >> 10));
     lua_gc(script->L, LUA_GCSTOP, 0);
-    collector->counted = counted_bytes(script->L);
+    collector->counted = counted_bytes(script);
     if (!is_done) return;
     collector->is_collecting = false;
     if (collector->wanted) collector->wanted--;
@@ -71,7 +69,10 @@ static void collect(struct script *script) {
 static void end_turn(struct task *task) {
     struct script *script = container_of(task, struct script, turn_end);
     script->turn_end_is_due = false;
-    lua_gc(script->L, LUA_GCSTOP, 0); /* a long handler has had it restarted */
+    if (script->watchdog.has_restarted_collector) {
+        script->watchdog.has_restarted_collector = false;
+        lua_gc(script->L, LUA_GCSTOP, 0);
+    }
     collect(script);
     if (script->collector.wanted) script_note_turn(script);
 }
@@ -82,7 +83,9 @@ void script_collect_soon(struct script *script) {
     script_note_turn(script);
 }
 
-uint64_t script_heap_bytes(const struct script *script) { return heap_bytes(script->L); }
+uint64_t script_heap_bytes(const struct script *script) {
+    return ((uint64_t)lua_gc(script->L, LUA_GCCOUNT, 0) << 10) + (uint64_t)lua_gc(script->L, LUA_GCCOUNTB, 0);
+}
 
 /* ---- life ---- */
 
@@ -125,7 +128,8 @@ struct script *script_new(const struct script_host *host) {
     sandbox_open(script);
     twl_message_open(script->L);
     bind_open(script);
-    begin_cycle_at(&script->collector, counted_bytes(script->L));
+    script->collector.held = twl_message_held_bytes(script->L);
+    begin_cycle_at(&script->collector, counted_bytes(script));
     watchdog_start(&script->watchdog, script->L);
     return script;
 }
@@ -218,16 +222,18 @@ const char *push_error_text(struct script *script, lua_State *L, int index) {
 }
 
 void log_lua_error(struct script *script, lua_State *L, const struct log_scope *scope, const char *what) {
+    if (!log_is_on(LOG_ERROR)) return;
+    lua_State *own = script->L;
     lua_checkstack(L, LUA_MINSTACK);
-    luaL_traceback(script->L, L, NULL, 0);
-    size_t length;
-    const char *traceback = lua_tolstring(script->L, -1, &length);
-    const char *text = push_error_text(script, L, -1);
-    lua_pushfstring(L, "%s: %s", what, text);
-    size_t line_length;
-    const char *line = lua_tolstring(L, -1, &line_length);
+    int top = lua_gettop(L), own_top = lua_gettop(own);
+    const char *text = push_error_text(script, L, top);
+    luaL_traceback(own, L, NULL, 0);
+    size_t length, line_length;
+    const char *traceback = lua_tolstring(own, -1, &length);
+    lua_pushfstring(own, "%s: %s", what, text);
+    const char *line = lua_tolstring(own, -1, &line_length);
     const struct log_field field = {.name = "traceback", .value = traceback, .length = length};
-    if (log_is_on(LOG_ERROR)) log_write_fields(LOG_ERROR, scope, line, line_length, &field, 1);
-    lua_pop(L, 2);
-    lua_pop(script->L, 1);
+    log_write_fields(LOG_ERROR, scope, line, line_length, &field, 1);
+    lua_settop(own, own_top);
+    if (L != own) lua_settop(L, top);
 }

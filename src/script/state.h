@@ -29,8 +29,9 @@ struct script_file;
 struct collector {
     bool is_collecting;  /* in the middle of a cycle */
     uint8_t wanted;      /* cycles to run soon, whatever the heap's size: a generation has gone */
-    uint64_t counted;    /* heap bytes after the last step */
-    uint64_t begin_at;   /* heap bytes that begin the next cycle */
+    const size_t *held;  /* bytes that message objects hold outside the heap: garbage of the same kind */
+    uint64_t counted;    /* heap bytes and held ones after the last step */
+    uint64_t begin_at;   /* how many of them begin the next cycle */
 };
 
 struct script {
@@ -49,6 +50,8 @@ struct script {
     struct list ready_streams;
     struct task ready_task;
 
+    bool is_protected;         /* a protected call on L is around what C does: values may be made there */
+    const void *drop;          /* tidewire.DROP */
     struct call *open_message; /* a message is being encoded into its queue */
     struct buffer scratch;     /* what publish and waiting sends encode into */
     uint32_t pulled;           /* messages that the running fiber has pulled since it was resumed */
@@ -64,7 +67,7 @@ struct script {
         int guard;       /* pcall, xpcall and coroutine.* that cancellation gets through */
         int cancelled, drop;
         int fail_meta, stream_meta, handle_meta, topic_meta, subscriber_meta;
-        int encode;      /* the C function that encodes a returned message */
+        int encode, write_reply, read_fields, pump; /* C functions for protected calls */
         int tostring;
         int equals;      /* makes a projection of { field = value } */
     } ref;

@@ -335,22 +335,31 @@ bool stream_must_stand(struct stream *stream, struct fiber *fiber) {
     return true;
 }
 
-void stream_fail_to_send(struct stream *stream, lua_State *L) {
+void stream_fail_to_convert(struct stream *stream, lua_State *L, const char *what) {
     struct script *script = stream->generation->script;
     script_settle(script);
-    log_lua_error(script, L, &stream->call->log, "cannot send what the handler returned");
+    log_lua_error(script, L, &stream->call->log, what);
     stream_finish(stream, STATUS_INTERNAL, "the handler failed", NULL, 0);
 }
 
-/* The value at the top of L. False: there is no room now. */
+/* The value at the top of the fiber's stack. False: there is no room now. */
 static bool send_value(struct stream *stream, struct fiber *fiber) {
+    struct script *script = stream->generation->script;
     lua_State *L = fiber->L;
     if (stream->is_over) return true;
     if (stream_must_stand(stream, fiber)) return false;
-    push_ref(L, stream->generation->script->ref.encode);
+    if (script->is_protected) {
+        lua_pushvalue(L, -1);
+        lua_xmove(L, script->L, 1);
+        stream_check_reply(script->L, stream);
+        stream_encode(script->L, stream, lua_gettop(script->L));
+        lua_pop(script->L, 1);
+        return true;
+    }
+    push_ref(L, script->ref.encode);
     lua_pushvalue(L, -2);
     lua_pushlightuserdata(L, stream);
-    if (lua_pcall(L, 2, 0, 0) != 0) stream_fail_to_send(stream, L);
+    if (lua_pcall(L, 2, 0, 0) != 0) stream_fail_to_convert(stream, L, CANNOT_SEND);
     return true;
 }
 
@@ -365,7 +374,7 @@ static bool is_list(lua_State *L, int index) {
 bool stream_send_returned(struct stream *stream, struct fiber *fiber) {
     lua_State *L = fiber->L;
     if (!lua_toboolean(L, 1)) return true;
-    if (lua_type(L, 1) == LUA_TUSERDATA && is_drop(stream->generation->script, L, 1)) return true;
+    if (is_drop(stream->generation->script, L, 1)) return true;
     lua_settop(L, 1);
     if (!is_list(L, 1)) return send_value(stream, fiber);
     for (;; fiber->progress++) {

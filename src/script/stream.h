@@ -107,8 +107,9 @@ bool stream_encode(lua_State *L, struct stream *stream, int index);
 bool stream_send_returned(struct stream *stream, struct fiber *fiber);
 /* For what a fiber returns: whether it has to stand in the row of senders (which it then does). */
 bool stream_must_stand(struct stream *stream, struct fiber *fiber);
-/* The handler's result, whose fault is at the top of L, could not be made into a message. */
-void stream_fail_to_send(struct stream *stream, lua_State *L);
+/* A message could not be made into Lua values, or back: the fault is at the top of L. Ends the stream INTERNAL. */
+void stream_fail_to_convert(struct stream *stream, lua_State *L, const char *what);
+#define CANNOT_SEND "cannot send what the handler returned"
 /* Raises when the method's one reply has been sent. */
 void stream_check_reply(lua_State *L, const struct stream *stream);
 /* A message object over what call_receive() gave; false when the bytes are no such message: the stream is ended. */
@@ -121,6 +122,7 @@ void streams_run_ready(struct script *script);
 /* The two forms of handlers. */
 extern const struct call_handler function_handler, hooks_handler;
 void hooks_pump(struct stream *stream);
+void hooks_open_state(struct script *script); /* once a state */
 void stream_drain(struct call *call);
 
 /* stream:… for scripts. */

@@ -168,7 +168,7 @@ static int push_filter(struct subscriber *subscriber, lua_State *L, const struct
     else
         lua_pushnil(L);
     if (subscriber->projection) {
-        int count = projected_fields(L, subscriber->projection, message->data, message->length, &fault);
+        int count = projected_fields(subscriber->script, L, subscriber->projection, message->data, message->length, &fault);
         return count < 0 ? -1 : count + 1;
     }
     bool is_pushed = twl_message_push(L, subscriber->generation->messages, subscriber->type, message->data,

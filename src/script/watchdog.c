@@ -83,6 +83,7 @@ static void on_tick(int number, siginfo_t *info, void *context) {
     if (!watchdog->is_watching || used < 2) return;
     /* Handlers run with the collector stopped; one that takes this long may need it. */
     lua_gc(watchdog->L, LUA_GCRESTART, 0);
+    watchdog->has_restarted_collector = true;
     if (!watchdog->budget || used <= watchdog->budget) return;
     if (!watchdog->has_barked) {
         watchdog->has_barked = true;

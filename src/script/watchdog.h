@@ -29,6 +29,7 @@ struct watchdog {
     volatile bool is_watching; /* a handler runs */
     volatile bool has_barked;  /* its budget is used up; the hook is armed */
     volatile bool is_reported; /* the helper was told that it did not stop */
+    volatile bool has_restarted_collector; /* for a handler that takes long; whoever stopped it stops it again */
     bool is_cancelling;        /* the hook is armed to cancel one wait */
     const struct origin *volatile origin; /* of the handler */
     char place[96];            /* file:line where it was when the hook first came; empty before */

@@ -155,6 +155,24 @@ static void a_projection_replies_without_an_object(void) {
 
 /* ---- order ---- */
 
+static void a_projection_whose_result_does_not_fit_fails_its_stream(void) {
+    run_script("local tidewire = require 'tidewire'\n"
+               "return { AccumulateNumbers = { on_message = tidewire.project({ fields = { 'num' }, reply = { 'sum' } },\n"
+               "  function(_, num) if num == 1 then return 'x' end if num == 2 then tidewire.sleep(1) return {} end return num end) } }");
+    struct test_call *now = open_call(NUMBERS), *later = open_call(NUMBERS), *fine = open_call(NUMBERS);
+    say_number(now, 1);
+    CHECK_STR(status_of(now), "INTERNAL");
+    say_number(later, 2);
+    advance(1);
+    CHECK_STR(status_of(later), "INTERNAL");
+    say_number(fine, 3);
+    CHECK_STR(sent(fine), "3");
+    put_bytes(fine, "\xff", 1);
+    tell_readable(fine);
+    settle();
+    CHECK_STR(status_of(fine), "INTERNAL");
+}
+
 static void messages_wait_behind_a_hook_that_waits(void) {
     run_script("local tidewire = require 'tidewire'\n"
                "return { GreetStream = { on_message = function(_, m) tidewire.sleep(1) return { greeting = m.name } end } }");
@@ -347,11 +365,19 @@ static void a_broken_message_ends_its_own_stream(void) {
 
 static void a_reply_that_does_not_encode_fails_its_stream(void) {
     run_script("return { Greet = function() return { greetign = 'x' } end,\n"
+               "  GreetStream = { on_message = function() return { { greeting = 'a' }, { greetnig = 'x' } } end },\n"
                "  Chat = { on_message = function(s, m) local fine, fault = pcall(s.send, s, { sender = {} })\n"
                "    assert(not fine) s:send { sender = 'fine' } end } }");
     struct test_call *call = unary(GREET, "x");
     CHECK_STR(status_of(call), "INTERNAL");
     CHECK(logged("greetign"));
+    call = open_call(GREET_STREAM);
+    struct test_call *other = open_call(GREET_STREAM);
+    say_text(call, 1, "x");
+    CHECK_STR(sent(call), "a");
+    CHECK_STR(status_of(call), "INTERNAL");
+    CHECK(logged("cannot send what the handler returned: ") && logged("greetnig"));
+    CHECK_STR(status_of(other), "open");
     call = open_call(CHAT);
     say_text(call, 1, "x");
     CHECK_STR(sent(call), "fine");
@@ -481,6 +507,7 @@ int main(void) {
         RUN_IN_WORLD(what_on_open_and_on_half_close_return_is_sent);
         RUN_IN_WORLD(the_star_answers_every_method_that_is_not_named);
         RUN_IN_WORLD(a_projection_replies_without_an_object);
+        RUN_IN_WORLD(a_projection_whose_result_does_not_fit_fails_its_stream);
         RUN_IN_WORLD(messages_wait_behind_a_hook_that_waits);
         RUN_IN_WORLD(a_stream_with_much_to_say_lets_others_have_their_turn);
         RUN_IN_WORLD(headers_leave_when_on_open_has_returned);
