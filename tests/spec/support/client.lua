@@ -4,7 +4,7 @@
 --   local reply = channel:call("greet.GreetService/Greet", { name = "ann" })      -- reply.message, .code, .text, …
 --   local stream = channel:open("chat.ChatService/Chat", { timeout = 5 })
 --   stream:send { … }; stream:receive(); stream:half_close(); stream:status()
-local json = require "cjson"
+local asking = require "support.asking"
 local process = require "support.process"
 local gateway = require "support.gateway"
 local schema = require "support.schema"
@@ -17,35 +17,8 @@ stream.__index = stream
 local load = {}
 load.__index = load
 
-local patience = 10 -- seconds that a spec waits for anything unless it says otherwise
-local python
-
--- Answers of a client carry null where Lua has nothing.
-local function without_null(value)
-  if value == json.null then return nil end
-  if type(value) == "table" then
-    for k, v in pairs(value) do value[k] = without_null(v) end
-  end
-  return value
-end
-
-local function start()
-  return process.start({ "/usr/bin/python3", "tests/spec/support/grpc_client.py", schema.descriptor_set() },
-    { talks = true, environment = { GRPC_VERBOSITY = "NONE", PYTHONDONTWRITEBYTECODE = "1" } })
-end
-
--- One question, one answer: its value, or nil and the word by which the client refused.
-local function ask(request)
-  python = python or start()
-  request.seconds = request.seconds or patience
-  python:write(json.encode(request) .. "\n")
-  local line, why = python:read_line(request.seconds * 3 + 60)
-  if not line then error("the gRPC client gives no answer to " .. request["do"] .. ": " .. why, 0) end
-  local answer = without_null(json.decode(line))
-  if answer.fault then error(answer.fault, 0) end
-  if answer.refused then return nil, answer.refused end
-  return answer.value
-end
+local python = asking.new(function() return { "tests/spec/support/grpc_client.py", schema.descriptor_set() } end)
+local function ask(request) return python:ask(request) end
 
 local function with(request, options)
   for k, v in pairs(options or {}) do request[k] = v end
@@ -79,6 +52,12 @@ function channel:state() return ask { ["do"] = "channel_state", channel = self.n
 -- options: timeout =, metadata = { name = value or list }, compression =
 function channel:call(method, message, options)
   return assert(ask(with({ ["do"] = "call", channel = self.number, method = method, message = message }, options)))
+end
+
+-- Calls one after the other: { p50 =, p99 =, most = } in milliseconds.
+function channel:times(method, message, times)
+  return ask { ["do"] = "times", channel = self.number, method = method, message = message, times = times,
+    seconds = 60 }
 end
 
 function channel:open(method, options)
@@ -128,7 +107,7 @@ end
 
 -- Reads until a message satisfies `is_wanted`, and returns it.
 function stream:receive_until(is_wanted, seconds)
-  local deadline = process.now() + (seconds or patience)
+  local deadline = process.now() + (seconds or 10 * gateway.slowness)
   repeat
     local message, why = self:receive(deadline - process.now())
     if not message then return nil, why end
@@ -162,10 +141,6 @@ function load:stop(seconds) return ask { ["do"] = "load_stop", load = self.numbe
 
 gateway.before_stop(function()
   for one in pairs(open_channels) do one:disconnect() end
-end)
-
-gateway.at_exit(function()
-  if python then python:hang_up() end
 end)
 
 return client

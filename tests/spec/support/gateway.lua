@@ -27,6 +27,14 @@ local running, before_stop = {}, {}
 
 gateway.root, gateway.binary, gateway.slowness = root, binary, slowness
 
+-- The config of the example scripts.
+gateway.examples = 'script_path = "' .. root .. '/scripts"\n' .. [[
+service "greet.GreetService"     { script = "greet.lua" }
+service "tutorial.NumberService" { script = "tutorial.lua" }
+service "chat.ChatService"       { script = "chat.lua" }
+service "logger.Logger"          { script = "logger.lua" }
+]]
+
 function gateway.before_stop(f) before_stop[#before_stop + 1] = f end
 
 -- What lives as long as a spec file: the client programs, the descriptor set.
@@ -38,6 +46,8 @@ end)
 function gateway.at_exit(f) at_exit[#at_exit + 1] = f end
 
 -- ---- files
+
+local function new_folder() return assert(mkdtemp((os.getenv "TMPDIR" or "/tmp") .. "/tidewire-XXXXXX")) end
 
 local function write_file(path, text)
   local folder = path:match "^(.*)/[^/]*$"
@@ -59,9 +69,9 @@ end
 local function remove_folder(path)
   for name in lfs.dir(path) do
     local inner = path .. "/" .. name
-    if name == "." or name == ".." then -- the folder itself
-    elseif lfs.symlinkattributes(inner, "mode") == "directory" then remove_folder(inner)
-    else os.remove(inner) end
+    local is_folder = lfs.symlinkattributes(inner, "mode") == "directory"
+    if not is_folder then os.remove(inner)
+    elseif name ~= "." and name ~= ".." then remove_folder(inner) end
   end
   lfs.rmdir(path)
 end
@@ -89,17 +99,17 @@ local function complete(config)
   return config .. "\n" .. table.concat(parts)
 end
 
--- Writes the config; what it does not say is filled in, after it, so that line numbers are those of the spec.
+-- Writes the config; what it does not say comes after it, so that line numbers are those of the spec.
 function gateway:configure(config) write_file(self.folder .. "/tidewire.conf", complete(config)) end
 function gateway:write(name, text) write_file(self.folder .. "/" .. name, text) end
 function gateway:path(name) return self.folder .. "/" .. name end
 
 -- ---- starting
 
--- A folder as start() makes it, without a gateway: for `tidewire check`, and to be started.
+-- A folder as start() makes it, without a gateway.
 -- options: config =, scripts = { name = text }, protos = { name = text }, files = { name = text }
 function gateway.prepare(options)
-  local self = setmetatable({ folder = assert(mkdtemp((os.getenv "TMPDIR" or "/tmp") .. "/tidewire-XXXXXX")) }, gateway)
+  local self = setmetatable({ folder = new_folder() }, gateway)
   self.output = self.folder .. "/output"
   lfs.mkdir(self.folder .. "/scripts")
   lfs.mkdir(self.folder .. "/protos")
@@ -124,7 +134,7 @@ end
 -- Runs the program to its end: exit code and what it printed.
 function gateway.run(arguments, options)
   options = options or {}
-  local folder = assert(mkdtemp((os.getenv "TMPDIR" or "/tmp") .. "/tidewire-run-XXXXXX"))
+  local folder = new_folder()
   local command = { binary }
   for _, argument in ipairs(arguments) do command[#command + 1] = argument end
   local child = process.start(command,
@@ -137,18 +147,21 @@ function gateway.run(arguments, options)
 end
 
 function gateway:launch(options)
-  self.process = process.start({ binary, "run", "-c", self.folder .. "/tidewire.conf" },
+  local file = options and options.file or self.folder .. "/tidewire.conf"
+  self.process = process.start({ binary, "run", "-c", file },
     { output = self.output, environment = environment(options and options.environment) })
   return self
 end
 
--- options: as prepare(), and environment =. Returns when every listener listens.
+-- options: as prepare(), environment =, `file` for a config that lies elsewhere. Returns when all listen.
 function gateway.start(options)
   local self = gateway.prepare(options):launch(options)
   local is_up = process.await(20 * slowness, function()
     return self:said "generation 1 is in force" or self.process:wait(0)
   end)
-  if not is_up or not self:said "generation 1 is in force" then error("the gateway does not start:\n" .. self:log(), 2) end
+  if not is_up or not self:said "generation 1 is in force" then
+    error("the gateway does not start:\n" .. self:log(), 2)
+  end
   self.addresses = {}
   for address in self:log():gmatch "listening on ([^\n]+)" do self.addresses[#self.addresses + 1] = address end
   self.address = self.addresses[1]

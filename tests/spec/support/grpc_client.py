@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import os
 import sys
+import time
 import traceback
 
 import grpc
@@ -53,6 +54,7 @@ class Stream:
     """One call in flight, whatever its kind: messages are written and read one at a time."""
 
     def __init__(self, client, channel, request):
+        self.channel = channel
         path = request["method"]
         try:
             method = client.schema.method(path)
@@ -174,7 +176,11 @@ class Client:
         return self.channels[request["channel"]].get_state(try_to_connect=request.get("connect", False)).name
 
     async def do_disconnect(self, request):
-        await self.channels.pop(request["channel"]).close()
+        channel = self.channels.pop(request["channel"])
+        # grpcio keeps a connection as long as it knows a call on it.
+        for number in [n for n, stream in self.streams.items() if stream.channel is channel]:
+            self.streams.pop(number).call.cancel()
+        await channel.close()
         return True
 
     # ---- calls
@@ -198,6 +204,19 @@ class Client:
             pass
         result.update(await stream.status(request["seconds"]))
         return result
+
+    async def do_times(self, request):
+        """One unary call after the other: how long they took, in milliseconds."""
+        channel, method = self.channels[request["channel"]], self.schema.method(request["method"])
+        message = from_plain(self.schema.message_class(method.input_type)(), request.get("message"))
+        call = channel.unary_unary("/" + request["method"], lambda m: m.SerializeToString(), lambda b: b)
+        times = []
+        for _ in range(request["times"]):
+            start = time.perf_counter()
+            await call(message)
+            times.append((time.perf_counter() - start) * 1000)
+        times.sort()
+        return {"p50": times[len(times) // 2], "p99": times[len(times) * 99 // 100], "most": times[-1]}
 
     async def do_open(self, request):
         return self.add(self.streams, Stream(self, self.channels[request["channel"]], request))
