@@ -1,0 +1,90 @@
+local gateway = require "support.gateway"
+local client = require "support.client"
+
+local chat = "chat.ChatService/Chat"
+
+-- What people have said; the server's own messages come in between when it is their time.
+local function next_said(stream)
+  return stream:receive_until(function(message) return message.sender ~= "Server" end)
+end
+
+describe("the chat", function()
+  local gw
+  before_each(function() gw = gateway.start { config = gateway.examples } end)
+  after_each(gateway.stop_all)
+
+  -- A stream that is in the room: it has its headers.
+  local function join(channel)
+    local stream = channel:open(chat)
+    assert.is_table(stream:headers())
+    return stream
+  end
+
+  it("gives headers to a subscriber that sends nothing", function()
+    local stream = client.connect(gw.address):open(chat)
+    assert.is_table(stream:headers(5 * gateway.slowness))
+  end)
+
+  it("sends each message to everyone in the room, the sender too, whichever worker has them", function()
+    local streams = {}
+    for i = 1, 6 do streams[i] = join(client.connect(gw.address)) end
+    for i, stream in ipairs(streams) do
+      local said = { sender = "ann " .. i, message = "hello", timestamp = 5 }
+      stream:send(said)
+      for _, other in ipairs(streams) do assert.same(said, next_said(other)) end
+    end
+  end)
+
+  it("keeps the order of what one person says for every listener", function()
+    local speaker, listeners = join(client.connect(gw.address)), {}
+    for i = 1, 10 do listeners[i] = join(client.connect(gw.address)) end
+    for i = 1, 100 do speaker:send { sender = "ann", timestamp = i } end
+    for _, listener in ipairs(listeners) do
+      for i = 1, 100 do assert.equal(i, next_said(listener).timestamp) end
+    end
+  end)
+
+  it("sends the server's own message with the time of day", function()
+    local stream = join(client.connect(gw.address))
+    local message = stream:receive_until(function(m) return m.sender == "Server" end, 15 * gateway.slowness)
+    assert.equal("Hello from the server!", message.message)
+    assert.is_true(math.abs(message.timestamp - os.time()) <= 5)
+  end)
+
+  it("ends a call with OK after its client's half-close, and goes on for the others", function()
+    local leaving, staying = join(client.connect(gw.address)), join(client.connect(gw.address))
+    leaving:send { sender = "leaving", message = "bye" }
+    leaving:half_close()
+    leaving:receive_all()
+    assert.equal("OK", leaving:status().code)
+    assert.equal("bye", next_said(staying).message)
+    staying:send { sender = "staying", message = "alone" }
+    assert.equal("alone", next_said(staying).message)
+  end)
+
+  it("sends a client everything that was said before its half-close", function()
+    local stream = join(client.connect(gw.address))
+    for i = 1, 50 do stream:send { sender = "ann", timestamp = i } end
+    stream:half_close()
+    local heard = {}
+    for _, message in ipairs(stream:receive_all().messages) do
+      if message.sender == "ann" then heard[#heard + 1] = message.timestamp end
+    end
+    local all = {}
+    for i = 1, 50 do all[i] = i end
+    assert.same(all, heard)
+    assert.equal("OK", stream:status().code)
+  end)
+
+  it("forgets a client that cancels or whose connection goes", function()
+    local channel = client.connect(gw.address)
+    local cancelled, cut = join(client.connect(gw.address)), join(channel)
+    local staying = join(client.connect(gw.address))
+    cancelled:cancel()
+    assert.equal("CANCELLED", cancelled:status().code)
+    channel:disconnect()
+    staying:send { sender = "staying", message = "still here" }
+    assert.equal("still here", next_said(staying).message)
+    assert.is_not_nil(cut)
+  end)
+end)

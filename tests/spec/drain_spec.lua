@@ -1,0 +1,154 @@
+local gateway = require "support.gateway"
+local client = require "support.client"
+local raw = require "support.raw"
+
+local script = [[
+local tidewire = require "tidewire"
+local greet = {}
+
+function greet.Greet(_, request) return { greeting = request.name } end
+
+function greet.GreetStream(stream)
+  for message in stream:messages() do stream:send { greeting = message.name } end
+end
+
+-- Many messages at once, then OK.
+function greet.GreetServerStream(stream, request)
+  for i = 1, tonumber(request.name) do stream:send { greeting = ("%d "):format(i) .. ("x"):rep(1000) } end
+end
+
+-- Waits for the drain, says goodbye, ends.
+greet.GreetClientStream = {
+  run = function(stream)
+    stream.ctx.went = tidewire.sleep
+    while not stream.draining do pcall(tidewire.sleep, 0.01) end
+    return { greeting = "goodbye" }
+  end,
+  on_drain = function() tidewire.log.info "on_drain has come" end,
+}
+
+return greet
+]]
+
+describe("TERM", function()
+  local function start(more)
+    return gateway.start { scripts = { ["greet.lua"] = script },
+      config = (more or "") .. '\nservice "greet.GreetService" { script = "greet.lua" }' }
+  end
+  after_each(gateway.stop_all)
+
+  local function say(stream, name)
+    stream:send { name = name }
+    return (stream:receive() or {}).greeting
+  end
+
+  it("lets open streams go on until they end by themselves, and accepts no new connection", function()
+    local gw = start()
+    local stream = client.connect(gw.address):open "greet.GreetService/GreetStream"
+    assert.equal("before", say(stream, "before"))
+    gw:signal "TERM"
+    gw:wait_for_log "draining"
+    assert.is_nil((raw.connect(gw.address)))
+    assert.equal("after", say(stream, "after"))
+    stream:half_close()
+    assert.equal("OK", stream:status().code)
+    assert.equal(0, gw:wait_exit())
+  end)
+
+  it("says GOAWAY twice: first that it will, then with the last stream that it takes", function()
+    local gw = start()
+    local wire = assert(raw.connect(gw.address))
+    wire:headers(1, "greet.GreetService/GreetStream")
+    assert.is_table(wire:expect { type = "HEADERS", stream = 1 })
+    gw:signal "TERM"
+    local first = wire:expect { type = "GOAWAY" }
+    assert.same({ "NO_ERROR", 2147483647 }, { first.code, first.last })
+    local second = wire:expect { type = "GOAWAY" }
+    assert.same({ "NO_ERROR", 1 }, { second.code, second.last })
+    wire:data(1, raw.message(raw.text(1, "still")), true)
+    assert.equal("0", wire:trailers(1).fields["grpc-status"])
+    assert.is_true(wire:await_gone())
+  end)
+
+  it("is told to handlers", function()
+    local gw = start()
+    local stream = client.connect(gw.address):open "greet.GreetService/GreetClientStream"
+    stream:send { name = "a" }
+    assert.is_table(client.connect(gw.address):call("greet.GreetService/Greet", { name = "b" }).message)
+    gw:signal "TERM"
+    gw:wait_for_log "on_drain has come"
+    assert.equal("goodbye", stream:receive().greeting)
+    assert.equal("OK", stream:status().code)
+  end)
+
+  it("ends what is left after drain_timeout as UNAVAILABLE", function()
+    local gw = start "drain_timeout = 500ms"
+    local stream = client.connect(gw.address):open "greet.GreetService/GreetStream"
+    assert.equal("a", say(stream, "a"))
+    gw:signal "TERM"
+    assert.equal("UNAVAILABLE", stream:status().code)
+    assert.equal(0, gw:wait_exit())
+  end)
+
+  it("loses nothing that a handler has sent", function()
+    local gw = start()
+    local stream = client.connect(gw.address):open "greet.GreetService/GreetServerStream"
+    stream:send { name = "2000" }
+    stream:half_close()
+    assert.is_truthy(stream:receive().greeting:find "^1 ")
+    gw:signal "TERM"
+    gw:wait_for_log "draining"
+    for i = 2, 2000 do
+      local message = assert(stream:receive())
+      assert.equal(i, tonumber(message.greeting:match "^%d+"))
+    end
+    assert.equal("OK", stream:status().code)
+  end)
+
+  it("under load ends every stream in order, and no call that was answered is lost", function()
+    local gw = start()
+    local channels = {}
+    for i = 1, 4 do channels[i] = client.connect(gw.address) end
+    local streams = {}
+    for i, channel in ipairs(channels) do
+      for _, stream in ipairs(channel:open_many(25, "greet.GreetService/GreetStream")) do
+        streams[#streams + 1] = stream
+        assert.equal("a" .. i, say(stream, "a" .. i))
+      end
+    end
+    gw:signal "TERM"
+    gw:wait_for_log "draining"
+    for i, stream in ipairs(streams) do
+      assert.equal("b" .. i, say(stream, "b" .. i))
+      stream:half_close()
+      assert.equal("OK", stream:status().code)
+    end
+    assert.equal(0, gw:wait_exit())
+  end)
+
+  it("twice, or QUIT, ends at once", function()
+    for _, signal in ipairs { "TERM", "QUIT" } do
+      local gw = start "drain_timeout = 60s"
+      local stream = client.connect(gw.address):open "greet.GreetService/GreetStream"
+      assert.equal("a", say(stream, "a"))
+      gw:signal "TERM"
+      gw:wait_for_log "draining"
+      gw:signal(signal)
+      assert.equal(0, gw:wait_exit(5))
+      assert.equal("UNAVAILABLE", stream:status().code)
+    end
+  end)
+
+  it("without any connection ends at once", function()
+    local gw = start()
+    gw:signal "TERM"
+    assert.equal(0, gw:wait_exit(5))
+  end)
+
+  it("while a reload is read still ends clean", function()
+    local gw = start()
+    gw:signal "HUP"
+    gw:signal "TERM"
+    assert.equal(0, gw:wait_exit())
+  end)
+end)

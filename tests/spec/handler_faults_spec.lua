@@ -1,0 +1,114 @@
+-- Runs alone: it measures time.
+-- What one handler does wrong costs others no time: their p99 stays within 1.5 times of what it is without it.
+local gateway = require "support.gateway"
+local client = require "support.client"
+
+local script = [[
+local tidewire = require "tidewire"
+local greet, gone = {}, nil
+
+function greet.Greet(_, request) return { greeting = request.name } end
+
+local faults = {
+  sleeps = function() tidewire.sleep(3600) end,
+  loops = function(stream) for i = 1, 10000 do stream:send { greeting = "loop" } end end,
+  throws = function() error "on purpose" end,
+  never_returns = function() while true do end end,
+  forgets = function(stream) stream.ctx.kept = true tidewire.sleep(3600) end,
+  sends_to_gone = function(stream)
+    if gone then for _ = 1, 100 do gone:send { greeting = "nobody" } gone:try_send { greeting = "nobody" } end end
+    gone = stream
+  end,
+}
+
+function greet.GreetStream(stream)
+  local first = stream:recv()
+  faults[first.name](stream)
+end
+
+return greet
+]]
+
+describe("a handler that", function()
+  local gw, quiet, faulty
+  before_each(function()
+    gw = gateway.start { scripts = { ["greet.lua"] = script }, config = [[
+      workers = 1
+      limits { handler_time = 100ms }
+      service "greet.GreetService" { script = "greet.lua" }
+      log { level = info  access = off }
+    ]] }
+    quiet, faulty = client.connect(gw.address), client.connect(gw.address)
+  end)
+  after_each(gateway.stop_all)
+
+  local function misbehave(name)
+    local stream = faulty:open "greet.GreetService/GreetStream"
+    stream:send { name = name }
+    return stream
+  end
+
+  local function p99()
+    return quiet:times("greet.GreetService/Greet", { name = "a" }, 1000).p99
+  end
+
+  -- Five alternating rounds; the middle one counts, since this machine has other things to do too.
+  local function ratio(provoke)
+    local ratios = {}
+    for round = 1, 5 do
+      local before = p99()
+      local calm = provoke()
+      local during = p99()
+      calm()
+      ratios[round] = during / before
+    end
+    table.sort(ratios)
+    return ratios[3]
+  end
+
+  for _, name in ipairs { "sleeps", "loops", "throws", "forgets", "sends_to_gone" } do
+    it(name:gsub("_", " ") .. " costs other streams no time", function()
+      local worst = ratio(function()
+        local streams = {}
+        for i = 1, 20 do streams[i] = misbehave(name) end
+        return function()
+          for _, stream in ipairs(streams) do stream:cancel() end
+        end
+      end)
+      assert.is_true(worst <= 1.5 or gateway.slowness > 1, "p99 is worse by the factor " .. worst)
+    end)
+  end
+
+  it("never returns is stopped after its budget, and its call ends INTERNAL; the log says where", function()
+    local stream = misbehave "never_returns"
+    assert.equal("INTERNAL", stream:status().code)
+    local line = gw:wait_for_log "handler_time"
+    assert.is_truthy(gw:log():find "greet%.lua:%d+")
+    assert.is_string(line)
+    assert.equal("OK", quiet:call("greet.GreetService/Greet", { name = "a" }).code)
+  end)
+
+  it("waits between its bursts of work is not stopped: waits do not count", function()
+    local slow = gateway.start { scripts = { ["greet.lua"] = [[
+      local tidewire = require "tidewire"
+      return { Greet = function(_, request)
+        for _ = 1, 10 do
+          local until_then = tidewire.monotonic() + 0.04
+          while tidewire.monotonic() < until_then do end
+          tidewire.sleep(0.01)
+        end
+        return { greeting = request.name }
+      end }
+    ]] }, config = [[
+      limits { handler_time = 200ms }
+      service "greet.GreetService" { script = "greet.lua" }
+    ]] }
+    assert.equal("OK", client.connect(slow.address):call("greet.GreetService/Greet", { name = "a" }).code)
+  end)
+
+  it("sends to a stream that has gone hears that it is closed", function()
+    local first = misbehave "sends_to_gone"
+    assert.equal("OK", first:status().code)
+    assert.equal("OK", misbehave("sends_to_gone"):status().code)
+  end)
+end)

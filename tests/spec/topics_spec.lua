@@ -1,0 +1,201 @@
+local gateway = require "support.gateway"
+local client = require "support.client"
+
+local chat = "chat.ChatService/Chat"
+
+describe("a topic", function()
+  after_each(gateway.stop_all)
+
+  -- `hooks` are those of the chat; `top` runs when the script is loaded.
+  local function serve(hooks, top, config)
+    local gw = gateway.start {
+      scripts = { ["chat.lua"] = 'local tidewire = require "tidewire"\nlocal log = tidewire.log\n' .. (top or "")
+        .. "\nreturn { Chat = {" .. hooks .. "\n} }" },
+      config = (config or "") .. '\nservice "chat.ChatService" { script = "chat.lua" }',
+    }
+    return gw
+  end
+
+  local function join(gw, metadata)
+    local stream = client.connect(gw.address):open(chat, { metadata = metadata })
+    assert.is_table(stream:headers())
+    return stream
+  end
+
+  local room = 'local room = tidewire.topic "room"'
+
+  it("reaches the subscribers of all workers, in the order of publishing", function()
+    local gw = serve([[
+      on_open = function(stream) room:subscribe(stream) end,
+      on_message = function(_, message) room:publish(message) end,
+    ]], room, "workers = 4")
+    local streams = {}
+    for i = 1, 8 do streams[i] = join(gw) end
+    for i = 1, 200 do streams[1]:send { timestamp = i } end
+    for _, stream in ipairs(streams) do
+      for i = 1, 200 do assert.equal(i, stream:receive().timestamp) end
+    end
+  end)
+
+  it("passes to each subscriber what its filter lets through", function()
+    local gw = serve([[
+      on_open = function(stream)
+        local sender = stream:metadata "x-sender"
+        if sender then room:subscribe(stream, { filter = { sender = sender } })
+        else room:subscribe(stream, { filter = function(_, message) return message.timestamp % 2 == 0 end }) end
+      end,
+      on_message = function(_, message) room:publish(message) end,
+    ]], room)
+    local ann, even, speaker = join(gw, { ["x-sender"] = "ann" }), join(gw), join(gw, { ["x-sender"] = "nobody" })
+    for i = 1, 10 do speaker:send { sender = i % 3 == 0 and "ann" or "bob", timestamp = i } end
+    for _, i in ipairs { 3, 6, 9 } do assert.equal(i, ann:receive().timestamp) end
+    for _, i in ipairs { 2, 4, 6, 8, 10 } do assert.equal(i, even:receive().timestamp) end
+    assert.same({ nil, "timeout" }, { speaker:receive(0.1) })
+  end)
+
+  it("takes a new filter when a stream subscribes again, and loses nothing", function()
+    local gw = serve([[
+      on_open = function(stream) room:subscribe(stream, { filter = { sender = "a" } }) end,
+      on_message = function(stream, message)
+        if message.message == "switch" then room:subscribe(stream, { filter = { sender = "b" } }) end
+        room:publish(message)
+      end,
+    ]], room)
+    local stream = join(gw)
+    stream:send { sender = "a", timestamp = 1 }
+    stream:send { sender = "b", timestamp = 2 }
+    stream:send { sender = "b", message = "switch", timestamp = 3 }
+    stream:send { sender = "a", timestamp = 4 }
+    stream:send { sender = "b", timestamp = 5 }
+    for _, i in ipairs { 1, 3, 5 } do assert.equal(i, stream:receive().timestamp) end
+  end)
+
+  it("spares a stream its own messages with echo = false", function()
+    local gw = serve([[
+      on_open = function(stream) room:subscribe(stream, { echo = false }) end,
+      on_message = function(_, message) room:publish(message) end,
+    ]], room)
+    local ann, bob = join(gw), join(gw)
+    ann:send { sender = "ann" }
+    assert.equal("ann", bob:receive().sender)
+    bob:send { sender = "bob" }
+    assert.equal("bob", ann:receive().sender)
+  end)
+
+  it("calls a function that subscribes, in its worker", function()
+    local gw = serve([[ on_message = function(_, message) room:publish(message) end ]], [[
+      local room = tidewire.topic("room", { type = "chat.ChatMessage" })
+      room:subscribe(function(message) log.info(("heard %s in %d"):format(message.sender, tidewire.worker.id)) end)
+    ]], 'workers = 2\nproto = { "chat.proto" }')
+    local stream = client.connect(gw.address):open(chat)
+    stream:send { sender = "ann" }
+    gw:wait_for_log "heard ann in 0"
+    gw:wait_for_log "heard ann in 1"
+    stream:half_close()
+  end)
+
+  it("counts its subscribers, and forgets those that cancel or go", function()
+    local gw = serve([[
+      on_message = function(stream, message)
+        if message.sender == "in" then stream.ctx.subscription = room:subscribe(stream) end
+        if message.sender == "out" then stream.ctx.subscription:cancel() end
+        return { sender = tostring(room:count()) }
+      end,
+    ]], room, "workers = 1")
+    local one, two = client.connect(gw.address):open(chat), client.connect(gw.address):open(chat)
+    local function count(stream, sender)
+      stream:send { sender = sender }
+      return stream:receive().sender
+    end
+    assert.equal("0", count(one, "look"))
+    assert.equal("1", count(one, "in"))
+    assert.equal("2", count(two, "in"))
+    assert.equal("1", count(two, "out"))
+    assert.equal("2", count(two, "in"))
+    one:half_close()
+    one:cancel()
+    one:status()
+    assert.equal("1", require("support.process").await(5, function()
+      local n = count(two, "look")
+      return n == "1" and n
+    end))
+  end)
+
+  local function flood(policy, queue)
+    return serve(([[
+      on_open = function(stream)
+        room:subscribe(stream, { policy = "%s", queue = %d })
+        stream:on_close(function(_, code) log.info("closed " .. tostring(code)) end)
+      end,
+      on_message = function(stream, message)
+        for i = 1, 5000 do room:publish { timestamp = i, message = ("x"):rep(1000) } end
+        log.info "published"
+      end,
+    ]]):format(policy, queue), room, "workers = 1")
+  end
+
+  it("closes a subscriber that does not keep up, unless it says otherwise: no silent loss", function()
+    local gw = flood("close", 16)
+    local slow = join(gw)
+    slow:send {}
+    gw:wait_for_log "published"
+    local got = slow:receive_all()
+    assert.equal("RESOURCE_EXHAUSTED", slow:status().code)
+    for i, message in ipairs(got.messages) do assert.equal(i, message.timestamp) end
+  end)
+
+  it("drops the oldest for a subscriber that asked for it, and keeps the newest", function()
+    local gw = flood("drop_old", 16)
+    local slow = join(gw)
+    slow:send {}
+    gw:wait_for_log "published"
+    local last, count = 0, 0
+    repeat
+      local message = assert(slow:receive())
+      assert.is_true(message.timestamp > last)
+      last, count = message.timestamp, count + 1
+    until last == 5000
+    assert.is_true(count < 5000)
+    slow:cancel()
+  end)
+
+  it("of another type is refused", function()
+    local gw = serve([[
+      on_open = function(stream) room:subscribe(stream) end,
+      on_message = function(_, message)
+        local is_fine, fault = pcall(room.publish, room, { greeting = "wrong" })
+        return { message = tostring(is_fine) .. " " .. tostring(fault) }
+      end,
+    ]], room)
+    local stream = join(gw)
+    stream:send {}
+    assert.is_truthy(stream:receive().message:find "^false .*greeting")
+  end)
+
+  it("is bounded in number by limits.topics, and freed when nobody needs it", function()
+    local gw = serve([[
+      on_message = function(stream, message)
+        local is_fine, fault = pcall(function()
+          local topic = tidewire.topic(message.sender, { type = "chat.ChatMessage" })
+          topic:subscribe(stream)
+        end)
+        local junk = {} -- a topic that nobody holds any more goes with the garbage
+        for i = 1, 10000 do junk[i] = {} end
+        return { message = tostring(is_fine) }
+      end,
+    ]], "", "limits { topics = 5 }\nworkers = 1")
+    local stream = client.connect(gw.address):open(chat)
+    local function try(name, other)
+      (other or stream):send { sender = name };
+      return (other or stream):receive().message
+    end
+    for i = 1, 5 do assert.equal("true", try("t" .. i)) end
+    assert.equal("false", try "t6")
+    stream:cancel()
+    stream:status()
+    assert.equal("true", require("support.process").await(10, function()
+      local answer = try("t7", client.connect(gw.address):open(chat))
+      return answer == "true" and answer
+    end))
+  end)
+end)
