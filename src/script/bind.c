@@ -2,6 +2,7 @@
 #include "script/bind.h"
 
 #include "script/failure.h"
+#include "script/fiber.h"
 #include "script/generation.h"
 #include "script/job.h"
 #include "script/message.h"
@@ -73,6 +74,7 @@ static void add_worker(lua_State *L, const struct script *script) {
 void bind_open(struct script *script) {
     lua_State *L = script->L;
     bind_stream_open(script);
+    fibers_open_state(script);
     hooks_open_state(script);
     projected_open_state(script);
     lua_newtable(L);

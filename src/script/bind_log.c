@@ -26,7 +26,9 @@ static size_t read_fields(lua_State *L, int index, struct log_field *fields) {
     for (lua_pushnil(L); lua_next(L, index);) {
         if (lua_type(L, -2) != LUA_TSTRING) luaL_error(L, "the names of log fields are strings");
         if (count == MOST_FIELDS) luaL_error(L, "a log line has at most %d fields", MOST_FIELDS);
-        bool is_raw = lua_type(L, -1) == LUA_TNUMBER || lua_isboolean(L, -1);
+        /* NaN and infinity are no numbers in JSON. */
+        double number = lua_tonumber(L, -1);
+        bool is_raw = lua_isboolean(L, -1) || (lua_type(L, -1) == LUA_TNUMBER && number - number == 0);
         lua_getglobal(L, "tostring");
         lua_insert(L, -2);
         lua_call(L, 1, 1);

@@ -52,6 +52,17 @@ void fiber_give(struct fiber *fiber, bool is_reusable) {
     pool_give(&script->fibers, fiber);
 }
 
+/* What an error of a plain call becomes, while the stack that led to it still stands. */
+static int add_traceback(lua_State *L) {
+    if (lua_type(L, 1) == LUA_TSTRING) luaL_traceback(L, L, lua_tostring(L, 1), 1);
+    return 1;
+}
+
+void fibers_open_state(struct script *script) {
+    lua_pushcfunction(script->L, add_traceback);
+    script->ref.add_traceback = luaL_ref(script->L, LUA_REGISTRYINDEX);
+}
+
 void fibers_free_idle(struct script *script) {
     struct list *node;
     while ((node = list_take(&script->idle))) {
@@ -135,12 +146,6 @@ void fiber_run(struct fiber *fiber, int arguments) {
     resumed(fiber, resume(fiber, arguments));
 }
 
-/* What an error of a plain call becomes, while the stack that led to it still stands. */
-static int add_traceback(lua_State *L) {
-    if (lua_type(L, 1) == LUA_TSTRING) luaL_traceback(L, L, lua_tostring(L, 1), 1);
-    return 1;
-}
-
 int fiber_call_plainly(struct fiber *fiber, int arguments, int results) {
     struct script *script = fiber->generation->script;
     struct fiber *outer = script->running;
@@ -151,7 +156,7 @@ int fiber_call_plainly(struct fiber *fiber, int arguments, int results) {
         script_note_turn(script);
         watchdog_enter(&script->watchdog, fiber->budget, fiber->origin);
     }
-    lua_pushcfunction(L, add_traceback);
+    push_ref(L, script->ref.add_traceback);
     lua_insert(L, 1);
     int status = lua_pcall(L, arguments, results, 1);
     lua_remove(L, 1);
@@ -226,6 +231,7 @@ static void time_out(struct timer *timer) {
     struct fiber *fiber = container_of(timer, struct fiber, timer);
     enum fiber_wait wait = fiber->wait;
     leave_row(fiber);
+    if (wait == WAIT_SEND) stream_take_back_reply(fiber->target);
     if (wait == WAIT_SLEEP) {
         fiber_run(fiber, 0);
         return;

@@ -110,5 +110,6 @@ int raise_cancelled(lua_State *L, struct script *script);
 void fiber_push_marks(lua_State *L, struct script *script);
 /* All fibers that are ready now, once each; what becomes ready meanwhile waits for the next turn. */
 void fibers_run_ready(struct script *script);
+void fibers_open_state(struct script *script); /* once a state */
 void fibers_free_idle(struct script *script);
 #endif

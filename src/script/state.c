@@ -212,10 +212,13 @@ const char *push_error_text(struct script *script, lua_State *L, int index) {
         lua_pushvalue(L, index);
         return lua_tostring(L, -1);
     }
-    /* A __tostring of the script's own may fail in turn. */
+    /* A __tostring of the script's own may fail in turn, or never return. */
     push_ref(L, script->ref.tostring);
     lua_pushvalue(L, index);
-    if (lua_pcall(L, 1, 1, 0) == 0 && lua_type(L, -1) == LUA_TSTRING) return lua_tostring(L, -1);
+    if (!script->running) watchdog_enter(&script->watchdog, watchdog_budget(NS_PER_S), NULL);
+    int status = lua_pcall(L, 1, 1, 0);
+    if (!script->running) watchdog_leave(&script->watchdog);
+    if (status == 0 && lua_type(L, -1) == LUA_TSTRING) return lua_tostring(L, -1);
     lua_pop(L, 1);
     lua_pushfstring(L, "an error that is a %s", luaL_typename(L, index));
     return lua_tostring(L, -1);

@@ -67,7 +67,7 @@ struct script {
         int guard;       /* pcall, xpcall and coroutine.* that cancellation gets through */
         int cancelled, drop;
         int fail_meta, stream_meta, handle_meta, topic_meta, subscriber_meta;
-        int encode, write_reply, read_fields, pump; /* C functions for protected calls */
+        int encode, write_reply, read_fields, pump, add_traceback; /* C functions for protected calls */
         int tostring;
         int equals;      /* makes a projection of { field = value } */
     } ref;

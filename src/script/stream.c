@@ -312,6 +312,10 @@ void stream_check_reply(lua_State *L, const struct stream *stream) {
         luaL_error(L, "%s has one reply, and it was sent", stream->call->method->full_name);
 }
 
+void stream_take_back_reply(struct stream *stream) {
+    if (!stream->is_over && !stream->call->method->is_server_streaming) stream->has_replied = false;
+}
+
 bool stream_encode(lua_State *L, struct stream *stream, int index) {
     struct script *script = stream->generation->script;
     struct call *call = stream->call;

@@ -112,6 +112,8 @@ void stream_fail_to_convert(struct stream *stream, lua_State *L, const char *wha
 #define CANNOT_SEND "cannot send what the handler returned"
 /* Raises when the method's one reply has been sent. */
 void stream_check_reply(lua_State *L, const struct stream *stream);
+/* A send that had its place in the row has given up. */
+void stream_take_back_reply(struct stream *stream);
 /* A message object over what call_receive() gave; false when the bytes are no such message: the stream is ended. */
 bool stream_push_message(struct stream *stream, lua_State *L, const struct call_message *message);
 void stream_refuse_message(struct stream *stream, const char *fault);

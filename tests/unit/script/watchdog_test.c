@@ -58,6 +58,12 @@ static void a_filter_or_a_timer_that_never_returns_is_stopped_too(void) {
     CHECK(logged("on_close failed"));
 }
 
+static void an_error_value_that_never_becomes_a_text_is_stopped_too(void) {
+    run_script("return { Greet = function() error(setmetatable({}, { __tostring = function() while true do end end })) end }");
+    CHECK_STR(status_of(unary(GREET, "x")), "INTERNAL");
+    CHECK(logged("handler failed: an error that is a table"));
+}
+
 static volatile int seen;
 static void *look(void *context) {
     (void)context;
@@ -98,6 +104,7 @@ int main(void) {
     RUN_IN_WORLD(a_handler_that_never_returns_is_stopped);
     RUN_IN_WORLD(waiting_costs_nothing_of_the_budget);
     RUN_IN_WORLD(a_filter_or_a_timer_that_never_returns_is_stopped_too);
+    RUN_IN_WORLD(an_error_value_that_never_becomes_a_text_is_stopped_too);
     RUN_IN_WORLD(what_cannot_be_stopped_is_logged_with_script_and_line);
     RUN_IN_WORLD(a_long_handler_has_the_collector_back);
     return 0;

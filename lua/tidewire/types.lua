@@ -1,0 +1,273 @@
+---@meta tidewire
+-- What `require "tidewire"` gives, for editors (LuaLS): nothing loads this file.
+-- luacheck: ignore 212 241 631
+
+---@alias tidewire.Code
+---| "OK" | "CANCELLED" | "UNKNOWN" | "INVALID_ARGUMENT" | "DEADLINE_EXCEEDED" | "NOT_FOUND" | "ALREADY_EXISTS"
+---| "PERMISSION_DENIED" | "RESOURCE_EXHAUSTED" | "FAILED_PRECONDITION" | "ABORTED" | "OUT_OF_RANGE" | "UNIMPLEMENTED"
+---| "INTERNAL" | "UNAVAILABLE" | "DATA_LOSS" | "UNAUTHENTICATED"
+
+---A protobuf message: its fields read and write like a table's.
+---@class tidewire.Message
+---@field [string] any
+local Message = {}
+---Whether a field is set.
+---@param field string
+---@return boolean
+function Message:has(field) end
+---The name of the field of a oneof that is set.
+---@param oneof string
+---@return string?
+function Message:which(oneof) end
+---A field's value, or its declared default.
+---@param field string
+---@return any
+function Message:get(field) end
+---@param field string
+function Message:clear(field) end
+---`for name, value in message:pairs() do`: the fields that are set.
+function Message:pairs() end
+---@return table<string, any>
+function Message:totable() end
+---@return string
+function Message:json() end
+---@return string wire bytes
+function Message:bytes() end
+---@return tidewire.Message
+function Message:copy() end
+---@return string "pkg.Type"
+function Message:type() end
+
+---What can be sent: a message object or a table of its fields.
+---@alias tidewire.Sendable tidewire.Message | table<string, any>
+
+---What a hook or function returns: nothing, `false` or `tidewire.DROP` send nothing; a list is sent one by one.
+---@alias tidewire.Reply tidewire.Sendable | tidewire.Sendable[] | false | nil
+
+---@class tidewire.Handle
+local Handle = {}
+---Stops the timer, or cancels the coroutine. A timer's function that runs goes on.
+function Handle:cancel() end
+
+---@class tidewire.Stream
+---@field ctx table the script's own table, empty at the start
+---@field id integer
+---@field service string "pkg.Service"
+---@field method string "Method"
+---@field peer string "127.0.0.1:4711"
+---@field protocol string "grpc"
+---@field tls? tidewire.Tls
+---@field draining boolean the process is about to end
+local Stream = {}
+
+---@class tidewire.Tls
+---@field version string
+---@field cipher string
+---@field protocol? string
+---@field server_name? string
+---@field client_subject? string
+---@field client_common_name? string
+---@field client_fingerprint? string
+---@field client_names? string[]
+
+---Waits for the next message. `nil` at half-close; `nil, "timeout"`; `nil, "closed"` on another's stream that has ended.
+---@param timeout? number seconds
+---@return tidewire.Message? message
+---@return "timeout"|"closed"|nil why
+function Stream:recv(timeout) end
+---`for message in stream:messages() do`, until half-close.
+---@return fun(stream: tidewire.Stream): tidewire.Message?
+---@return tidewire.Stream
+function Stream:messages() end
+---Waits while the peer does not keep up.
+---@param message tidewire.Sendable
+---@param timeout? number seconds
+---@return true? sent
+---@return "closed"|"timeout"|nil why
+function Stream:send(message, timeout) end
+---Never waits.
+---@param message tidewire.Sendable
+---@return true? sent
+---@return "closed"|"full"|nil why
+function Stream:try_send(message) end
+---Ends the call after everything that was accepted has been sent.
+---@param code? tidewire.Code
+---@param text? string
+---@param details? tidewire.Message[]
+function Stream:close(code, text, details) end
+---Ends the call at once: what is queued is dropped.
+---@param code? "CANCELLED"|"UNAVAILABLE"|"RESOURCE_EXHAUSTED"|"PERMISSION_DENIED"|"INTERNAL"
+function Stream:reset(code) end
+---The first value of a name, or, without one, all names with their values. Values of `-bin` names are raw bytes.
+---@param name string
+---@return string?
+---@overload fun(self: tidewire.Stream): table<string, string[]>
+function Stream:metadata(name) end
+---@param name string
+---@return string[]
+function Stream:metadata_all(name) end
+---@param name string
+---@param value string
+function Stream:set_header(name, value) end
+---@param name string
+---@param value string
+function Stream:add_header(name, value) end
+function Stream:send_headers() end
+---@param name string
+---@param value string
+function Stream:set_trailer(name, value) end
+---@param name string
+---@param value string
+function Stream:add_trailer(name, value) end
+---Seconds until the deadline.
+---@return number?
+function Stream:remaining() end
+---@param seconds number
+---@param f fun(stream: tidewire.Stream)
+---@return tidewire.Handle
+function Stream:after(seconds, f) end
+---Never overlaps itself.
+---@param seconds number
+---@param f fun(stream: tidewire.Stream)
+---@return tidewire.Handle
+function Stream:every(seconds, f) end
+---@param f fun(stream: tidewire.Stream, ...: any)
+---@param ... any
+---@return tidewire.Handle
+function Stream:spawn(f, ...) end
+---Runs last, when the call is over; may not wait.
+---@param f fun(stream: tidewire.Stream, code: tidewire.Code, text: string)
+function Stream:on_close(f) end
+---Messages and bytes that are queued towards the peer.
+---@return integer messages
+---@return integer bytes
+function Stream:pending() end
+---Keeps a call of a table of hooks open until it is closed.
+function Stream:hold() end
+---Waits until the call is over.
+---@return true
+function Stream:wait() end
+
+---@class tidewire.Hooks
+---@field on_open? fun(stream: tidewire.Stream): tidewire.Reply
+---@field on_message? (fun(stream: tidewire.Stream, message: tidewire.Message): tidewire.Reply) | tidewire.Projection
+---@field on_half_close? fun(stream: tidewire.Stream): tidewire.Reply
+---@field on_writable? fun(stream: tidewire.Stream)
+---@field on_drain? fun(stream: tidewire.Stream)
+---@field on_close? fun(stream: tidewire.Stream, code: tidewire.Code, text: string)
+---@field run? fun(stream: tidewire.Stream, request?: tidewire.Message): tidewire.Reply
+
+---One entry of the table that a script returns.
+---@alias tidewire.Entry tidewire.Hooks | fun(stream: tidewire.Stream, request?: tidewire.Message): tidewire.Reply
+
+---@class tidewire.Projection
+
+---@class tidewire.Topic
+local Topic = {}
+
+---@class tidewire.SubscribeOptions
+---@field filter? (fun(stream: tidewire.Stream, message: tidewire.Message): any) | tidewire.Projection | table<string, any>
+---@field echo? boolean `false`: not what this stream publishes itself
+---@field queue? integer messages that may wait for the subscriber; 256
+---@field policy? "close"|"drop_old" what a full queue means; "close"
+
+---@param subject tidewire.Stream | fun(message: tidewire.Message)
+---@param options? tidewire.SubscribeOptions
+---@return tidewire.Handle? subscription
+---@return "closed"|nil why
+function Topic:subscribe(subject, options) end
+---@param message tidewire.Sendable
+---@return integer reached subscribers of the process
+function Topic:publish(message) end
+---Subscribers in the process.
+---@return integer
+function Topic:count() end
+
+---@class tidewire.JobOptions
+---@field worker? integer only in this worker; 0 is the first
+
+---@class tidewire.SpawnOptions: tidewire.JobOptions
+---@field serve? boolean until the generation's last stream has ended, not only until the next reload
+
+local tidewire = {}
+
+tidewire.DROP = {}
+---What a wait raises when its stream is over.
+tidewire.cancelled = {}
+---@type table<tidewire.Code, tidewire.Code>
+tidewire.status = {}
+---@type { id: integer, count: integer }
+tidewire.worker = {}
+
+---Raises: ends the call with that status.
+---@param code tidewire.Code
+---@param text? string
+---@param details? tidewire.Message[]
+function tidewire.fail(code, text, details) end
+---@param name string
+---@param options? { type: string }
+---@return tidewire.Topic
+function tidewire.topic(name, options) end
+---@param seconds number
+function tidewire.sleep(seconds) end
+---@param f fun()
+---@param options? tidewire.SpawnOptions
+---@return tidewire.Handle
+function tidewire.spawn(f, options) end
+---@return number seconds since 1970
+function tidewire.now() end
+---@return integer whole seconds since 1970
+function tidewire.time() end
+---@return number seconds of a clock that never jumps
+function tidewire.monotonic() end
+---The numbers of an enum's names and the names of its numbers.
+---@param name string "pkg.Level"
+---@return table<string, integer> | table<integer, string>
+function tidewire.enum(name) end
+---A hook or filter that gets fields as arguments and gives fields as results; no object is made.
+---@param spec { fields: string[], reply?: string[] }
+---@param f fun(stream: tidewire.Stream, ...: any): ...
+---@return tidewire.Projection
+function tidewire.project(spec, f) end
+---@param service string "" is the whole server
+---@param is_serving boolean
+function tidewire.set_health(service, is_serving) end
+
+tidewire.timer = {}
+---@param seconds number
+---@param f fun()
+---@param options? tidewire.JobOptions
+---@return tidewire.Handle
+function tidewire.timer.at(seconds, f, options) end
+---Never overlaps itself. One of load code ticks at whole multiples of its interval, whichever generation is in force.
+---@param seconds number
+---@param f fun()
+---@param options? tidewire.JobOptions
+---@return tidewire.Handle
+function tidewire.timer.every(seconds, f, options) end
+
+tidewire.log = {}
+---@param text string
+---@param fields? table<string, any>
+function tidewire.log.debug(text, fields) end
+---@param text string
+---@param fields? table<string, any>
+function tidewire.log.info(text, fields) end
+---@param text string
+---@param fields? table<string, any>
+function tidewire.log.warn(text, fields) end
+---@param text string
+---@param fields? table<string, any>
+function tidewire.log.error(text, fields) end
+
+---Every method of message objects is a function here too, since a field wins over a method of the same name.
+tidewire.message = {}
+---@param type string "pkg.Type"
+---@param from? table<string, any> | string | tidewire.Message fields, wire bytes, or a message to copy
+---@return tidewire.Message
+function tidewire.message.new(type, from) end
+---@param value any
+---@return string? type "pkg.Type", or nil for what is no message object
+function tidewire.message.type(value) end
+
+return tidewire
