@@ -7,17 +7,17 @@
 #include "http/stream.h"
 
 enum {
-    SMALL = 256,         /* the first chunk's memory: many calls have one small message at a time */
-    LARGE = 4096,        /* that of those behind it */
-    LARGEST = 16 * 1024, /* a chunk that has grown beyond this is not kept */
-    LARGE_FULL =
-        LARGEST - OUTBOX_REFERENCE_LEAST, /* no message begins beyond this: what was sent can be freed */
     BECOME_LEAST = 4096, /* below this a copy is cheaper than the memory that the chunk loses */
-    SMALL_KEPT = 1024,
-    LARGE_KEPT = 128,
+    BEGIN_LEAST = 64,    /* room that a message of unknown length begins with */
     PIECES_KEPT = 1024,
     HEAD = offsetof(struct message, prefix),
 };
+
+/* A call's first chunk is small, since many calls have one small message at a time, and each one behind it is
+ * larger. Chunks that have grown beyond the last size are not kept. */
+static const struct {
+    size_t size, kept;
+} sizes[OUTBOX_SIZES] = {{256, 2048}, {1024, 1024}, {4096, 256}, {16 * 1024, 64}};
 
 struct piece {
     struct piece *next;
@@ -36,18 +36,15 @@ static void free_chunk(struct outbox_pool *pool, struct piece *piece) {
     pool_give(&pool->pieces, piece);
 }
 
-static void clear_list(struct outbox_pool *pool, struct chunk_list *list) {
-    while (list->first) {
-        struct piece *piece = list->first;
-        list->first = piece->next;
-        free_chunk(pool, piece);
-    }
-    list->count = 0;
-}
-
 void outbox_pool_clear(struct outbox_pool *pool) {
-    clear_list(pool, &pool->small);
-    clear_list(pool, &pool->large);
+    for (int i = 0; i < OUTBOX_SIZES; i++) {
+        while (pool->chunks[i].first) {
+            struct piece *piece = pool->chunks[i].first;
+            pool->chunks[i].first = piece->next;
+            free_chunk(pool, piece);
+        }
+        pool->chunks[i].count = 0;
+    }
     pool_clear(&pool->pieces);
 }
 
@@ -59,8 +56,14 @@ static void append(struct outbox *outbox, struct piece *piece) {
     outbox->last = piece;
 }
 
-static struct piece *chunk_new(struct outbox_pool *pool, bool is_large) {
-    struct chunk_list *list = is_large ? &pool->large : &pool->small;
+static int size_of_chunk(const struct piece *piece) {
+    int i = OUTBOX_SIZES - 1;
+    while (i > 0 && piece->chunk.capacity < sizes[i].size) i--;
+    return i;
+}
+
+static struct piece *chunk_new(struct outbox_pool *pool, int size) {
+    struct chunk_list *list = &pool->chunks[size];
     struct piece *piece = list->first;
     if (piece) {
         list->first = piece->next;
@@ -68,7 +71,7 @@ static struct piece *chunk_new(struct outbox_pool *pool, bool is_large) {
         piece->next = NULL;
     } else {
         piece = pool_take(&pool->pieces);
-        buffer_reserve(&piece->chunk, is_large ? LARGE : SMALL);
+        buffer_reserve(&piece->chunk, sizes[size].size);
     }
     piece->chunk.end = piece->position = HEAD;
     return piece;
@@ -80,17 +83,16 @@ enum { KEEPS_CHUNKS = 0 };
 enum { KEEPS_CHUNKS = 1 };
 #endif
 
-/* Chunks that one message has made very large are not kept: a worker would end up with only such. */
 static void piece_free(struct outbox_pool *pool, struct piece *piece) {
     if (piece->message) {
         message_unref(&piece->message);
         pool_give(&pool->pieces, piece);
         return;
     }
-    bool is_large = piece->chunk.capacity >= LARGE;
-    struct chunk_list *list = is_large ? &pool->large : &pool->small;
-    if (KEEPS_CHUNKS && piece->chunk.capacity <= LARGEST &&
-        list->count < (is_large ? LARGE_KEPT : SMALL_KEPT)) {
+    int size = size_of_chunk(piece);
+    struct chunk_list *list = &pool->chunks[size];
+    if (KEEPS_CHUNKS && list->count < sizes[size].kept &&
+        piece->chunk.capacity <= sizes[OUTBOX_SIZES - 1].size) {
         piece->next = list->first;
         list->first = piece;
         list->count++;
@@ -99,13 +101,18 @@ static void piece_free(struct outbox_pool *pool, struct piece *piece) {
     }
 }
 
-static struct piece *chunk_for_next(struct outbox *outbox, struct outbox_pool *pool) {
+static struct buffer *chunk_with_room(struct outbox *outbox, struct outbox_pool *pool, size_t need) {
     struct piece *last = outbox->last;
-    size_t full = last && last->chunk.capacity >= LARGE ? LARGE_FULL : SMALL / 2;
-    if (last && !last->message && last->chunk.end < full) return last;
-    last = chunk_new(pool, last != NULL);
+    int size = 0;
+    if (last && !last->message) {
+        if (last->chunk.capacity - last->chunk.end >= need) return &last->chunk;
+        size = size_of_chunk(last) + 1;
+    }
+    while (size < OUTBOX_SIZES - 1 && sizes[size].size < HEAD + need) size++;
+    if (size > OUTBOX_SIZES - 1) size = OUTBOX_SIZES - 1;
+    last = chunk_new(pool, size);
     append(outbox, last);
-    return last;
+    return &last->chunk;
 }
 
 static void write_prefix(uint8_t *at, size_t length, bool is_compressed) {
@@ -130,7 +137,7 @@ static size_t added(struct outbox *outbox, size_t length) {
 
 size_t outbox_add_copy(struct outbox *outbox, struct outbox_pool *pool, const void *data, size_t length,
                        bool is_compressed) {
-    struct buffer *chunk = &chunk_for_next(outbox, pool)->chunk;
+    struct buffer *chunk = chunk_with_room(outbox, pool, MESSAGE_PREFIX + length);
     uint8_t *at = buffer_reserve(chunk, MESSAGE_PREFIX + length);
     write_prefix(at, length, is_compressed);
     if (length) memcpy(at + MESSAGE_PREFIX, data, length);
@@ -148,7 +155,7 @@ size_t outbox_add_reference(struct outbox *outbox, struct outbox_pool *pool, str
 
 struct buffer *outbox_begin(struct outbox *outbox, struct outbox_pool *pool) {
     assert(!outbox->begun);
-    struct buffer *chunk = &chunk_for_next(outbox, pool)->chunk;
+    struct buffer *chunk = chunk_with_room(outbox, pool, BEGIN_LEAST);
     outbox->begun = chunk->end;
     buffer_reserve(chunk, MESSAGE_PREFIX);
     buffer_commit(chunk, MESSAGE_PREFIX);

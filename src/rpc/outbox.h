@@ -15,7 +15,10 @@
 
 struct http_output;
 
-enum { OUTBOX_REFERENCE_LEAST = 1024 /* from here on referencing is cheaper than copying */ };
+enum {
+    OUTBOX_REFERENCE_LEAST = 1024, /* from here on referencing is cheaper than copying */
+    OUTBOX_SIZES = 4,              /* of chunks */
+};
 
 struct piece;
 
@@ -26,7 +29,7 @@ struct chunk_list {
 
 /* Chunks and pieces that wait for their next use; one a worker. */
 struct outbox_pool {
-    struct chunk_list small, large;
+    struct chunk_list chunks[OUTBOX_SIZES]; /* by size */
     struct pool pieces; /* without memory for messages */
 };
 void outbox_pool_init(struct outbox_pool *pool);
