@@ -44,12 +44,15 @@ void router_add(struct router *router, const struct method *method, const struct
 const struct call_route *router_find(const struct router *router, const char *service, size_t service_length,
                                      const char *method, size_t method_length, bool *is_known_service) {
     char name[NAME_MOST];
-    *is_known_service = map_get(&router->services, service, service_length) != NULL;
-    if (service_length + 1 + method_length > sizeof name) return NULL;
-    memcpy(name, service, service_length);
-    name[service_length] = '/';
-    memcpy(name + service_length + 1, method, method_length);
-    return map_get(&router->routes, name, service_length + 1 + method_length);
+    const struct call_route *route = NULL;
+    if (service_length + 1 + method_length <= sizeof name) {
+        memcpy(name, service, service_length);
+        name[service_length] = '/';
+        memcpy(name + service_length + 1, method, method_length);
+        route = map_get(&router->routes, name, service_length + 1 + method_length);
+    }
+    *is_known_service = route || map_get(&router->services, service, service_length);
+    return route;
 }
 
 uint32_t router_generation(const struct router *router) { return router->generation; }
