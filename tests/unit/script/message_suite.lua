@@ -641,6 +641,89 @@ test("types with more than 64 fields hold every field at once", function()
   say(m)
 end)
 
+-- Projections -------------------------------------------------------------------------------------------------------
+
+test("a projection reads fields, defaults, lists, maps and fields inside", function()
+  local got
+  local function read_with(fields, value, form)
+    local p = project({ fields = fields }, function(...) got = { n = select("#", ...), ... } end)
+    local answer, fault = apply(p, ALL, nil, wire(value, ALL), form)
+    same(answer, nil) same(fault, nil)
+    same(got[1], "stream") same(got.n, #fields + 1)
+    return unpack(got, 2, got.n)
+  end
+  local a, b, c, d, e, f = read_with({ "int32_field", "string_field", "optional_int32", "message_field", "repeated_int32", "choice_string" },
+    { int32_field = 5 })
+  same(a, 5) same(b, "") same(c, nil) same(d, nil) same(#e, 0) same(f, nil)
+  a, b, c, d, e = read_with({ "message_field.child.text", "message_field.number", "message_field", "map_string", "repeated_message" },
+    { message_field = { number = 3, child = { text = "deep" } }, map_string = { k = "v" }, repeated_message = { {}, { text = "t" } } })
+  same(a, "deep") same(b, 3) same(c.child.text, "deep") same(d.k, "v") same(e[2].text, "t")
+  a, b = read_with({ "self.self.int32_field", "self.string_field" }, { self = { string_field = "s" } })
+  same(a, nil) same(b, "s")
+  a = read_with({ "int64_field" }, { int64_field = 5 }, "string")
+  same(a, "5")
+  same(select("#", read_with({}, {})), 0)
+  local p = project({ fields = { "message_field.number", "message_field.text", "self.message_field.child.number", "self.repeated_int32" } }, function(...) got = { ... } end)
+  apply(p, ALL, nil, unhex "8a01 02 0805" .. unhex "8a01 03 120178" .. unhex "9201 05 8a01 02 0801" .. unhex "9201 07 8a01 04 1a020809" .. unhex "9201 03 d80207 9201 03 d80208")
+  same(got[2], 5) same(got[3], "x") same(got[4], 9) same(table.concat(got[5], ","), "7,8")
+end)
+
+test("a projection's reply", function()
+  local p = project({ fields = { "a" }, reply = { "int32_field", "double_field", "repeated_int32", "message_field" } },
+    function(_, a) if a > 0 then return a + 1, nil, { 1, 2 }, { text = "t" } end end)
+  same(hex(apply(p, NUMBERS, ALL, unhex "0801")), hex(wire({ int32_field = 2, repeated_int32 = { 1, 2 }, message_field = { text = "t" } }, ALL)))
+  same(apply(p, NUMBERS, ALL, ""), nil)
+  -- a default alone is an answer, of no bytes; more results than declared do not matter
+  same(apply(project({ fields = {}, reply = { "a" } }, function() return 0, 1, 2 end), NUMBERS, NUMBERS, ""), "")
+  -- in the order of the fields, whatever the order of the list
+  same(hex(apply(project({ fields = {}, reply = { "c", "b", "a" } }, function() return { 1 }, 2, 3 end), NUMBERS, NUMBERS, "")), "0803" .. "110200000000000000" .. "1a0101")
+  raises("tidewire.test.Numbers.a: expected a number, got string", apply, project({ fields = {}, reply = { "a" } }, function() return "x" end), NUMBERS, NUMBERS, "")
+  raises("are both given", apply, project({ fields = {}, reply = { "choice_int32", "choice_string" } }, function() return 1, "" end), NUMBERS, ALL, "")
+  raises('required field "name" is not set', apply, project({ fields = {}, reply = { "id", "name" } }, function() return 1 end), NUMBERS, "tidewire.test2.Required", "")
+end)
+
+test("a projection's patch", function()
+  local bytes = unhex "c2bb010161" .. unhex "1801" .. unhex "720161" .. unhex "d80701"
+  local function patch(fields, ...)
+    local results = { n = select("#", ...), ... }
+    return apply(project({ fields = {}, patch = fields }, function() return unpack(results, 1, results.n) end), ALL, ALL, bytes)
+  end
+  same(hex(patch({ "string_field" }, "b")), "c2bb010161" .. "1801" .. "d80701" .. "720162")
+  same(patch({ "string_field" }, nil), nil)
+  same(patch({ "string_field" }), nil)
+  same(hex(patch({ "string_field", "int32_field" }, nil, 0)), "c2bb010161" .. "720161" .. "d80701")
+  same(hex(patch({ "bool_field" }, false)), hex(bytes)) -- a value, and the default
+  same(hex(patch({ "choice_string" }, "s")), "c2bb010161" .. "1801" .. "720161" .. "b2080173")
+  same(hex(patch({ "repeated_int32" }, { 1 })), hex(bytes) .. "da020101")
+end)
+
+test("what is wrong with a projection is said when it is declared or resolved", function()
+  local f = function() end
+  raises("usage: tidewire.project", project)
+  raises("usage: tidewire.project", project, { fields = {} })
+  raises("no fields", project, {}, f)
+  raises('unknown key "filds"', project, { filds = {} }, f)
+  raises("list of field names", project, { fields = { 1 } }, f)
+  raises("list of field names", project, { fields = "a" }, f)
+  raises("exclude each other", project, { fields = {}, reply = {}, patch = {} }, f)
+  local function fault(spec, type, reply)
+    local answer, text = apply(project(spec, f), type, reply, "")
+    same(answer, nil)
+    assert(text:find "^tests/unit/script/message_suite.lua:%d+: error: ", text)
+    return (text:gsub("^[^:]*:%d+: error: ", ""))
+  end
+  same(fault({ fields = { "int32_feild" } }, ALL), 'tidewire.test.AllTypes has no field "int32_feild" (did you mean "int32_field"?)')
+  same(fault({ fields = { "message_field.txt" } }, ALL), 'tidewire.test.AllTypes.Nested has no field "txt" (did you mean "text"?)')
+  same(fault({ fields = { "repeated_message.text" } }, ALL), '"repeated_message.text": tidewire.test.AllTypes.repeated_message is no single message to look into')
+  same(fault({ fields = { "int32_field.x" } }, ALL), '"int32_field.x": tidewire.test.AllTypes.int32_field is no single message to look into')
+  same(fault({ fields = {}, reply = { "zzz" } }, ALL, NUMBERS), 'tidewire.test.Numbers has no field "zzz"')
+  same(fault({ fields = {}, reply = { "message_field.text" } }, NUMBERS, ALL), '"message_field.text": a reply names fields of the message itself')
+  same(fault({ fields = {}, reply = { "a" } }, NUMBERS), "here a projection only reads: no reply or patch")
+  same(fault({ fields = {}, reply = { "id" } }, NUMBERS, "tidewire.test2.Required"), 'tidewire.test2.Required requires field "name", which the reply does not name')
+  local answer, text = apply(project({ fields = { "a" } }, f), NUMBERS, nil, "\255")
+  same(answer, nil) same(text, "a field of the message is malformed or cut off")
+end)
+
 for _, each in ipairs(tests) do
   local fine, text = xpcall(each[2], debug.traceback)
   if not fine then error(each[1] .. "\n" .. text, 0) end

@@ -5,7 +5,10 @@
 /* What the suite in message_suite.lua uses beside the library:
  *   wire(value, type)         the bytes of a table or object
  *   read(type, bytes[, form]) a message object as a handler gets it, or nil and the fault
- *   unchanged(object)         the original bytes, or nil when it was changed */
+ *   unchanged(object)         the original bytes, or nil when it was changed
+ *   apply(projection, type, reply type or nil, bytes[, form])
+ *                             what a hook with that projection answers: bytes, or nil when there is no result; or
+ *                             nil and the fault of the declaration or the bytes */
 static struct bench *current;
 
 static struct twl_message_options options_of(lua_State *L, int index) {
@@ -56,6 +59,62 @@ static int lua_enum(lua_State *L) {
     return 1;
 }
 
+struct projected {
+    const struct projection *projection;
+    const uint8_t *bytes;
+    size_t length;
+    struct buffer out;
+    bool has_result;
+};
+
+static int lua_result(lua_State *L) {
+    struct projected *call = lua_touserdata(L, 1);
+    call->has_result = twl_projection_result(L, call->projection, 2, call->bytes, call->length, &call->out);
+    return 0;
+}
+
+static int lua_apply(lua_State *L) {
+    size_t length;
+    const uint8_t *bytes = (const uint8_t *)luaL_checklstring(L, 4, &length);
+    struct twl_message_options options = options_of(L, 5);
+    const struct message_type *reply = lua_isnil(L, 3) ? NULL : bench_type(current, lua_tostring(L, 3));
+    struct error error;
+    const char *fault;
+    CHECK(twl_is_projection(L, 1));
+    lua_settop(L, 5);
+    struct projection *projection = twl_projection_resolve(L, 1, current->bound, bench_type(current, lua_tostring(L, 2)),
+                                                           reply, &options, &error);
+    CHECK_INT(lua_gettop(L), 5);
+    if (!projection) {
+        lua_pushnil(L);
+        lua_pushstring(L, error.text);
+        return 2;
+    }
+    twl_projection_function(L, projection);
+    lua_pushliteral(L, "stream");
+    int count = twl_projection_arguments(L, projection, bytes, length, &fault);
+    CHECK_INT(lua_gettop(L), count < 0 ? 7 : 7 + count);
+    struct projected call = {projection, bytes, length, {0}, false};
+    int failed = count < 0 ? 0 : lua_pcall(L, count + 1, LUA_MULTRET, 0);
+    if (count >= 0 && !failed) {
+        int results = lua_gettop(L) - 5;
+        lua_pushcfunction(L, lua_result);
+        lua_insert(L, 6);
+        lua_pushlightuserdata(L, &call);
+        lua_insert(L, 7);
+        failed = lua_pcall(L, results + 1, 0, 0);
+    }
+    twl_projection_free(L, &projection);
+    if (call.has_result) lua_pushlstring(L, (const char *)buffer_bytes(&call.out), buffer_length(&call.out));
+    buffer_free(&call.out);
+    if (failed) return lua_error(L);
+    if (call.has_result) return 1;
+    lua_pushnil(L);
+    if (count >= 0) return 1;
+    lua_pushstring(L, fault);
+    return 2;
+}
+
 static void open_suite(struct bench *bench) {
     lua_State *L = bench->L;
     current = bench;
@@ -64,6 +123,7 @@ static void open_suite(struct bench *bench) {
     lua_register(L, "unchanged", lua_unchanged);
     lua_register(L, "enum", lua_enum);
     lua_register(L, "project", twl_project);
+    lua_register(L, "apply", lua_apply);
     twl_message_library(L, bench->bound, &bench->options);
     lua_setglobal(L, "message");
 }
@@ -113,7 +173,50 @@ static void an_object_outlives_the_generation_that_made_it(void) {
     lua_close(bench.L);
 }
 
+/* Four megabytes of the smallest elements: the object costs its bytes once, and no list becomes a table that is larger
+ * than its bound. */
+static void a_hostile_message_costs_its_bytes_and_bounded_tables(void) {
+    enum { SIZE = 4 << 20, ELEMENTS = 10000 };
+    static const struct { const char *field; uint8_t unit[3]; } units[] = {
+        {"repeated_string", {0xb2, 0x03, 0x00}},
+        {"map_string", {0xe2, 0x05, 0x00}},
+        {"repeated_message", {0xca, 0x03, 0x00}},
+        {"repeated_int32", {0xd8, 0x02, 0x00}},
+        {"map_to_self", {0xea, 0x06, 0x00}},
+    };
+    struct bench bench = bench_open(true);
+    lua_State *L = bench.L;
+    bench.options.list_elements = ELEMENTS;
+    const struct message_type *type = bench_type(&bench, "tidewire.test.AllTypes");
+    struct message *owner = message_new(SIZE);
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        for (owner->length = 0; owner->length + 3 <= SIZE; owner->length += 3)
+            memcpy(owner->data + owner->length, units[i].unit, 3);
+        for (size_t length = owner->length; length; length = length == owner->length ? ELEMENTS * 3 : 0) {
+            const char *fault;
+            lua_gc(L, LUA_GCCOLLECT, 0);
+            lua_gc(L, LUA_GCSTOP, 0);
+            int before = lua_gc(L, LUA_GCCOUNT, 0);
+            CHECK(twl_message_push(L, bench.bound, type, owner->data, length, owner, &bench.options, &fault));
+            CHECK(lua_gc(L, LUA_GCCOUNT, 0) - before <= 16);
+            CHECK_INT(twl_message_held_bytes(L), length);
+            lua_setglobal(L, "m");
+            lua_pushstring(L, units[i].field);
+            lua_setglobal(L, "field");
+            bench_run(&bench, length > ELEMENTS * 3 ? "assert(not pcall(function() return m[field] end))"
+                                                    : "assert(m[field])");
+            /* of an AllTypes object, the largest element, this is 2 KiB */
+            CHECK(lua_gc(L, LUA_GCCOUNT, 0) - before <= (length > ELEMENTS * 3 ? 64 : ELEMENTS * 3));
+            bench_run(&bench, "m = nil");
+            lua_gc(L, LUA_GCRESTART, 0);
+        }
+    }
+    message_unref(&owner);
+    bench_close(&bench);
+}
+
 int main(void) {
+    RUN(a_hostile_message_costs_its_bytes_and_bounded_tables);
     RUN(the_suite_prints_the_same_with_the_jit_on_and_off);
     RUN(an_object_outlives_the_generation_that_made_it);
     return 0;
