@@ -187,6 +187,7 @@ static void splice(const char *hex, const char *name, const char *expected_hex) 
     uint64_t *dropped = memory_new(codec_words(type) * 8);
     struct buffer out = {0};
     codec_set_bit(dropped, field_of(type, name)->index);
+    buffer_reserve(&out, 1);
     codec_splice(type, bytes.data, bytes.length, dropped, &out);
     CHECK_MEM(buffer_bytes(&out), buffer_length(&out), expected.data, expected.length);
     buffer_free(&out);
