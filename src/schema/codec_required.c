@@ -31,7 +31,7 @@ static const char *check_list(const struct codec_view *view, const struct field 
 static const char *check_pieces(const struct codec_view *view, const struct field *field) {
     struct buffer whole = {0};
     codec_gather(view, field, &whole);
-    const char *fault = codec_check_required_bytes(field->message, buffer_bytes(&whole), buffer_length(&whole));
+    const char *fault = codec_check_required_bytes(field->message, whole.data, buffer_length(&whole));
     buffer_free(&whole);
     return fault;
 }
