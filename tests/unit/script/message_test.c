@@ -173,6 +173,25 @@ static void an_object_outlives_the_generation_that_made_it(void) {
     lua_close(bench.L);
 }
 
+static void generations_leave_nothing_behind(void) {
+    struct bench bench = bench_open(true);
+    const char *fault;
+    int before = 0;
+    for (int i = 0; i < 100; i++) {
+        struct twl_schema *generation = twl_schema_open(bench.L, bench.schema);
+        CHECK(twl_message_push(bench.L, generation, bench_type(&bench, "tidewire.test.AllTypes"), NULL, 0, NULL,
+                               &bench.options, &fault));
+        twl_enum_push(bench.L, generation, "tidewire.test.Color");
+        lua_pop(bench.L, 2);
+        twl_schema_close(bench.L, &generation);
+        lua_gc(bench.L, LUA_GCCOLLECT, 0);
+        lua_gc(bench.L, LUA_GCCOLLECT, 0);
+        if (i == 3) before = lua_gc(bench.L, LUA_GCCOUNT, 0);
+    }
+    CHECK(lua_gc(bench.L, LUA_GCCOUNT, 0) - before <= 2);
+    bench_close(&bench);
+}
+
 /* Four megabytes of the smallest elements: the object costs its bytes once, and no list becomes a table that is larger
  * than its bound. */
 static void a_hostile_message_costs_its_bytes_and_bounded_tables(void) {
@@ -216,6 +235,7 @@ static void a_hostile_message_costs_its_bytes_and_bounded_tables(void) {
 }
 
 int main(void) {
+    RUN(generations_leave_nothing_behind);
     RUN(a_hostile_message_costs_its_bytes_and_bounded_tables);
     RUN(the_suite_prints_the_same_with_the_jit_on_and_off);
     RUN(an_object_outlives_the_generation_that_made_it);
