@@ -218,7 +218,7 @@ static void a_hostile_message_costs_its_bytes_and_bounded_tables(void) {
             int before = lua_gc(L, LUA_GCCOUNT, 0);
             CHECK(twl_message_push(L, bench.bound, type, owner->data, length, owner, &bench.options, &fault));
             CHECK(lua_gc(L, LUA_GCCOUNT, 0) - before <= 16);
-            CHECK_INT(twl_message_held_bytes(L), length);
+            CHECK_INT(*twl_message_held_bytes(L), length);
             lua_setglobal(L, "m");
             lua_pushstring(L, units[i].field);
             lua_setglobal(L, "field");
