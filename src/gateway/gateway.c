@@ -259,6 +259,14 @@ static const struct watched watched[] = {
 };
 enum { WATCHED = sizeof watched / sizeof *watched };
 
+/* Blocked, since libevent puts the old handlers back. */
+static void ignore_signals(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    for (int i = 0; i < WATCHED; i++) sigaddset(&set, watched[i].number);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
 static void serve(struct gateway *gateway, struct revision *first) {
     struct signal_watch *watches[WATCHED];
     for (int i = 0; i < WATCHED; i++)
@@ -280,6 +288,7 @@ static void serve(struct gateway *gateway, struct revision *first) {
     health_free(&gateway->health);
     mailbox_free(&gateway->reports);
     entrance_free(&gateway->entrance);
+    ignore_signals(); /* one that comes now is too late, and shall not change the exit status */
     for (int i = 0; i < WATCHED; i++) signal_watch_free(&watches[i]);
 }
 

@@ -78,6 +78,8 @@ void rpc_accept(struct rpc *rpc, const struct rpc_accepted *accepted) {
     connection->context = accepted->context;
     struct connection *wire =
         connection_accepted(rpc->loop, accepted->fd, &options, &http_connection_events, connection->session);
+    struct tls_server *tls = accepted->tls;
+    tls_server_unref(&tls); /* the connection has its own reference */
     connection->log.connection = connection_id(wire);
     http_session_attach(connection->session, wire);
     if (rpc->is_draining) rpc_connection_drain(connection);
