@@ -246,7 +246,7 @@ void fiber_set_timeout(struct fiber *fiber, uint64_t due) {
     timer_start(fiber->generation->script->host.loop, &fiber->timer, due);
 }
 
-int raise_cancelled(lua_State *L, struct script *script) {
+RAISES int raise_cancelled(lua_State *L, struct script *script) {
     if (script->running) script->running->is_cancelled = true;
     push_ref(L, script->ref.cancelled);
     return lua_error(L);

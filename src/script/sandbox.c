@@ -16,7 +16,7 @@
 /* ---- functions that stand in for the standard ones ---- */
 
 /* As the original, but a position inside the Lua half's guards is no position of the script. */
-static int sandbox_error(lua_State *L) {
+RAISES static int sandbox_error(lua_State *L) {
     int level = luaL_optint(L, 2, 1);
     lua_Debug debug;
     lua_settop(L, 1);

@@ -174,9 +174,9 @@ void push_locked_metatable(lua_State *L) {
     lua_setfield(L, -2, "__metatable");
 }
 
-int raise_misuse(lua_State *L, const char *signature) { return luaL_error(L, "expected %s", signature); }
+RAISES int raise_misuse(lua_State *L, const char *signature) { return luaL_error(L, "expected %s", signature); }
 
-int raise_not_served(lua_State *L, const char *what) {
+RAISES int raise_not_served(lua_State *L, const char *what) {
     return luaL_error(L, "%s is not served by this version yet", what);
 }
 

@@ -18,7 +18,13 @@
 #endif
 
 #define TICK (20 * NS_PER_MS)
+#ifdef __SANITIZE_THREAD__
+/* It holds back signals until the program calls something that it knows, which Lua code never does: all but those
+ * that tell of a fault. */
+#define TICK_SIGNAL SIGTRAP
+#else
 #define TICK_SIGNAL (SIGRTMIN + 2)
+#endif
 
 /* A thread that waits until there is something to say: a signal handler may not log. */
 struct watchdog_helper {
@@ -58,7 +64,7 @@ static void note_place(struct watchdog *watchdog, lua_State *L, lua_Debug *activ
     snprintf(watchdog->place, sizeof watchdog->place, "%s:%d", activation->short_src, activation->currentline);
 }
 
-static void hook(lua_State *L, lua_Debug *activation) {
+RAISES static void hook(lua_State *L, lua_Debug *activation) {
     struct script *script = script_of_state(L);
     struct watchdog *watchdog = &script->watchdog;
     if (watchdog->is_cancelling) {
