@@ -12,12 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "schema/codec.h"
 #include "script/message.h"
 
 enum { INPUTS = 256, SLICES = 60, SLICE_NS = 4000000, DIGITS = 8 };
+enum { MIXED = 4 /* shapes of the test with many types */, FIRST_PROJECTION = 5, MOST_COPIES = 64 };
 
 struct input {
     uint8_t *bytes;
@@ -238,25 +240,63 @@ static void measure(struct bench *bench, const struct shape *shape) {
 /* Which shapes to run: those whose name begins like this. */
 static const char *only = "";
 
-/* The same four handlers over many message types: what a generated codec or a shared trace would fall over. */
-static void measure_types(struct bench *bench, const struct shape *mixed[], int count, int types) {
-    struct route *routes = memory_new((size_t)types * sizeof *routes);
-    for (int i = 0; i < types; i++) prepare(bench, &routes[i], mixed[i % count]);
+/* Handlers that have message types of their own: what a generated codec or a shared trace would fall over. The types
+ * are those of the shapes in packages bench, bench1, bench2, … */
+static void measure_types(struct bench *bench, const struct shape *mixed, int handlers) {
+    struct route *routes = memory_new((size_t)handlers * sizeof *routes);
+    struct shape *own = memory_new((size_t)handlers * sizeof *own);
+    char(*names)[2][32] = memory_new((size_t)handlers * sizeof *names);
+    for (int i = 0; i < handlers; i++) {
+        own[i] = mixed[i % MIXED];
+        snprintf(names[i][0], sizeof names[i][0], "bench%.0d%s", i / MIXED, strchr(own[i].request, '.'));
+        snprintf(names[i][1], sizeof names[i][1], "bench%.0d%s", i / MIXED, strchr(own[i].reply, '.'));
+        own[i].request = names[i][0];
+        own[i].reply = names[i][1];
+        prepare(bench, &routes[i], &own[i]);
+    }
     uint32_t random = 1;
     double best = 1e9;
     for (int i = 0; i < SLICES; i++) {
         uint64_t start = now();
         for (unsigned k = 0; k < 8000; k++) {
             random = random * 1664525u + 1013904223u;
-            one(bench, &routes[(random >> 8) % (unsigned)types], k);
+            one(bench, &routes[(random >> 8) % (unsigned)handlers], k % 16);
         }
         double each = (double)(now() - start) / 8000;
         if (each < best) best = each;
     }
-    printf("%-20s %4d handlers %24.1f ns\n", mixed[0]->name, types, best);
+    printf("%-10.*s %4d handlers with types of their own %9.1f ns\n", (int)strcspn(mixed->name, " "), mixed->name,
+           handlers, best);
     fflush(stdout);
-    for (int i = 0; i < types; i++) finish(bench, &routes[i]);
+    for (int i = 0; i < handlers; i++) finish(bench, &routes[i]);
     free(routes);
+    free(own);
+    free(names);
+}
+
+/* bench/codec_bench.proto, and with `copies` more of it in packages of their own. */
+static struct schema *load_schema(int copies) {
+    static char directory[] = "/tmp/codec_bench.XXXXXX", names[MOST_COPIES][48], here[] = "bench", file[] = "codec_bench.proto";
+    char *paths[] = {here, directory, NULL}, *files[MOST_COPIES + 2] = {file}, text[4096];
+    struct error error;
+    FILE *original = fopen("bench/codec_bench.proto", "r");
+    if (!original || !mkdtemp(directory)) fail("run it from the top of the checkout");
+    text[fread(text, 1, sizeof text - 1, original)] = '\0';
+    fclose(original);
+    char *package = strstr(text, "package bench;");
+    for (int i = 1; i <= copies; i++) {
+        snprintf(names[i - 1], sizeof names[0], "%s/copy%d.proto", directory, i);
+        FILE *copy = fopen(names[i - 1], "w");
+        if (!copy) fail("cannot write a copy");
+        fprintf(copy, "%.*spackage bench%d;%s", (int)(package - text), text, i, package + strlen("package bench;"));
+        fclose(copy);
+        files[i] = names[i - 1] + strlen(directory) + 1;
+    }
+    struct schema *schema = schema_load(paths, files, &error);
+    for (int i = 0; i < copies; i++) unlink(names[i]);
+    rmdir(directory);
+    if (!schema) fail(error.text);
+    return schema;
 }
 
 int main(int argc, char **argv) {
@@ -266,11 +306,8 @@ int main(int argc, char **argv) {
         has_types = has_types || strcmp(argv[i], "types") == 0;
         if (strncmp(argv[i], "only=", 5) == 0) only = argv[i] + 5;
     }
-    char paths[][8] = {"bench"}, files[][24] = {"codec_bench.proto"};
-    struct error error;
     struct bench bench = {.options = {.list_elements = 100000}};
-    bench.schema = schema_load((char *const[]){paths[0], NULL}, (char *const[]){files[0], NULL}, &error);
-    if (!bench.schema) fail(error.text);
+    bench.schema = load_schema(has_types ? MOST_COPIES : 0);
     lua_State *L = bench.L = luaL_newstate();
     luaL_openlibs(L);
     luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | (has_jit ? LUAJIT_MODE_ON : LUAJIT_MODE_OFF));
@@ -282,11 +319,9 @@ int main(int argc, char **argv) {
     printf("JIT %s\n", has_jit ? "on" : "off");
     for (int i = 0; i < SHAPES && !has_types; i++)
         if (strncmp(shapes[i].name, only, strlen(only)) == 0) measure(&bench, &shapes[i]);
-    const struct shape *objects[] = {&shapes[0], &shapes[1], &shapes[2], &shapes[3]};
-    const struct shape *projections[] = {&shapes[5], &shapes[6], &shapes[7], &shapes[8]};
-    for (int types = 4; types <= 256 && has_types; types *= 4) {
-        measure_types(&bench, objects, 4, types);
-        measure_types(&bench, projections, 4, types);
+    for (int handlers = MIXED; handlers <= MOST_COPIES * MIXED && has_types; handlers *= 4) {
+        measure_types(&bench, &shapes[0], handlers);
+        measure_types(&bench, &shapes[FIRST_PROJECTION], handlers);
     }
     buffer_free(&bench.out);
     twl_schema_close(L, &bench.bound);

@@ -253,7 +253,10 @@ static void write_changed_field(struct writer *writer, int index, const struct o
 static void write_object(struct writer *writer, int index, struct object *object, const struct step *step) {
     const struct codec_view *view = &object->view;
     const struct message_type *type = view->type;
-    if (!twl_object_settle(writer, index, object, step)) {
+    writer->depth--; /* settling counts this level itself */
+    bool is_changed = twl_object_settle(writer, index, object, step);
+    writer->depth++;
+    if (!is_changed) {
         buffer_append(writer->out, view->bytes, view->length);
         return;
     }

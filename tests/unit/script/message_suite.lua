@@ -240,6 +240,10 @@ test("a hundred levels below the outermost are read, one more is refused", funct
     local m, fault = read(TREE, nested_tree(levels))
     same(m, nil) same(fault, "messages are nested deeper than 100 levels")
   end
+  walk.label = "innermost"
+  local changed = read(TREE, wire(deep))
+  for _ = 1, 100 do changed = changed.children[1] end
+  same(changed.label, "innermost")
   walk.children[1] = { label = "one too many" }
   raises("nested deeper than 100 levels", wire, deep)
 end)
