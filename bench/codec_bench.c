@@ -2,9 +2,9 @@
  *
  *   codec_bench [jit] [types] [only=NAME]    from the top of the checkout; JIT off unless told
  *
- * Each round sends 256 different messages, each with a counter that is new every time, so that strings are really made
- * and not only found. Garbage collection is part of the figures. The quietest of many short slices counts, since that
- * is what the machine can do when it is left alone. */
+ * Each round sends 256 different messages, each with a counter that is new every time, so that strings are
+ * really made and not only found. Garbage collection is part of the figures. The quietest of many short
+ * slices counts, since that is what the machine can do when it is left alone. */
 #include <luajit-2.1/lauxlib.h>
 #include <luajit-2.1/luajit.h>
 #include <luajit-2.1/lualib.h>
@@ -33,15 +33,20 @@ struct shape {
 };
 
 static const char make_number[] = "return function(i) return { num = 1000 + i } end";
-static const char make_chat[] =
-    "return function(i) return { sender = ('user%03d'):format(i), room = 'general', text = 'message 00000000 of a normal length' } end";
+static const char make_chat[] = "return function(i) return { sender = ('user%03d'):format(i), room = "
+                                "'general', text = 'message 00000000 of a normal length' } end";
 static const char make_log[] =
-    "return function(i) return { id = 1000000 + i, time = { seconds = 1700000000 + i, nanos = i * 1000 }, level = i % 4,\n"
-    "  logger = 'app.module.' .. i % 20, message = 'request 00000000 of the front end has taken longer than it should have: see the trace for more, and the page of its team for what to do about it next time',\n"
-    "  source = { host = ('host-%03d.production.eu-west.example.net'):format(i), file = 'src/server/handler.c', line = i },\n"
+    "return function(i) return { id = 1000000 + i, time = { seconds = 1700000000 + i, nanos = i * 1000 }, "
+    "level = i % 4,\n"
+    "  logger = 'app.module.' .. i % 20, message = 'request 00000000 of the front end has taken longer than "
+    "it should have: see the trace for more, and the page of its team for what to do about it next time',\n"
+    "  source = { host = ('host-%03d.production.eu-west.example.net'):format(i), file = "
+    "'src/server/handler.c', line = i },\n"
     "  tags = { 'tag-a' .. i, 'tag-b' .. i, 'production', 'slow' },\n"
-    "  labels = { region = 'eu-west-' .. i % 3, zone = 'zone-' .. i, pod = 'pod-' .. i * 7, version = '1.2.' .. i, team = 'payments' },\n"
-    "  trace = ('\\1\\2\\3\\4'):rep(16), duration = i * 0.25, user = 'user-' .. i, counters = { i, 2, 300, 40000, 5, 6, 7, 8 } } end";
+    "  labels = { region = 'eu-west-' .. i % 3, zone = 'zone-' .. i, pod = 'pod-' .. i * 7, version = '1.2.' "
+    ".. i, team = 'payments' },\n"
+    "  trace = ('\\1\\2\\3\\4'):rep(16), duration = i * 0.25, user = 'user-' .. i, counters = { i, 2, 300, "
+    "40000, 5, 6, 7, 8 } } end";
 
 static const struct shape shapes[] = {
     {"object S", "bench.Number", "bench.Sum", make_number,
@@ -51,10 +56,12 @@ static const struct shape shapes[] = {
     {"object Lfilter", "bench.LogEntry", "bench.LogEntry", make_log,
      "return function(stream, message) if message.level < 9 then return message end end"},
     {"object Ledit", "bench.LogEntry", "bench.LogEntry", make_log,
-     "return function(stream, message) if message.level < 9 then message.user = 'redacted' end return message end"},
+     "return function(stream, message) if message.level < 9 then message.user = 'redacted' end return "
+     "message end"},
     {"object Lfull", "bench.LogEntry", "bench.LogEntry", make_log,
      "return function(stream, m)\n"
-     "  local n = #m.logger + #m.message + #m.trace + m.duration + m.level + m.id + m.time.seconds + m.time.nanos\n"
+     "  local n = #m.logger + #m.message + #m.trace + m.duration + m.level + m.id + m.time.seconds + "
+     "m.time.nanos\n"
      "  n = n + #m.source.host + #m.source.file + m.source.line + #m.user\n"
      "  local tags, counters = m.tags, m.counters\n"
      "  for i = 1, #tags do n = n + #tags[i] end\n"
@@ -66,11 +73,14 @@ static const struct shape shapes[] = {
     {"projection S", "bench.Number", "bench.Sum", make_number,
      "return project({ fields = { 'num' }, reply = { 'sum' } }, function(stream, num) return num end)"},
     {"projection M", "bench.Chat", "bench.Chat", make_chat,
-     "return project({ fields = { 'room' }, patch = { 'sender' } }, function(stream, room) return 'somebody' end)"},
+     "return project({ fields = { 'room' }, patch = { 'sender' } }, function(stream, room) return 'somebody' "
+     "end)"},
     {"projection Lfilter", "bench.LogEntry", "bench.LogEntry", make_log,
-     "return project({ fields = { 'level' }, patch = {} }, function(stream, level) if level > 9 then return DROP end end)"},
+     "return project({ fields = { 'level' }, patch = {} }, function(stream, level) if level > 9 then return "
+     "DROP end end)"},
     {"projection Ledit", "bench.LogEntry", "bench.LogEntry", make_log,
-     "return project({ fields = { 'level' }, patch = { 'user' } }, function(stream, level) if level < 9 then return 'redacted' end end)"},
+     "return project({ fields = { 'level' }, patch = { 'user' } }, function(stream, level) if level < 9 then "
+     "return 'redacted' end end)"},
 };
 enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 
@@ -136,7 +146,8 @@ static void prepare(struct bench *bench, struct route *route, const struct shape
     make_inputs(bench, route);
     run(L, shape->handler, 1);
     if (twl_is_projection(L, -1)) {
-        route->projection = twl_projection_resolve(L, -1, bench->bound, route->request, route->reply, &bench->options, &error);
+        route->projection = twl_projection_resolve(L, -1, bench->bound, route->request, route->reply,
+                                                   &bench->options, &error);
         if (!route->projection) fail(error.text);
         lua_pop(L, 1);
     } else {
@@ -158,7 +169,8 @@ static size_t by_object(struct bench *bench, const struct route *route, const st
     size_t length;
     lua_rawgeti(L, LUA_REGISTRYINDEX, route->handler);
     lua_pushboolean(L, 1); /* stands for the stream */
-    if (!twl_message_push(L, bench->bound, route->request, input->bytes, input->length, NULL, &bench->options, &fault))
+    if (!twl_message_push(L, bench->bound, route->request, input->bytes, input->length, NULL, &bench->options,
+                          &fault))
         fail(fault);
     if (lua_pcall(L, 2, 1, 0)) fail(lua_tostring(L, -1));
     if (twl_message_unchanged(L, -1, &bytes, &length, &owner)) {
@@ -179,7 +191,8 @@ static size_t by_projection(struct bench *bench, const struct route *route, cons
     int count = twl_projection_arguments(L, route->projection, input->bytes, input->length, &fault);
     if (count < 0) fail(fault);
     if (lua_pcall(L, count + 1, LUA_MULTRET, 0)) fail(lua_tostring(L, -1));
-    bool has_result = twl_projection_result(L, route->projection, first, input->bytes, input->length, &bench->out);
+    bool has_result =
+        twl_projection_result(L, route->projection, first, input->bytes, input->length, &bench->out);
     lua_settop(L, first - 1);
     return has_result ? buffer_length(&bench->out) : input->length;
 }
@@ -230,8 +243,8 @@ static void measure(struct bench *bench, const struct shape *shape) {
         sum += each;
         if (each < best) best = each;
     }
-    printf("%-20s %5zu B in %5zu B out %9.1f ns (mean %.1f)  scan %.1f ns\n", shape->name, route->inputs[7].length,
-           one(bench, route, 7), best, sum / SLICES, scan_alone(bench, route));
+    printf("%-20s %5zu B in %5zu B out %9.1f ns (mean %.1f)  scan %.1f ns\n", shape->name,
+           route->inputs[7].length, one(bench, route, 7), best, sum / SLICES, scan_alone(bench, route));
     fflush(stdout);
     finish(bench, route);
     free(route);
@@ -240,8 +253,8 @@ static void measure(struct bench *bench, const struct shape *shape) {
 /* Which shapes to run: those whose name begins like this. */
 static const char *only = "";
 
-/* Handlers that have message types of their own: what a generated codec or a shared trace would fall over. The types
- * are those of the shapes in packages bench, bench1, bench2, … */
+/* Handlers that have message types of their own: what a generated codec or a shared trace would fall over.
+ * The types are those of the shapes in packages bench, bench1, bench2, … */
 static void measure_types(struct bench *bench, const struct shape *mixed, int handlers) {
     struct route *routes = memory_new((size_t)handlers * sizeof *routes);
     struct shape *own = memory_new((size_t)handlers * sizeof *own);
@@ -265,8 +278,8 @@ static void measure_types(struct bench *bench, const struct shape *mixed, int ha
         double each = (double)(now() - start) / 8000;
         if (each < best) best = each;
     }
-    printf("%-10.*s %4d handlers with types of their own %9.1f ns\n", (int)strcspn(mixed->name, " "), mixed->name,
-           handlers, best);
+    printf("%-10.*s %4d handlers with types of their own %9.1f ns\n", (int)strcspn(mixed->name, " "),
+           mixed->name, handlers, best);
     fflush(stdout);
     for (int i = 0; i < handlers; i++) finish(bench, &routes[i]);
     free(routes);
@@ -276,7 +289,8 @@ static void measure_types(struct bench *bench, const struct shape *mixed, int ha
 
 /* bench/codec_bench.proto, and with `copies` more of it in packages of their own. */
 static struct schema *load_schema(int copies) {
-    static char directory[] = "/tmp/codec_bench.XXXXXX", names[MOST_COPIES][48], here[] = "bench", file[] = "codec_bench.proto";
+    static char directory[] = "/tmp/codec_bench.XXXXXX", names[MOST_COPIES][48], here[] = "bench",
+                file[] = "codec_bench.proto";
     char *paths[] = {here, directory, NULL}, *files[MOST_COPIES + 2] = {file}, text[4096];
     struct error error;
     FILE *original = fopen("bench/codec_bench.proto", "r");
@@ -288,7 +302,8 @@ static struct schema *load_schema(int copies) {
         snprintf(names[i - 1], sizeof names[0], "%s/copy%d.proto", directory, i);
         FILE *copy = fopen(names[i - 1], "w");
         if (!copy) fail("cannot write a copy");
-        fprintf(copy, "%.*spackage bench%d;%s", (int)(package - text), text, i, package + strlen("package bench;"));
+        fprintf(copy, "%.*spackage bench%d;%s", (int)(package - text), text, i,
+                package + strlen("package bench;"));
         fclose(copy);
         files[i] = names[i - 1] + strlen(directory) + 1;
     }

@@ -113,7 +113,8 @@ static bool resolve_path(struct path *path, const struct message_type *type, con
         path->steps[path->length++] = field;
         if (!name[length]) return true;
         if (!codec_is_message(field) || field->is_repeated)
-            return error_set(error, "\"%s\": %s.%s is no single message to look into", text, type->full_name, field->name);
+            return error_set(error, "\"%s\": %s.%s is no single message to look into", text, type->full_name,
+                             field->name);
         type = field->message;
         name += length + 1;
     }

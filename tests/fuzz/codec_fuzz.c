@@ -1,7 +1,7 @@
 /* codec_fuzz.c - any bytes as a message of one of the test types: the first byte chooses which.
  *
- * What is no message must be refused by every way in. What is one is read whole, forwarded, spliced, written as
- * text, and rebuilt from a plain table; what must be equal is compared. */
+ * What is no message must be refused by every way in. What is one is read whole, forwarded, spliced, written
+ * as text, and rebuilt from a plain table; what must be equal is compared. */
 #include <luajit-2.1/lauxlib.h>
 #include <luajit-2.1/lualib.h>
 #include <sanitizer/lsan_interface.h>
@@ -15,30 +15,31 @@
 #include "script/message.h"
 
 static const char *const types[] = {
-    "tidewire.test.AllTypes",   "tidewire.test.Tree",      "tidewire.test.Numbers",
-    "tidewire.test2.Required",  "tidewire.test2.HasRequiredBelow",
-    "tidewire.test2.Defaults",  "tidewire.test2.Packing",  "tidewire.test2.Groups",
+    "tidewire.test.AllTypes",          "tidewire.test.Tree",
+    "tidewire.test.Numbers",           "tidewire.test2.Required",
+    "tidewire.test2.HasRequiredBelow", "tidewire.test2.Defaults",
+    "tidewire.test2.Packing",          "tidewire.test2.Groups",
     "tidewire.test2.Extendable",
 };
 enum { TYPES = sizeof types / sizeof types[0] };
 
-static const char chunk[] =
-    "local type_of = message.type\n"
-    "local function each(object)\n"
-    "  for name, value in object:pairs() do\n"
-    "    object:has(name)\n"
-    "    if type_of(value) then each(value)\n"
-    "    elseif type(value) == 'table' then\n"
-    "      for _, item in pairs(value) do if type_of(item) then each(item) end end\n"
-    "    end\n"
-    "  end\n"
-    "end\n"
-    "function forward(object) each(object) tostring(object) return object end\n"
-    "function rebuild(object) return object:totable() end\n"
-    "function drop(object)\n"
-    "  for name in object:copy():pairs() do if #name % 2 == 0 then pcall(object.clear, object, name) end end\n"
-    "  return object:copy()\n"
-    "end\n";
+static const char chunk[] = "local type_of = message.type\n"
+                            "local function each(object)\n"
+                            "  for name, value in object:pairs() do\n"
+                            "    object:has(name)\n"
+                            "    if type_of(value) then each(value)\n"
+                            "    elseif type(value) == 'table' then\n"
+                            "      for _, item in pairs(value) do if type_of(item) then each(item) end end\n"
+                            "    end\n"
+                            "  end\n"
+                            "end\n"
+                            "function forward(object) each(object) tostring(object) return object end\n"
+                            "function rebuild(object) return object:totable() end\n"
+                            "function drop(object)\n"
+                            "  for name in object:copy():pairs() do if #name % 2 == 0 then "
+                            "pcall(object.clear, object, name) end end\n"
+                            "  return object:copy()\n"
+                            "end\n";
 
 static lua_State *L;
 static struct schema *schema;
@@ -51,8 +52,8 @@ static void must(bool is_true, const char *what) {
     abort();
 }
 
-/* Lua's objects in memory of their own each, so that the sanitizer sees what is written behind one. It cannot follow
- * all of Lua's pointers: so they count as roots of what is in use. */
+/* Lua's objects in memory of their own each, so that the sanitizer sees what is written behind one. It cannot
+ * follow all of Lua's pointers: so they count as roots of what is in use. */
 static void *allocate(void *unused, void *memory, size_t old_size, size_t size) {
     (void)unused;
     (void)old_size;
@@ -96,7 +97,8 @@ static int run(lua_State *state) {
     struct task *task = lua_touserdata(state, 1);
     const char *fault;
     lua_getglobal(state, task->function);
-    must(twl_message_push(state, bound, task->type, task->bytes, task->length, NULL, &options, &fault), "scan as check");
+    must(twl_message_push(state, bound, task->type, task->bytes, task->length, NULL, &options, &fault),
+         "scan as check");
     lua_call(state, 1, 1);
     buffer_reserve(&task->out, 1);
     twl_message_encode(state, -1, bound, task->type, &task->out);
@@ -116,7 +118,8 @@ static void splice(const struct message_type *type, const uint8_t *bytes, size_t
     struct buffer out = {0};
     buffer_reserve(&out, 1);
     codec_splice(type, bytes, length, dropped, &out);
-    must(buffer_length(&out) == length && !memcmp(buffer_bytes(&out), bytes, length), "nothing dropped is the same");
+    must(buffer_length(&out) == length && !memcmp(buffer_bytes(&out), bytes, length),
+         "nothing dropped is the same");
     buffer_clear(&out);
     memset(dropped, 0xff, codec_words(type) * 8);
     codec_splice(type, bytes, length, dropped, &out);
@@ -151,7 +154,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (perform(&rebuild)) {
         again = (struct task){"rebuild", type, buffer_bytes(&rebuild.out), buffer_length(&rebuild.out), {0}};
         must(perform(&again), "what was rebuilt is read");
-        must(buffer_length(&again.out) == buffer_length(&rebuild.out), "what was rebuilt is rebuilt the same");
+        must(buffer_length(&again.out) == buffer_length(&rebuild.out),
+             "what was rebuilt is rebuilt the same");
         buffer_free(&again.out);
     }
     if (!type->has_required) perform(&drop);

@@ -74,8 +74,11 @@ static bool is_set(const struct codec_view *view, const char *name) {
 static void slots_hold_every_scalar_in_one_form(void) {
     struct codec_view view = view_of(type_of(ALL));
     struct bytes bytes;
-    CHECK(!scan(&view, "09 000000000000f8bf 15 0000c03f 18 ffffffffffffffffff01 28 ffffffff0f 38 01 40 03 4d ffffffff"
-                       " 5d ffffffff 68 ff01 80 01 ffffffffffffffffff01", &bytes));
+    CHECK(
+        !scan(&view,
+              "09 000000000000f8bf 15 0000c03f 18 ffffffffffffffffff01 28 ffffffff0f 38 01 40 03 4d ffffffff"
+              " 5d ffffffff 68 ff01 80 01 ffffffffffffffffff01",
+              &bytes));
     CHECK(bits_of(&view, "double_field") == wire_double_bits(-1.5));
     CHECK(bits_of(&view, "float_field") == wire_float_bits(1.5f));
     CHECK_INT((int64_t)bits_of(&view, "int32_field"), -1);
@@ -92,8 +95,9 @@ static void slots_hold_every_scalar_in_one_form(void) {
 }
 
 static void nothing_is_read_behind_the_end(void) {
-    static const char whole[] = "08 09 15 0000c03f 18 ffffffffffffffffff01 72 03 616263 8a01 04 0801 1200 da02 03 010203 4d 01020304"
-                                " 9b0f 0801 9c0f e205 06 0a016b 120176 d80701 f8ffffff0f 07";
+    static const char whole[] =
+        "08 09 15 0000c03f 18 ffffffffffffffffff01 72 03 616263 8a01 04 0801 1200 da02 03 010203 4d 01020304"
+        " 9b0f 0801 9c0f e205 06 0a016b 120176 d80701 f8ffffff0f 07";
     struct bytes bytes = bytes_of(whole);
     const struct message_type *type = type_of(ALL);
     size_t good = 0;
@@ -107,12 +111,48 @@ static void nothing_is_read_behind_the_end(void) {
 }
 
 static void utf8_is_what_the_standard_says(void) {
-    static const char *const good[] = {"", "a", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
-        "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "twelve bytes", "eight by\xc3\xbc", "1234567\xc3\xbc", "12345678\xe2\x82\xac",
-        "\xc3\xbc" "12345678901234567890", "123456\xf0\x9f\x98\x80" "1234567"};
-    static const char *const bad[] = {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2\x41", "\xe0\x80\x80", "\xe0\x9f\xbf",
-        "\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x80\x80\x80", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff",
-        "\xe2\x82", "\xf0\x9f\x98", "12345678\xc3", "1234567\xc3", "\xc3" "12345678", "123456789012345\x80", "12345678\x80" "12345678"};
+    static const char *const good[] = {"",
+                                       "a",
+                                       "\xc2\x80",
+                                       "\xdf\xbf",
+                                       "\xe0\xa0\x80",
+                                       "\xed\x9f\xbf",
+                                       "\xee\x80\x80",
+                                       "\xef\xbf\xbf",
+                                       "\xf0\x90\x80\x80",
+                                       "\xf4\x8f\xbf\xbf",
+                                       "twelve bytes",
+                                       "eight by\xc3\xbc",
+                                       "1234567\xc3\xbc",
+                                       "12345678\xe2\x82\xac",
+                                       "\xc3\xbc"
+                                       "12345678901234567890",
+                                       "123456\xf0\x9f\x98\x80"
+                                       "1234567"};
+    static const char *const bad[] = {"\x80",
+                                      "\xbf",
+                                      "\xc0\x80",
+                                      "\xc1\xbf",
+                                      "\xc2",
+                                      "\xc2\x41",
+                                      "\xe0\x80\x80",
+                                      "\xe0\x9f\xbf",
+                                      "\xed\xa0\x80",
+                                      "\xed\xbf\xbf",
+                                      "\xf0\x80\x80\x80",
+                                      "\xf0\x8f\xbf\xbf",
+                                      "\xf4\x90\x80\x80",
+                                      "\xf5\x80\x80\x80",
+                                      "\xff",
+                                      "\xe2\x82",
+                                      "\xf0\x9f\x98",
+                                      "12345678\xc3",
+                                      "1234567\xc3",
+                                      "\xc3"
+                                      "12345678",
+                                      "123456789012345\x80",
+                                      "12345678\x80"
+                                      "12345678"};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) CHECK(codec_is_utf8(good[i], strlen(good[i])));
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) CHECK(!codec_is_utf8(bad[i], strlen(bad[i])));
     CHECK(codec_is_utf8("a\0b", 3));
@@ -125,10 +165,11 @@ static void utf8_agrees_with_a_decoder_on_all_short_texts(void) {
         for (unsigned second = 0; second < 0x100; second++)
             for (unsigned third = 0x70; third < 0xd0; third++) {
                 uint8_t text[3] = {(uint8_t)lead, (uint8_t)second, (uint8_t)third};
-                unsigned two = (lead & 0x1f) << 6 | (second & 0x3f), three = (lead & 0xf) << 12 | (second & 0x3f) << 6 | (third & 0x3f);
+                unsigned two = (lead & 0x1f) << 6 | (second & 0x3f),
+                         three = (lead & 0xf) << 12 | (second & 0x3f) << 6 | (third & 0x3f);
                 bool is_two = (lead & 0xe0) == 0xc0 && (second & 0xc0) == 0x80 && two >= 0x80 && third < 0x80;
-                bool is_three = (lead & 0xf0) == 0xe0 && (second & 0xc0) == 0x80 && (third & 0xc0) == 0x80 && three >= 0x800 &&
-                                (three < 0xd800 || three > 0xdfff);
+                bool is_three = (lead & 0xf0) == 0xe0 && (second & 0xc0) == 0x80 && (third & 0xc0) == 0x80 &&
+                                three >= 0x800 && (three < 0xd800 || three > 0xdfff);
                 bool is_good = codec_is_utf8(text, 3);
                 CHECK(is_good == (is_two || is_three));
                 good += is_good;
@@ -150,7 +191,9 @@ static void walk(const struct codec_view *view, const char *name, const char *ex
 static void lists_are_walked_packed_unpacked_and_interleaved(void) {
     struct codec_view view = view_of(type_of(ALL));
     struct bytes bytes;
-    CHECK(!scan(&view, "da02 02 0102 18 09 d802 03 e202 01 07 da02 00 d802 04 da02 02 0506 1807 dd02 01020304", &bytes));
+    CHECK(!scan(&view,
+                "da02 02 0102 18 09 d802 03 e202 01 07 da02 00 d802 04 da02 02 0506 1807 dd02 01020304",
+                &bytes));
     CHECK_INT(view.slots[field_of(view.type, "repeated_int32")->index].count, 6);
     walk(&view, "repeated_int32", "1 2 3 4 5 6 ");
     walk(&view, "repeated_int64", "7 ");
@@ -214,7 +257,8 @@ static void lengths_of_any_size_are_put_in_front(void) {
         struct buffer out = {0};
         buffer_append(&out, "queue", 5);
         buffer_take(&out, 2); /* what was sent of the queue already */
-        size_t before = buffer_length(&out), outer = codec_open(&out, children), inner = codec_open(&out, children);
+        size_t before = buffer_length(&out), outer = codec_open(&out, children),
+               inner = codec_open(&out, children);
         codec_write_bytes(&out, label, text, sizes[i]);
         codec_close(&out, children, inner);
         codec_write_bytes(&out, label, "outer", 5);
@@ -240,7 +284,8 @@ static void lengths_of_any_size_are_put_in_front(void) {
     free(text);
 }
 
-/* What broke the usual C implementation of protobuf ------------------------------------------------------------- */
+/* What broke the usual C implementation of protobuf
+ * ------------------------------------------------------------- */
 
 static struct bytes nested(size_t levels, uint8_t tag) {
     struct buffer out = {0};
@@ -287,7 +332,9 @@ static void *check_nesting(void *unused) {
     }
     return NULL;
 }
-static void deep_nesting_is_refused_and_never_exhausts_a_small_stack(void) { check_on_a_small_stack(check_nesting); }
+static void deep_nesting_is_refused_and_never_exhausts_a_small_stack(void) {
+    check_on_a_small_stack(check_nesting);
+}
 
 static double seconds(void) {
     struct timespec time;
@@ -298,19 +345,29 @@ static double seconds(void) {
 /* Four megabytes of the smallest things that the wire allows. */
 static void worst_inputs_take_linear_time_and_keep_no_memory(void) {
     enum { SIZE = 4 << 20 };
-    static const struct { const char *what; uint8_t unit[6]; size_t length; } units[] = {
-        {"unknown varints", {0xf8, 0x5d, 0x01}, 3},       {"empty strings", {0xb2, 0x03, 0x00}, 3},
-        {"empty map entries", {0xe2, 0x05, 0x00}, 3},     {"empty sub-messages", {0xca, 0x03, 0x00}, 3},
-        {"a split sub-message", {0x8a, 0x01, 0x00}, 3},   {"oneof members in turn", {0xd8, 0x07, 0x01, 0xb2, 0x08, 0x00}, 6},
-        {"a scalar over and over", {0x18, 0x01}, 2},      {"empty packed lists", {0xda, 0x02, 0x00}, 3},
-        {"empty groups", {0x9b, 0x0f, 0x9c, 0x0f}, 4},    {"split oneof members", {0xca, 0x08, 0x00, 0xca, 0x08, 0x00}, 6},
+    static const struct {
+        const char *what;
+        uint8_t unit[6];
+        size_t length;
+    } units[] = {
+        {"unknown varints", {0xf8, 0x5d, 0x01}, 3},
+        {"empty strings", {0xb2, 0x03, 0x00}, 3},
+        {"empty map entries", {0xe2, 0x05, 0x00}, 3},
+        {"empty sub-messages", {0xca, 0x03, 0x00}, 3},
+        {"a split sub-message", {0x8a, 0x01, 0x00}, 3},
+        {"oneof members in turn", {0xd8, 0x07, 0x01, 0xb2, 0x08, 0x00}, 6},
+        {"a scalar over and over", {0x18, 0x01}, 2},
+        {"empty packed lists", {0xda, 0x02, 0x00}, 3},
+        {"empty groups", {0x9b, 0x0f, 0x9c, 0x0f}, 4},
+        {"split oneof members", {0xca, 0x08, 0x00, 0xca, 0x08, 0x00}, 6},
     };
     const struct message_type *type = type_of(ALL);
     struct codec_view view = view_of(type);
     uint8_t *bytes = malloc(SIZE);
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
         size_t length = SIZE / units[i].length * units[i].length;
-        for (size_t at = 0; at < length; at += units[i].length) memcpy(bytes + at, units[i].unit, units[i].length);
+        for (size_t at = 0; at < length; at += units[i].length)
+            memcpy(bytes + at, units[i].unit, units[i].length);
         size_t before = mallinfo2().uordblks;
         double start = seconds();
         const char *fault = codec_scan(&view, bytes, length);
@@ -327,9 +384,16 @@ static void worst_inputs_take_linear_time_and_keep_no_memory(void) {
 
 static void required_fields_may_come_in_pieces(void) {
     const struct message_type *type = type_of("tidewire.test2.Required");
-    static const struct { const char *hex; bool is_good; } cases[] = {
-        {"0801 1200", true}, {"0801", false}, {"0801 1200 1a00", false}, {"0801 1200 1a02 0801 1a02 1200", true},
-        {"0801 1200 1a02 0801 1a02 0802", false}, {"0801 1200 1a04 0801 1200 1a02 1a00", false},
+    static const struct {
+        const char *hex;
+        bool is_good;
+    } cases[] = {
+        {"0801 1200", true},
+        {"0801", false},
+        {"0801 1200 1a00", false},
+        {"0801 1200 1a02 0801 1a02 1200", true},
+        {"0801 1200 1a02 0801 1a02 0802", false},
+        {"0801 1200 1a04 0801 1200 1a02 1a00", false},
         {"0801 1200 1a04 1a02 0801 1a04 1a02 1200 1a04 0801 1200", true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -348,14 +412,17 @@ static void a_view_needs_no_bytes(void) {
 }
 
 static void text_shows_every_kind_of_field(void) {
-    struct bytes bytes = bytes_of("18 05 72 05 61220a0162 7a 02 00ff 8001 07 8a01 04 0801 1200 da02 02 0102 da0201 03 09 9a9999999999b93f"
+    struct bytes bytes = bytes_of("18 05 72 05 61220a0162 7a 02 00ff 8001 07 8a01 04 0801 1200 da02 02 0102 "
+                                  "da0201 03 09 9a9999999999b93f"
                                   " 15 cdcccc3d 6801 40 01 9b0f 0801 9c0f 2a03 616263 f85d05");
     struct buffer text = {0};
     codec_text(type_of(ALL), bytes.data, bytes.length, &text);
     buffer_append_byte(&text, 0);
     CHECK_STR((char *)buffer_bytes(&text),
-              "int32_field: 5 string_field: \"a\\\"\\n\\001b\" bytes_field: \"\\000\\377\" enum_field: COLOR_BLUE message_field { number: 1 text: \"\" }"
-              " repeated_int32: 1 repeated_int32: 2 repeated_int32: 3 double_field: 0.1 float_field: 0.1 bool_field: true sint64_field: -1"
+              "int32_field: 5 string_field: \"a\\\"\\n\\001b\" bytes_field: \"\\000\\377\" enum_field: "
+              "COLOR_BLUE message_field { number: 1 text: \"\" }"
+              " repeated_int32: 1 repeated_int32: 2 repeated_int32: 3 double_field: 0.1 float_field: 0.1 "
+              "bool_field: true sint64_field: -1"
               " 243 { … } 5: \"abc\" 1503: 5");
     buffer_free(&text);
     free(bytes.data);

@@ -26,8 +26,10 @@ static inline void *bench_allocate(void *unused, void *memory, size_t old_size, 
 }
 
 static inline struct bench bench_open(bool has_jit) {
-    static char proto_paths[2][16] = {"tests/proto", "proto"}, proto_files[2][32] = {"all_types.proto", "proto2_types.proto"};
-    char *const paths[] = {proto_paths[0], proto_paths[1], NULL}, *const files[] = {proto_files[0], proto_files[1], NULL};
+    static char proto_paths[2][16] = {"tests/proto", "proto"},
+                proto_files[2][32] = {"all_types.proto", "proto2_types.proto"};
+    char *const paths[] = {proto_paths[0], proto_paths[1], NULL}, *const files[] = {proto_files[0],
+                                                                                    proto_files[1], NULL};
     struct error error;
     struct bench bench = {.options = {.list_elements = 1000}};
     bench.schema = schema_load(paths, files, &error);

@@ -7,8 +7,8 @@
  *   read(type, bytes[, form]) a message object as a handler gets it, or nil and the fault
  *   unchanged(object)         the original bytes, or nil when it was changed
  *   apply(projection, type, reply type or nil, bytes[, form])
- *                             what a hook with that projection answers: bytes, or nil when there is no result; or
- *                             nil and the fault of the declaration or the bytes */
+ *                             what a hook with that projection answers: bytes, or nil when there is no
+ * result; or nil and the fault of the declaration or the bytes */
 static struct bench *current;
 
 static struct twl_message_options options_of(lua_State *L, int index) {
@@ -82,8 +82,8 @@ static int lua_apply(lua_State *L) {
     const char *fault;
     CHECK(twl_is_projection(L, 1));
     lua_settop(L, 5);
-    struct projection *projection = twl_projection_resolve(L, 1, current->bound, bench_type(current, lua_tostring(L, 2)),
-                                                           reply, &options, &error);
+    struct projection *projection = twl_projection_resolve(
+        L, 1, current->bound, bench_type(current, lua_tostring(L, 2)), reply, &options, &error);
     CHECK_INT(lua_gettop(L), 5);
     if (!projection) {
         lua_pushnil(L);
@@ -157,8 +157,10 @@ static void the_suite_prints_the_same_with_the_jit_on_and_off(void) {
 static void an_object_outlives_the_generation_that_made_it(void) {
     struct bench bench = bench_open(true);
     open_suite(&bench);
-    bench_run(&bench, "kept = message.new('tidewire.test.AllTypes', { message_field = { text = 'deep' }, int32_field = 4,"
-                      " string_field = ('x'):rep(5000) })");
+    bench_run(
+        &bench,
+        "kept = message.new('tidewire.test.AllTypes', { message_field = { text = 'deep' }, int32_field = 4,"
+        " string_field = ('x'):rep(5000) })");
     twl_schema_close(bench.L, &bench.bound);
     schema_unref(&bench.schema);
     lua_gc(bench.L, LUA_GCCOLLECT, 0);
@@ -179,8 +181,8 @@ static void generations_leave_nothing_behind(void) {
     int before = 0;
     for (int i = 0; i < 100; i++) {
         struct twl_schema *generation = twl_schema_open(bench.L, bench.schema);
-        CHECK(twl_message_push(bench.L, generation, bench_type(&bench, "tidewire.test.AllTypes"), NULL, 0, NULL,
-                               &bench.options, &fault));
+        CHECK(twl_message_push(bench.L, generation, bench_type(&bench, "tidewire.test.AllTypes"), NULL, 0,
+                               NULL, &bench.options, &fault));
         twl_enum_push(bench.L, generation, "tidewire.test.Color");
         lua_pop(bench.L, 2);
         twl_schema_close(bench.L, &generation);
@@ -192,15 +194,16 @@ static void generations_leave_nothing_behind(void) {
     bench_close(&bench);
 }
 
-/* Four megabytes of the smallest elements: the object costs its bytes once, and no list becomes a table that is larger
- * than its bound. */
+/* Four megabytes of the smallest elements: the object costs its bytes once, and no list becomes a table that
+ * is larger than its bound. */
 static void a_hostile_message_costs_its_bytes_and_bounded_tables(void) {
     enum { SIZE = 4 << 20, ELEMENTS = 10000 };
-    static const struct { const char *field; uint8_t unit[3]; } units[] = {
-        {"repeated_string", {0xb2, 0x03, 0x00}},
-        {"map_string", {0xe2, 0x05, 0x00}},
-        {"repeated_message", {0xca, 0x03, 0x00}},
-        {"repeated_int32", {0xd8, 0x02, 0x00}},
+    static const struct {
+        const char *field;
+        uint8_t unit[3];
+    } units[] = {
+        {"repeated_string", {0xb2, 0x03, 0x00}},  {"map_string", {0xe2, 0x05, 0x00}},
+        {"repeated_message", {0xca, 0x03, 0x00}}, {"repeated_int32", {0xd8, 0x02, 0x00}},
         {"map_to_self", {0xea, 0x06, 0x00}},
     };
     struct bench bench = bench_open(true);
