@@ -71,21 +71,24 @@ static void whoever_is_in_time_hears_nothing_of_it(void) {
     rig_close(&rig);
 }
 
-/* An open stream with more to send than any socket takes, to a peer whose windows are wide open. */
-static struct exchange *start_large_answer(struct rig *rig, struct side *side) {
-    put_preface(rig);
-    put_frame(rig, SETTINGS, 0, 0, "\0\4\x7f\xff\xff\xff", 6);
-    put_number(rig, WINDOW_UPDATE, 0, 0x7fff0000);
-    put_request(rig, 1, END_STREAM);
-    WAIT(rig, side->opened == 1);
-    struct exchange *exchange = exchange_at(side, 0);
-    struct message *message = message_new(1 << 20);
-    message->length = 1 << 20;
-    memset(message->data, 'm', 1 << 20);
-    http_stream_respond(exchange->stream, ok_headers, 2, false);
-    send_large(exchange, message, 1 << 29);
-    message_unref(&message);
-    return exchange;
+static void a_block_whose_stream_is_reset_meanwhile_is_owed_no_more(void) {
+    struct rig rig;
+    struct http_limits limits = usual_limits;
+    limits.settings_timeout = 50 * NS_PER_MS;
+    struct side *side = rig_open_one(&rig, &limits, true);
+    put_preface(&rig);
+    put_request(&rig, 1, 0);
+    put_frame(&rig, HEADERS, END_STREAM, 1, "\x00\x01t\x01u", 5); /* trailers, to be continued */
+    WAIT(&rig, side->opened == 1);
+    http_stream_reset(exchange_at(side, 0)->stream, HTTP_CANCEL);
+    WAIT(&rig, side->closed == 1);
+    put_frame(&rig, CONTINUATION, END_HEADERS, 1, "\x00\x01v\x01w", 5);
+    uint64_t later = clock_monotonic() + 3 * limits.settings_timeout;
+    WAIT(&rig, clock_monotonic() > later);
+    put_request(&rig, 3, 0);
+    WAIT(&rig, side->opened == 2);
+    CHECK_STR(exchange_at(side, 1)->headers, ":method: POST\n:scheme: http\n:path: /\n:authority: a\n");
+    rig_close(&rig);
 }
 
 static void a_peer_that_takes_nothing_is_cut_off(void) {
@@ -183,6 +186,7 @@ int main(void) {
     RUN(settings_must_be_acknowledged_in_time);
     RUN(a_header_block_must_be_finished_in_time);
     RUN(whoever_is_in_time_hears_nothing_of_it);
+    RUN(a_block_whose_stream_is_reset_meanwhile_is_owed_no_more);
     RUN(a_peer_that_takes_nothing_is_cut_off);
     RUN(a_slow_peer_is_not_cut_off);
     RUN(an_idle_connection_is_drained);

@@ -26,6 +26,26 @@ static void a_third_hasty_ping_is_too_many(void) {
     rig_close(&rig);
 }
 
+static void strikes_are_forgotten_when_data_has_been_sent(void) {
+    struct rig rig;
+    struct side *side = rig_open_one(&rig, &usual_limits, true);
+    put_preface(&rig);
+    put_request(&rig, 1, 0);
+    WAIT(&rig, side->opened == 1);
+    struct exchange *exchange = exchange_at(side, 0);
+    http_stream_respond(exchange->stream, ok_headers, 2, false);
+    for (int i = 0; i < 5; i++) {
+        buffer_append_text(&exchange->body, "data");
+        http_stream_resume(exchange->stream);
+        wait_frame(&rig, DATA);
+        for (int ping = 0; ping < 3; ping++) { /* one is excused, two are strikes */
+            put_ping(&rig, "12345678");
+            wait_frame(&rig, PING);
+        }
+    }
+    rig_close(&rig);
+}
+
 static void pings_at_the_allowed_pace_are_welcome(void) {
     struct rig rig;
     struct http_limits limits = usual_limits;
@@ -325,6 +345,7 @@ static void a_peer_that_takes_no_answers_is_not_read_from(void) {
 
 int main(void) {
     RUN(a_third_hasty_ping_is_too_many);
+    RUN(strikes_are_forgotten_when_data_has_been_sent);
     RUN(pings_at_the_allowed_pace_are_welcome);
     RUN(lone_pings_need_permission);
     RUN(pings_that_follow_our_data_are_excused);

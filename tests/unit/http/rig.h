@@ -442,4 +442,21 @@ static inline void send_large(struct exchange *exchange, struct message *message
     exchange->large_left = length;
     http_stream_resume(exchange->stream);
 }
+
+/* An open stream with more to send than any socket takes, to a peer whose windows are wide open. */
+static inline struct exchange *start_large_answer(struct rig *rig, struct side *side) {
+    put_preface(rig);
+    put_frame(rig, SETTINGS, 0, 0, "\0\4\x7f\xff\xff\xff", 6);
+    put_number(rig, WINDOW_UPDATE, 0, 0x7fff0000);
+    put_request(rig, 1, END_STREAM);
+    WAIT(rig, side->opened == 1);
+    struct exchange *exchange = exchange_at(side, 0);
+    struct message *message = message_new(1 << 20);
+    message->length = 1 << 20;
+    memset(message->data, 'm', 1 << 20);
+    http_stream_respond(exchange->stream, ok_headers, 2, false);
+    send_large(exchange, message, 1 << 29);
+    message_unref(&message);
+    return exchange;
+}
 #endif

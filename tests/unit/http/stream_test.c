@@ -168,6 +168,37 @@ static void a_reset_drops_what_is_queued(void) {
     rig_close(&rig);
 }
 
+static void a_reset_drops_what_the_socket_has_refused_so_far(void) {
+    struct rig rig;
+    struct side *side = rig_open_one(&rig, &usual_limits, true);
+    struct exchange *exchange = start_large_answer(&rig, side);
+    WAIT_BY(turn_without_reading, &rig, connection_kept(http_session_connection(side->session)) > 0);
+    size_t given = side->seen[BODY_GIVE];
+    http_stream_reset(exchange->stream, HTTP_CANCEL);
+    struct frame frame = wait_frame(&rig, RST_STREAM);
+    CHECK_INT(read_number(frame.payload), HTTP_CANCEL);
+    CHECK_INT(side->seen[BODY_GIVE], given);
+    CHECK_INT(exchange->error, HTTP_CANCEL);
+    settle(&rig);
+    CHECK(!next_frame(&rig, &frame) || frame.type == SETTINGS);
+    rig_close(&rig);
+}
+
+static void half_a_window_is_given_back_before_it_is_used_up(void) {
+    struct rig rig;
+    rig_open_one(&rig, &usual_limits, true);
+    static uint8_t bytes[16384];
+    put_preface(&rig);
+    put_request(&rig, 1, 0);
+    for (int i = 0; i < 3; i++) put_frame(&rig, DATA, 0, 1, bytes, sizeof bytes); /* of 65535 */
+    struct frame frame;
+    do {
+        frame = wait_frame(&rig, WINDOW_UPDATE);
+    } while (frame.id == 0);
+    CHECK(read_number(frame.payload) >= 32768);
+    rig_close(&rig);
+}
+
 static void a_reset_by_the_peer_is_a_close(void) {
     struct rig rig;
     struct side *side = rig_open_one(&rig, &usual_limits, true);
@@ -493,6 +524,8 @@ int main(void) {
     RUN(trailers_may_stand_alone_or_behind_headers_without_a_body);
     RUN(an_early_answer_stops_the_upload);
     RUN(a_reset_drops_what_is_queued);
+    RUN(a_reset_drops_what_the_socket_has_refused_so_far);
+    RUN(half_a_window_is_given_back_before_it_is_used_up);
     RUN(a_reset_by_the_peer_is_a_close);
     RUN(a_lost_connection_closes_its_streams);
     RUN(a_header_list_over_the_limit_is_told_and_the_connection_lives);
