@@ -131,7 +131,8 @@ static size_t send_pieces(struct connection *connection, const struct iovec *pie
     while (count) {
         int batch = count < MOST_PIECES ? count : MOST_PIECES;
         struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces, .msg_iovlen = (size_t)batch};
-        ssize_t length = sendmsg(connection->fd, &message, MSG_NOSIGNAL);
+        ssize_t length = batch == 1 ? send(connection->fd, pieces->iov_base, pieces->iov_len, MSG_NOSIGNAL)
+                                    : sendmsg(connection->fd, &message, MSG_NOSIGNAL);
         if (length < 0 && errno == EINTR) continue;
         if (length < 0) {
             if (errno != EAGAIN) end(connection, memory_format("writing: %s", strerror(errno)));
