@@ -275,11 +275,11 @@ static inline void turn(struct rig *rig) {
     read_wire(rig);
 }
 
-/* Turns until the condition holds; fails after ten seconds. */
+/* Turns until the condition holds; fails after thirty seconds. */
 #define WAIT(rig, condition) WAIT_BY(turn, rig, condition)
 #define WAIT_BY(pass, rig, condition)                                                                                \
     do {                                                                                                             \
-        uint64_t deadline_ = clock_monotonic() + 10 * NS_PER_S;                                                      \
+        uint64_t deadline_ = clock_monotonic() + 30 * NS_PER_S;                                                      \
         while (!(condition)) {                                                                                       \
             if (clock_monotonic() > deadline_) check_failed(__FILE__, __LINE__, "in time: " #condition);             \
             pass(rig);                                                                                               \
@@ -306,7 +306,7 @@ static inline void rig_close(struct rig *rig) {
 
 static inline void put_bytes(struct rig *rig, const void *bytes, size_t length) {
     const uint8_t *from = bytes;
-    uint64_t deadline = clock_monotonic() + 10 * NS_PER_S;
+    uint64_t deadline = clock_monotonic() + 30 * NS_PER_S;
     while (length && !rig->has_peer_closed) {
         ssize_t sent = send(rig->fd, from, length, MSG_NOSIGNAL);
         if (sent < 0 && errno != EAGAIN) return; /* it has closed: the test will see */
@@ -385,7 +385,7 @@ static inline bool find_frame(struct rig *rig, int type, struct frame *frame) {
 
 static inline struct frame wait_frame_(struct rig *rig, int type, const char *file, int line) {
     struct frame frame;
-    uint64_t deadline = clock_monotonic() + 10 * NS_PER_S;
+    uint64_t deadline = clock_monotonic() + 30 * NS_PER_S;
     while (!find_frame(rig, type, &frame)) {
         if (rig->has_peer_closed || clock_monotonic() > deadline) check_failed(file, line, "the frame has come");
         turn(rig);
