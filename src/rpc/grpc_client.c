@@ -49,7 +49,8 @@ static struct rpc_call *new_call(struct rpc_connection *connection,
     call->state = CALL_OPEN;
     call->was_opened = true;
     call->is_compressing = request->compresses;
-    if (request->timeout) call_set_deadline(call, call->call.opened + request->timeout);
+    uint64_t timeout = request->timeout < TIMEOUT_MOST ? request->timeout : TIMEOUT_MOST;
+    if (timeout) call_set_deadline(call, call->call.opened + timeout);
     return call;
 }
 
@@ -153,6 +154,11 @@ static void read_http_status(struct rpc_call *call, const struct http_header *he
     call_fail(call, status_of_http(number), REASON_SERVER, text);
 }
 
+/* The server has said all, and wants no more of the request. */
+static void stop_asking(struct rpc_call *call) {
+    if (!call->has_sent_end && call->stream) http_stream_reset(call->stream, HTTP_NO_ERROR);
+}
+
 void grpc_client_response(void *user, const struct http_header *headers, size_t count, bool is_end) {
     struct rpc_call *call = user;
     if (!call || call->state != CALL_OPEN) return;
@@ -164,6 +170,7 @@ void grpc_client_response(void *user, const struct http_header *headers, size_t 
     }
     if (is_end) {
         read_status(call, headers, count);
+        stop_asking(call);
         return;
     }
     if (encoding && encoding->value_length == 4 && memcmp(encoding->value, "gzip", 4) == 0)
@@ -185,8 +192,7 @@ void grpc_client_end(struct rpc_call *call, const struct http_header *trailers, 
         read_status(call, trailers, count);
     else
         answered(call, STATUS_INTERNAL, REASON_SERVER, "the server has closed the stream without trailers");
-    /* The server wants no more of the request. */
-    if (!call->has_sent_end && call->stream) http_stream_reset(call->stream, HTTP_NO_ERROR);
+    stop_asking(call);
 }
 
 void grpc_client_closed(struct rpc_call *call, uint32_t error, bool is_connection) {

@@ -11,6 +11,7 @@
 enum {
     DETAILS_MOST = 12 * 1024, /* of a serialized google.rpc.Status; larger ones are left out */
     QUOTED_MOST = 200,        /* of a name that the peer sent, in a text to it */
+    TYPE_MOST = 64,           /* of a content-type that is repeated to the peer */
 };
 
 #define HEADER(name_, value_)                                                                                \
@@ -33,7 +34,8 @@ static void refuse_with(const struct arrival *arrival, const char *http_status, 
     struct rpc *rpc = arrival->connection->rpc;
     struct header_block *block = &rpc->block;
     const struct grpc_request *request = &arrival->request;
-    const struct text *type = request->content == CONTENT_OTHER ? &plain_type : &request->type;
+    bool is_repeated = request->content != CONTENT_OTHER && request->type.length <= TYPE_MOST;
+    const struct text *type = is_repeated ? &request->type : &plain_type;
     char number[4];
     int length = snprintf(number, sizeof number, "%d", (int)status);
     header_block_begin(block, STATUS_TEXT_MOST, NULL, NULL);

@@ -260,12 +260,19 @@ void inbound_replace(struct rpc_call *call, struct message *message) {
 
 /* ---- keeping ---- */
 
+/* The accounts count what the slab occupies. */
+static void charge_slab(struct rpc_call *call, struct range *range) {
+    uint64_t grown = range->slab.capacity - range->charged;
+    range->charged += grown;
+    account_charge(call, grown);
+}
+
 static void spill_range(struct rpc_call *call, struct range *range) {
-    buffer_reserve(&range->slab, range->left);
+    range->slab.capacity = range->left;
+    range->slab.data = memory_resize(NULL, range->left);
     buffer_append(&range->slab, range->bytes, range->left);
-    range->bytes = buffer_bytes(&range->slab);
-    range->charged = range->left;
-    account_charge(call, range->charged);
+    range->bytes = range->slab.data;
+    charge_slab(call, range);
 }
 
 /* Appends a range of the read buffer to the slab before it, and frees it. */
@@ -274,8 +281,7 @@ static void spill_behind(struct rpc_call *call, struct range *slab, struct range
     buffer_append(&slab->slab, range->bytes, range->left);
     slab->bytes = slab->slab.data + begin;
     slab->left += range->left;
-    slab->charged += range->left;
-    account_charge(call, range->left);
+    charge_slab(call, slab);
     slab->next = range->next;
     if (call->inbound.last == range) call->inbound.last = slab;
     pool_give(&call->call.rpc->ranges, range);

@@ -69,9 +69,9 @@ static void as_request(const struct http_header *headers, size_t count, uint8_t 
     CHECK(is_call || stream->has_headers || stream->reset >= 0);
     const char *answer = fake_text(&stream->headers);
     CHECK(!*answer || strncmp(answer, ":status: ", 9) == 0);
-    const char *status = strstr(answer, "grpc-status: "), *text = strstr(answer, "grpc-message: ");
+    const char *status = strstr(answer, "grpc-status: "), *text = strstr(answer, "\ngrpc-message: ");
     CHECK(!stream->has_headers || stream->has_body || status);
-    for (; text && *text != '\n'; text++) CHECK(*text >= 0x20 && *text <= 0x7E);
+    for (text = text ? text + 1 : NULL; text && *text != '\n'; text++) CHECK(*text >= 0x20 && *text <= 0x7E);
     fake_stop();
     fake_stream_free(stream);
     record_free(&record);
