@@ -98,7 +98,8 @@ bool call_is_full(struct call *call);
 void call_pending(const struct call *call, size_t *messages, size_t *bytes);
 
 /* Server: after everything queued, trailers with this status. `details` is a serialized google.rpc.Status's
- * `details` list already wrapped as google.rpc.Status, or NULL. Nothing when the call is finishing already. */
+ * `details` list already wrapped as google.rpc.Status, or NULL; more than 12 KiB are left out, with a line in the log,
+ * and the text is cut at 4 KiB of its encoded form. Nothing when the call is finishing already. */
 void call_finish(struct call *call, enum status status, const char *text, const void *details, size_t details_length);
 /* Client: half-close. */
 void call_half_close(struct call *call);
