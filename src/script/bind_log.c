@@ -43,7 +43,8 @@ static size_t read_fields(lua_State *L, int index, struct log_field *fields) {
 
 static int write_line(lua_State *L, enum log_level level, const char *signature) {
     struct script *script = script_of(L);
-    if (!lua_isstring(L, 1) || !(lua_isnoneornil(L, 2) || lua_istable(L, 2))) return raise_misuse(L, signature);
+    if (!lua_isstring(L, 1) || !(lua_isnoneornil(L, 2) || lua_istable(L, 2)))
+        return raise_misuse(L, signature);
     if (!log_is_on(level)) return 0;
     struct log_field fields[MOST_FIELDS];
     size_t count = lua_istable(L, 2) ? read_fields(L, 2, fields) : 0, length;
@@ -87,7 +88,8 @@ int bind_print(lua_State *L) {
 
 void bind_log_open(struct script *script) {
     lua_newtable(script->L);
-    set_functions(script->L, script,
-                  (const luaL_Reg[]){{"debug", debug}, {"info", info}, {"warn", warn}, {"error", error}, {NULL, NULL}});
+    set_functions(
+        script->L, script,
+        (const luaL_Reg[]){{"debug", debug}, {"info", info}, {"warn", warn}, {"error", error}, {NULL, NULL}});
     lua_setfield(script->L, -2, "log");
 }

@@ -83,7 +83,8 @@ static int write_metadata(lua_State *L, struct metadata *metadata, write_fn *wri
     if (!lua_isstring(L, 3)) return raise_misuse(L, signature);
     const char *value = lua_tolstring(L, 3, &value_length);
     enum metadata_fault fault = write(metadata, name, name_length, value, value_length);
-    if (fault != METADATA_OK) return luaL_error(L, "%s: \"%s\": %s", signature, name, metadata_fault_text(fault));
+    if (fault != METADATA_OK)
+        return luaL_error(L, "%s: \"%s\": %s", signature, name, metadata_fault_text(fault));
     return 0;
 }
 
@@ -91,8 +92,9 @@ static int write_header(lua_State *L, write_fn *write, const char *signature) {
     struct stream *stream = check_live(L, signature);
     if (stream->is_over) return luaL_error(L, "%s: the stream is over", signature);
     if (call_headers_are_sent(stream->call))
-        return luaL_error(L, "%s: the headers have left (with the first message, or when the handler first waited)",
-                          signature);
+        return luaL_error(
+            L, "%s: the headers have left (with the first message, or when the handler first waited)",
+            signature);
     return write_metadata(L, call_headers(stream->call), write, signature);
 }
 
@@ -102,10 +104,18 @@ static int write_trailer(lua_State *L, write_fn *write, const char *signature) {
     return write_metadata(L, call_trailers(stream->call), write, signature);
 }
 
-static int set_header(lua_State *L) { return write_header(L, metadata_set, "stream:set_header(name, value)"); }
-static int add_header(lua_State *L) { return write_header(L, metadata_add, "stream:add_header(name, value)"); }
-static int set_trailer(lua_State *L) { return write_trailer(L, metadata_set, "stream:set_trailer(name, value)"); }
-static int add_trailer(lua_State *L) { return write_trailer(L, metadata_add, "stream:add_trailer(name, value)"); }
+static int set_header(lua_State *L) {
+    return write_header(L, metadata_set, "stream:set_header(name, value)");
+}
+static int add_header(lua_State *L) {
+    return write_header(L, metadata_add, "stream:add_header(name, value)");
+}
+static int set_trailer(lua_State *L) {
+    return write_trailer(L, metadata_set, "stream:set_trailer(name, value)");
+}
+static int add_trailer(lua_State *L) {
+    return write_trailer(L, metadata_add, "stream:add_trailer(name, value)");
+}
 
 static int send_headers(lua_State *L) {
     struct stream *stream = check_live(L, "stream:send_headers()");

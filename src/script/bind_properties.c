@@ -1,5 +1,5 @@
-/* script/bind_properties.c - stream.id, stream.ctx and the like. Functions and properties are found by one C function:
- * a table of members has a function or, for a property, its number. */
+/* script/bind_properties.c - stream.id, stream.ctx and the like. Functions and properties are found by one C
+ * function: a table of members has a function or, for a property, its number. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -66,19 +66,32 @@ static int push_property(lua_State *L, struct stream *stream, enum property prop
     }
     if (!call) return luaL_error(L, "stream.%s: the stream has closed", lua_tostring(L, 2));
     switch (property) {
-    case SERVICE: lua_pushstring(L, call->method->service->full_name); return 1;
-    case METHOD: lua_pushstring(L, call->method->name); return 1;
-    case PEER: lua_pushstring(L, call_peer(call)); return 1;
-    case PROTOCOL: lua_pushstring(L, call_protocol(call)); return 1;
-    case TLS: return push_tls(L, call_tls(call));
-    case UPSTREAM: return raise_not_served(L, "stream.upstream");
-    default: lua_pushboolean(L, call_is_draining(call)); return 1;
+    case SERVICE:
+        lua_pushstring(L, call->method->service->full_name);
+        return 1;
+    case METHOD:
+        lua_pushstring(L, call->method->name);
+        return 1;
+    case PEER:
+        lua_pushstring(L, call_peer(call));
+        return 1;
+    case PROTOCOL:
+        lua_pushstring(L, call_protocol(call));
+        return 1;
+    case TLS:
+        return push_tls(L, call_tls(call));
+    case UPSTREAM:
+        return raise_not_served(L, "stream.upstream");
+    default:
+        lua_pushboolean(L, call_is_draining(call));
+        return 1;
     }
 }
 
 /* With upvalues script and members, whose keys are the words that could have been meant. */
 static int raise_no_member(lua_State *L) {
-    if (lua_type(L, 2) != LUA_TSTRING) return luaL_error(L, "a stream has no member that is a %s", luaL_typename(L, 2));
+    if (lua_type(L, 2) != LUA_TSTRING)
+        return luaL_error(L, "a stream has no member that is a %s", luaL_typename(L, 2));
     const char *words[64];
     size_t count = 0;
     for (lua_pushnil(L); count < 63 && lua_next(L, lua_upvalueindex(2)); lua_pop(L, 1))
@@ -104,7 +117,8 @@ static int stream_newindex(lua_State *L) {
     lua_pushvalue(L, 2);
     lua_rawget(L, lua_upvalueindex(2));
     if (lua_type(L, -1) != LUA_TNUMBER || lua_tointeger(L, -1) != CTX)
-        return luaL_error(L, "stream.%s cannot be set; what is the script's own goes to stream.ctx", name ? name : "?");
+        return luaL_error(L, "stream.%s cannot be set; what is the script's own goes to stream.ctx",
+                          name ? name : "?");
     if (!lua_istable(L, 3)) return luaL_error(L, "stream.ctx is a table, not a %s", luaL_typename(L, 3));
     lua_pushvalue(L, 3);
     lua_setfenv(L, 1);

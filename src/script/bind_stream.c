@@ -1,5 +1,5 @@
-/* script/bind_stream.c - stream:… for scripts: messages in and out, the end, what begins in a stream and dies with it.
- * Metadata is in bind_metadata.c, the properties in bind_properties.c. */
+/* script/bind_stream.c - stream:… for scripts: messages in and out, the end, what begins in a stream and dies
+ * with it. Metadata is in bind_metadata.c, the properties in bind_properties.c. */
 #include "script/bind_stream.h"
 
 #include "base/error.h"
@@ -11,8 +11,8 @@
 #include "script/stream.h"
 
 enum {
-    PULLS_A_TURN = 256,        /* messages a function takes in a row before others have their turn */
-    SCRATCH_KEPT = 64 << 10,   /* the encoding buffer is given back when it has grown beyond */
+    PULLS_A_TURN = 256,      /* messages a function takes in a row before others have their turn */
+    SCRATCH_KEPT = 64 << 10, /* the encoding buffer is given back when it has grown beyond */
 };
 
 static int nil_and(lua_State *L, const char *word) {
@@ -32,12 +32,14 @@ static struct stream *check_reader(lua_State *L, const char *signature) {
     if (stream->is_over) return stream;
     if (!stream->handler->is_function)
         luaL_error(L, "%s: the messages of this stream go to its on_message hook", signature);
-    if (stream->reader) luaL_error(L, "%s: another coroutine waits for this stream's messages already", signature);
+    if (stream->reader)
+        luaL_error(L, "%s: another coroutine waits for this stream's messages already", signature);
     return stream;
 }
 
 /* After the stream is over nothing comes: its own coroutines are cancelled, others are told. */
-static int receive_closed(lua_State *L, struct script *script, const struct stream *stream, const char *what) {
+static int receive_closed(lua_State *L, struct script *script, const struct stream *stream,
+                          const char *what) {
     if (!is_own(script, stream)) return nil_and(L, "closed");
     return fiber_yield(L, fiber_wait(L, script, WAIT_RECV, what));
 }
@@ -65,7 +67,8 @@ static int give_way(lua_State *L, struct script *script, struct stream *stream, 
     return fiber_yield(L, fiber);
 }
 
-static int receive(lua_State *L, struct script *script, struct stream *stream, const char *what, uint64_t timeout) {
+static int receive(lua_State *L, struct script *script, struct stream *stream, const char *what,
+                   uint64_t timeout) {
     if (stream->is_over) return receive_closed(L, script, stream, what);
     if (++script->pulled > PULLS_A_TURN && lua_isyieldable(L)) return give_way(L, script, stream, what);
     int pulled = stream_pull(stream, L);
@@ -99,7 +102,8 @@ static int messages(lua_State *L) {
 
 /* ---- sending ---- */
 
-/* The first send of a stream's own coroutine after its end says so; one that goes on regardless is cancelled. */
+/* The first send of a stream's own coroutine after its end says so; one that goes on regardless is cancelled.
+ */
 static int send_closed(lua_State *L, struct script *script, const struct stream *stream) {
     struct fiber *fiber = script->running;
     if (is_own(script, stream)) {
@@ -126,7 +130,9 @@ static int send_later(lua_State *L, struct script *script, struct stream *stream
     return fiber_yield(L, fiber);
 }
 
-static bool is_blocked(struct stream *stream) { return call_is_full(stream->call) || stream_has_senders(stream); }
+static bool is_blocked(struct stream *stream) {
+    return call_is_full(stream->call) || stream_has_senders(stream);
+}
 
 static int send_message(lua_State *L) {
     static const char signature[] = "stream:send(message[, timeout])";
@@ -210,8 +216,9 @@ static int reset(lua_State *L) {
         stream_reset(stream, resets[i].error);
         return 0;
     }
-    return luaL_error(L, "a reset can say CANCELLED, UNAVAILABLE, RESOURCE_EXHAUSTED, PERMISSION_DENIED or INTERNAL; "
-                         "stream:close() sends any status");
+    return luaL_error(
+        L, "a reset can say CANCELLED, UNAVAILABLE, RESOURCE_EXHAUSTED, PERMISSION_DENIED or INTERNAL; "
+           "stream:close() sends any status");
 }
 
 static int hold(lua_State *L) {

@@ -7,6 +7,7 @@ struct script;
 
 /* stream:metadata() and the functions for headers and trailers, into the table at the top. */
 void bind_metadata_functions(lua_State *L, struct script *script);
-/* Takes the table of functions at the top and makes __index, __newindex and __tostring of the metatable below it. */
+/* Takes the table of functions at the top and makes __index, __newindex and __tostring of the metatable below
+ * it. */
 void bind_stream_properties(lua_State *L, struct script *script);
 #endif

@@ -1,7 +1,9 @@
 /* script/entry.c - see entry.h */
 #include "script/entry.h"
 
+#include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,8 +39,26 @@ struct entry {
     struct generation *generation;
     const struct script_file *file;
     const char *name; /* the method's, or "*" */
+    int line;         /* 0: not known */
     struct error *error;
 };
+
+__attribute__((format(printf, 2, 3))) static bool fault(const struct entry *entry, const char *format, ...) {
+    char text[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    return error_at(entry->error, entry->file->path, entry->line, "%s", text);
+}
+
+/* `text`, and the word of `words` that is nearest to the wrong one. */
+static bool fault_near(const struct entry *entry, const char *text, const char *wrong,
+                       const char *const *words) {
+    const char *nearest = error_nearest(wrong, words);
+    if (!nearest) return fault(entry, "%s \"%s\"", text, wrong);
+    return fault(entry, "%s \"%s\" (did you mean \"%s\"?)", text, wrong, nearest);
+}
 
 /* The first line of a function at `index`, or of any in the table there; 0 without one. */
 static struct origin find_origin(lua_State *L, int index) {
@@ -53,9 +73,9 @@ static struct origin find_origin(lua_State *L, int index) {
     return origin;
 }
 
-static int line_of(const struct entry *entry, lua_State *L, int index) {
+static int line_of(const struct script_file *file, lua_State *L, int index) {
     struct origin origin = find_origin(L, index);
-    return origin.file && strcmp(origin.file, entry->file->name) == 0 ? origin.line : 0;
+    return origin.file && strcmp(origin.file, file->name) == 0 ? origin.line : 0;
 }
 
 static bool list_has(const char *const *words, const char *word) {
@@ -64,27 +84,24 @@ static bool list_has(const char *const *words, const char *word) {
     return false;
 }
 
-static bool unknown_hook(const struct entry *entry, int line, const char *name) {
+static bool unknown_hook(const struct entry *entry, const char *name) {
     if (list_has(later_hooks, name))
-        return error_at(entry->error, entry->file->path, line, "%s: %s is not served by this version yet", entry->name,
-                        name);
-    const char *nearest = error_nearest(name, hook_names);
-    if (nearest)
-        return error_at(entry->error, entry->file->path, line, "%s: there is no hook \"%s\" (did you mean \"%s\"?)",
-                        entry->name, name, nearest);
-    return error_at(entry->error, entry->file->path, line, "%s: there is no hook \"%s\"", entry->name, name);
+        return fault(entry, "%s: %s is not served by this version yet", entry->name, name);
+    char text[256];
+    snprintf(text, sizeof text, "%s: there is no hook", entry->name);
+    return fault_near(entry, text, name, hook_names);
 }
 
-static bool check_hook(const struct entry *entry, lua_State *L, int line) {
+/* Its name is at -2, its value at -1. */
+static bool check_hook(const struct entry *entry, lua_State *L) {
     if (lua_type(L, -2) != LUA_TSTRING)
-        return error_at(entry->error, entry->file->path, line, "%s: a table of hooks has their names as keys, not a %s",
-                        entry->name, luaL_typename(L, -2));
+        return fault(entry, "%s: a table of hooks has their names as keys, not a %s", entry->name,
+                     luaL_typename(L, -2));
     const char *name = lua_tostring(L, -2);
-    if (!list_has(hook_names, name)) return unknown_hook(entry, line, name);
+    if (!list_has(hook_names, name)) return unknown_hook(entry, name);
     if (lua_isfunction(L, -1)) return true;
     if (strcmp(name, "on_message") == 0 && twl_is_projection(L, -1)) return true;
-    return error_at(entry->error, entry->file->path, line, "%s: %s is a function, not a %s", entry->name, name,
-                    luaL_typename(L, -1));
+    return fault(entry, "%s: %s is a function, not a %s", entry->name, name, luaL_typename(L, -1));
 }
 
 static bool has_field(lua_State *L, int index, const char *name) {
@@ -94,31 +111,30 @@ static bool has_field(lua_State *L, int index, const char *name) {
     return has;
 }
 
-static bool check_mixture(const struct entry *entry, lua_State *L, int index, int line) {
+static bool check_mixture(const struct entry *entry, lua_State *L, int index) {
     static const char *const not_with_run[] = {"on_open", "on_message", "on_half_close", "on_writable"};
     if (!has_field(L, index, "run")) return true;
     for (size_t i = 0; i < sizeof not_with_run / sizeof *not_with_run; i++)
         if (has_field(L, index, not_with_run[i]))
-            return error_at(entry->error, entry->file->path, line,
-                            "%s: run and %s exclude each other: run receives the messages itself", entry->name,
-                            not_with_run[i]);
+            return fault(entry, "%s: run and %s exclude each other: run receives the messages itself",
+                         entry->name, not_with_run[i]);
     return true;
 }
 
 /* The entry's value is at `index`. */
 static bool check_entry(const struct entry *entry, lua_State *L, int index) {
     if (lua_isfunction(L, index)) return true;
-    int line = line_of(entry, L, index);
-    if (twl_is_projection(L, index) || !lua_istable(L, index))
-        return error_at(entry->error, entry->file->path, line,
-                        "%s: an entry is a function or a table of hooks, not a %s", entry->name,
-                        twl_is_projection(L, index) ? "projection (that goes to on_message)" : luaL_typename(L, index));
+    if (twl_is_projection(L, index))
+        return fault(entry, "%s: a projection goes to the on_message of a table of hooks", entry->name);
+    if (!lua_istable(L, index))
+        return fault(entry, "%s: an entry is a function or a table of hooks, not a %s", entry->name,
+                     luaL_typename(L, index));
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
-        if (check_hook(entry, L, line)) continue;
+        if (check_hook(entry, L)) continue;
         lua_pop(L, 2);
         return false;
     }
-    return check_mixture(entry, L, index, line);
+    return check_mixture(entry, L, index);
 }
 
 /* ---- handlers ---- */
@@ -197,15 +213,16 @@ static bool make_handler(struct generation *generation, const struct script_serv
 /* ---- the walk over services and files ---- */
 
 /* Which of the generation's services with a script owns a service of the schema. */
-static const struct script_service *owner_of(const struct generation *generation, const struct service *service) {
+static const struct script_service *owner_of(const struct generation *generation,
+                                             const struct service *service) {
     const struct config_service *config = config_find_service(generation->config, service->full_name);
     for (size_t i = 0; i < generation->service_count; i++)
         if (generation->services[i].config == config) return &generation->services[i];
     return NULL;
 }
 
-static bool is_method_of_file(const struct generation *generation, const struct script_file *file, const char *name,
-                              const char **names, size_t most) {
+static bool is_method_of_file(const struct generation *generation, const struct script_file *file,
+                              const char *name, const char **names, size_t most) {
     size_t count = 0;
     names[0] = NULL;
     for (size_t i = 0; i < schema_service_count(generation->schema); i++) {
@@ -213,23 +230,19 @@ static bool is_method_of_file(const struct generation *generation, const struct 
         const struct script_service *owner = owner_of(generation, service);
         if (!owner || owner->file != file) continue;
         if (service_method(service, name, strlen(name))) return true;
-        for (size_t m = 0; m < service->method_count && count < most; m++) names[count++] = service->methods[m].name;
+        for (size_t m = 0; m < service->method_count && count < most; m++)
+            names[count++] = service->methods[m].name;
         names[count] = NULL;
     }
     return false;
 }
 
-static bool check_name(const struct entry *entry, lua_State *L, int index) {
+static bool check_name(const struct entry *entry) {
     enum { MOST = 256 };
     const char *names[MOST + 1];
     if (strcmp(entry->name, "*") == 0) return true;
     if (is_method_of_file(entry->generation, entry->file, entry->name, names, MOST)) return true;
-    int line = line_of(entry, L, index);
-    const char *nearest = error_nearest(entry->name, names);
-    if (nearest)
-        return error_at(entry->error, entry->file->path, line,
-                        "no service of this script has a method \"%s\" (did you mean \"%s\"?)", entry->name, nearest);
-    return error_at(entry->error, entry->file->path, line, "no service of this script has a method \"%s\"", entry->name);
+    return fault_near(entry, "no service of this script has a method", entry->name, names);
 }
 
 static bool check_file(struct generation *generation, const struct script_file *file, struct error *error) {
@@ -239,16 +252,31 @@ static bool check_file(struct generation *generation, const struct script_file *
     int table = lua_gettop(L);
     for (lua_pushnil(L); is_fine && lua_next(L, table); lua_settop(L, table + 1)) {
         struct entry entry = {.generation = generation, .file = file, .error = error};
-        if (lua_type(L, table + 1) == LUA_TSTRING) {
-            entry.name = lua_tostring(L, table + 1);
-            is_fine = check_name(&entry, L, table + 2) && check_entry(&entry, L, table + 2);
-        } else {
-            is_fine = error_at(error, file->path, 0, "a script's table has method names as keys, not a %s",
-                               luaL_typename(L, table + 1));
+        if (lua_type(L, table + 1) != LUA_TSTRING) {
+            is_fine = fault(&entry, "a script's table has method names as keys, not a %s",
+                            luaL_typename(L, table + 1));
+            continue;
         }
+        entry.name = lua_tostring(L, table + 1);
+        entry.line = line_of(file, L, table + 2);
+        is_fine = check_name(&entry) && check_entry(&entry, L, table + 2);
     }
     lua_settop(L, table - 1);
     return is_fine;
+}
+
+static bool no_such_service(const struct generation *generation, const struct config_service *service,
+                            struct error *error) {
+    size_t count = schema_service_count(generation->schema);
+    const char **names = memory_new((count + 1) * sizeof *names);
+    for (size_t i = 0; i < count; i++) names[i] = schema_service_at(generation->schema, i)->full_name;
+    const char *nearest = error_nearest(service->name, names);
+    free(names);
+    if (!nearest)
+        return error_at(error, service->file, service->line, "no .proto file has the service \"%s\"",
+                        service->name);
+    return error_at(error, service->file, service->line,
+                    "no .proto file has the service \"%s\" (did you mean \"%s\"?)", service->name, nearest);
 }
 
 /* A service that the config names in full must exist; a pattern may match nothing yet. */
@@ -257,17 +285,7 @@ static bool check_services(const struct generation *generation, struct error *er
         const struct config_service *service = generation->services[i].config;
         if (strchr(service->name, '*')) continue;
         if (schema_service(generation->schema, service->name, strlen(service->name))) continue;
-        size_t count = schema_service_count(generation->schema);
-        const char **names = memory_new((count + 1) * sizeof *names);
-        for (size_t s = 0; s < count; s++) names[s] = schema_service_at(generation->schema, s)->full_name;
-        const char *nearest = error_nearest(service->name, names);
-        if (nearest)
-            error_at(error, service->file, service->line,
-                     "no .proto file has the service \"%s\" (did you mean \"%s\"?)", service->name, nearest);
-        else
-            error_at(error, service->file, service->line, "no .proto file has the service \"%s\"", service->name);
-        free(names);
-        return false;
+        return no_such_service(generation, service, error);
     }
     return true;
 }

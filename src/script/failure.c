@@ -27,8 +27,12 @@ static bool is_same(lua_State *L, int index, int reference) {
     return is;
 }
 
-bool is_cancelled(struct script *script, lua_State *L, int index) { return is_same(L, index, script->ref.cancelled); }
-bool is_drop(struct script *script, lua_State *L, int index) { return lua_touserdata(L, index) == script->drop; }
+bool is_cancelled(struct script *script, lua_State *L, int index) {
+    return is_same(L, index, script->ref.cancelled);
+}
+bool is_drop(struct script *script, lua_State *L, int index) {
+    return lua_touserdata(L, index) == script->drop;
+}
 
 /* A failure is a table { status, text, details } that the script may have laid hands on: nothing is taken for
  * granted. The strings stay alive in the table. */
@@ -40,12 +44,14 @@ bool to_failure(struct script *script, lua_State *L, int index, struct failure *
     if (lua_type(L, -3) == LUA_TNUMBER) failure->status = (enum status)lua_tointeger(L, -3);
     if (lua_type(L, -2) == LUA_TSTRING) failure->text = lua_tostring(L, -2);
     if (lua_type(L, -1) == LUA_TSTRING) failure->details = lua_tolstring(L, -1, &failure->details_length);
-    if ((unsigned)failure->status >= STATUS_COUNT || failure->status == STATUS_OK) failure->status = STATUS_UNKNOWN;
+    if ((unsigned)failure->status >= STATUS_COUNT || failure->status == STATUS_OK)
+        failure->status = STATUS_UNKNOWN;
     lua_pop(L, 3);
     return true;
 }
 
-/* ---- google.rpc.Status { int32 code = 1; string message = 2; repeated google.protobuf.Any details = 3 } ---- */
+/* ---- google.rpc.Status { int32 code = 1; string message = 2; repeated google.protobuf.Any details = 3 }
+ * ---- */
 
 static void write_any(lua_State *L, struct buffer *out, const struct message_type *type, const char *bytes,
                       size_t length) {
@@ -66,7 +72,8 @@ static void write_any(lua_State *L, struct buffer *out, const struct message_typ
 /* Pushes the bytes of the message object at `index` as a string. */
 static void push_bytes(lua_State *L, struct buffer *scratch, struct twl_schema *schema, int index) {
     const struct message_type *type = twl_message_type(L, index);
-    if (!type) luaL_error(L, "status details are a list of message objects (tidewire.message.new): expected " FAIL);
+    if (!type)
+        luaL_error(L, "status details are a list of message objects (tidewire.message.new): expected " FAIL);
     buffer_clear(scratch);
     twl_message_encode(L, index, schema, type, scratch);
     lua_pushlstring(L, (const char *)buffer_bytes(scratch), buffer_length(scratch));
@@ -110,7 +117,8 @@ static int fail(lua_State *L) {
     struct script *script = script_of(L);
     if (lua_type(L, 1) != LUA_TSTRING) return raise_misuse(L, FAIL);
     enum status status = check_status(L, 1);
-    if (status == STATUS_OK) return luaL_error(L, "tidewire.fail: OK is no failure; close the stream or return");
+    if (status == STATUS_OK)
+        return luaL_error(L, "tidewire.fail: OK is no failure; close the stream or return");
     const char *text = lua_isnoneornil(L, 2) ? "" : luaL_checkstring(L, 2);
     lua_settop(L, 3);
     lua_createtable(L, 3, 0);

@@ -261,8 +261,10 @@ struct fiber *fiber_wait(lua_State *L, struct script *script, enum fiber_wait wa
     if (!fiber) luaL_error(L, "%s cannot wait while the script is loaded", what);
     if (fiber->is_plain) luaL_error(L, "%s cannot wait here: filters and on_close may not wait", what);
     if (!lua_isyieldable(L))
-        luaL_error(L, "%s cannot wait here: Lua cannot suspend a function that table.sort, string.gsub or load calls",
-                   what);
+        luaL_error(
+            L,
+            "%s cannot wait here: Lua cannot suspend a function that table.sort, string.gsub or load calls",
+            what);
     if (is_over(fiber)) {
         if (!fiber->is_cancelled) raise_cancelled(L, script);
         wait = WAIT_NEVER;
@@ -278,8 +280,8 @@ int fiber_yield(lua_State *L, struct fiber *fiber) {
     return lua_yield(L, 1);
 }
 
-/* deliver(coroutine): resumes the script's own coroutine, in which a wait was cancelled, into that cancel. Returns
- * what coroutine.resume returns. */
+/* deliver(coroutine): resumes the script's own coroutine, in which a wait was cancelled, into that cancel.
+ * Returns what coroutine.resume returns. */
 static int deliver_cancel(lua_State *L) {
     struct script *script = script_of(L);
     lua_State *inner = lua_tothread(L, 1);

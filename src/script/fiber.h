@@ -1,13 +1,15 @@
 /* script/fiber.h - a coroutine that handler code runs on, and what it waits for.
  *
- * Every piece of a script that the gateway calls runs on a fiber: a hook's call, a function's whole life, a timer's
- * function, a spawn. A fiber whose code has returned goes back to a pool, so that a hook that does not wait costs no
- * coroutine. One that waits leaves its Lua stack where it is; what it waits for wakes it.
+ * Every piece of a script that the gateway calls runs on a fiber: a hook's call, a function's whole life, a
+ * timer's function, a spawn. A fiber whose code has returned goes back to a pool, so that a hook that does
+ * not wait costs no coroutine. One that waits leaves its Lua stack where it is; what it waits for wakes it.
  *
  *   fiber_take → push a function and arguments on ->L → fiber_run → kind->on_end
- *                                                          └→ waits (fiber_wait) → woken → runs on … → kind->on_end
+ *                                                          └→ waits (fiber_wait) → woken → runs on … →
+ * kind->on_end
  *
- * Cancelling raises tidewire.cancelled once in the wait. A fiber that was cancelled and waits again never runs again. */
+ * Cancelling raises tidewire.cancelled once in the wait. A fiber that was cancelled and waits again never
+ * runs again. */
 #ifndef TIDEWIRE_SCRIPT_FIBER_H
 #define TIDEWIRE_SCRIPT_FIBER_H
 #include <luajit-2.1/lua.h>
@@ -30,22 +32,22 @@ enum fiber_outcome {
     FIBER_DROPPED,  /* cancelled, and waited again; or it never began */
 };
 
-/* What becomes of a fiber's end. False: the results still stand on ->L and are waited for (WAIT_RETURN); the fiber
- * is ended again later. Only FIBER_RETURNED may say so. */
+/* What becomes of a fiber's end. False: the results still stand on ->L and are waited for (WAIT_RETURN); the
+ * fiber is ended again later. Only FIBER_RETURNED may say so. */
 struct fiber_kind {
     bool (*on_end)(struct fiber *fiber, enum fiber_outcome outcome);
 };
 
 enum fiber_wait {
-    WAIT_NONE,    /* new, or running */
-    WAIT_READY,   /* in script->ready; its results, if any, are on its stack */
-    WAIT_RECV,    /* for a message of ->target */
-    WAIT_SEND,    /* with ->message, in the row of ->target's senders */
-    WAIT_RETURN,  /* its function has returned messages for which there is no room yet; in the same row */
-    WAIT_GONE,    /* for the end of ->target, in the row of its watchers */
-    WAIT_SLEEP,   /* for its timer alone */
-    WAIT_TURN,    /* in script->ready: has had its share of this turn, goes on with WAIT_RECV's work */
-    WAIT_NEVER,   /* dropped */
+    WAIT_NONE,   /* new, or running */
+    WAIT_READY,  /* in script->ready; its results, if any, are on its stack */
+    WAIT_RECV,   /* for a message of ->target */
+    WAIT_SEND,   /* with ->message, in the row of ->target's senders */
+    WAIT_RETURN, /* its function has returned messages for which there is no room yet; in the same row */
+    WAIT_GONE,   /* for the end of ->target, in the row of its watchers */
+    WAIT_SLEEP,  /* for its timer alone */
+    WAIT_TURN,   /* in script->ready: has had its share of this turn, goes on with WAIT_RECV's work */
+    WAIT_NEVER,  /* dropped */
 };
 
 struct fiber {
@@ -54,41 +56,42 @@ struct fiber {
     struct generation *generation;
     struct stream *stream; /* whose code it runs, or NULL */
     const struct fiber_kind *kind;
-    void *context;         /* the kind's */
+    void *context; /* the kind's */
     const struct origin *origin;
     lua_State *L;
     lua_State *waiting;    /* the coroutine that waits: L, or one that the script made */
     struct stream *target; /* of the wait */
     struct message *message;
-    struct timer timer;    /* of the wait */
-    int thread;            /* reference on L */
-    uint8_t wait;          /* enum fiber_wait */
-    uint8_t arguments;     /* on L, for when a ready fiber runs */
-    bool is_loads;         /* what load code started: ends when the next generation takes over */
-    bool is_condemned;     /* its owner is over: the next wait is cancelled */
-    bool is_cancelled;     /* tidewire.cancelled was raised */
-    bool is_cancel_due;    /* ready, to be cancelled */
-    bool was_told_closed;  /* a send of its own stream has said nil, "closed" */
-    bool is_plain;         /* runs without the right to wait */
-    bool is_filter;        /* plain, and may not touch topics either */
-    bool is_in_turn;       /* has stood in the row of senders: nobody is before it any more */
-    uint32_t progress;     /* how much of a returned list has been sent */
-    uint32_t budget;       /* watchdog ticks */
+    struct timer timer;   /* of the wait */
+    int thread;           /* reference on L */
+    uint8_t wait;         /* enum fiber_wait */
+    uint8_t arguments;    /* on L, for when a ready fiber runs */
+    bool is_loads;        /* what load code started: ends when the next generation takes over */
+    bool is_condemned;    /* its owner is over: the next wait is cancelled */
+    bool is_cancelled;    /* tidewire.cancelled was raised */
+    bool is_cancel_due;   /* ready, to be cancelled */
+    bool was_told_closed; /* a send of its own stream has said nil, "closed" */
+    bool is_plain;        /* runs without the right to wait */
+    bool is_filter;       /* plain, and may not touch topics either */
+    bool is_in_turn;      /* has stood in the row of senders: nobody is before it any more */
+    uint32_t progress;    /* how much of a returned list has been sent */
+    uint32_t budget;      /* watchdog ticks */
 };
 
 struct fiber *fiber_take(struct script *script, struct generation *generation, struct stream *stream,
                          const struct fiber_kind *kind, void *context, const struct origin *origin);
-/* Runs what is on ->L (a function and `arguments`; or, after a wait, its results) until it ends or waits. The fiber
- * may be gone afterwards. */
+/* Runs what is on ->L (a function and `arguments`; or, after a wait, its results) until it ends or waits. The
+ * fiber may be gone afterwards. */
 void fiber_run(struct fiber *fiber, int arguments);
-/* Calls what is on ->L without the right to wait. 0, or an error whose value is at the top. The caller takes the
- * results (at most `results`) and gives the fiber back with fiber_give(). */
+/* Calls what is on ->L without the right to wait. 0, or an error whose value is at the top. The caller takes
+ * the results (at most `results`) and gives the fiber back with fiber_give(). */
 int fiber_call_plainly(struct fiber *fiber, int arguments, int results);
 /* Back to the pool; `is_reusable`: the coroutine has finished without an error. */
 void fiber_give(struct fiber *fiber, bool is_reusable);
 /* Out of its wait, to run later in this turn with the `arguments` values that were pushed on ->L. */
 void fiber_wake(struct fiber *fiber, int arguments);
-/* Cancels it now (never from inside Lua), or later in this turn. A fiber that runs is cancelled at its next wait. */
+/* Cancels it now (never from inside Lua), or later in this turn. A fiber that runs is cancelled at its next
+ * wait. */
 void fiber_cancel(struct fiber *fiber);
 void fiber_cancel_soon(struct fiber *fiber);
 /* As if it had returned: for kinds that said that results still stand. */
@@ -96,17 +99,17 @@ void fiber_end_again(struct fiber *fiber);
 /* Never runs again; on_end is told FIBER_DROPPED. */
 void fiber_drop(struct fiber *fiber);
 
-/* For C functions that wait. The running fiber, made ready to wait as `wait`; raises where Lua can't wait (`what` is
- * named), and tidewire.cancelled when the fiber's owner is over. The caller puts it into a row or starts its timer,
- * unless ->wait has become WAIT_NEVER, and returns fiber_yield(). */
+/* For C functions that wait. The running fiber, made ready to wait as `wait`; raises where Lua can't wait
+ * (`what` is named), and tidewire.cancelled when the fiber's owner is over. The caller puts it into a row or
+ * starts its timer, unless ->wait has become WAIT_NEVER, and returns fiber_yield(). */
 struct fiber *fiber_wait(lua_State *L, struct script *script, enum fiber_wait wait, const char *what);
 int fiber_yield(lua_State *L, struct fiber *fiber);
 /* `due` monotonic ns; the wait ends with nil, "timeout" (WAIT_SLEEP: nothing) then. */
 void fiber_set_timeout(struct fiber *fiber, uint64_t due);
 int raise_cancelled(lua_State *L, struct script *script);
 
-/* For the Lua half: the value that a wait inside a script's own coroutine yields, the value by which the scheduler
- * answers it with a cancel, and the function that resumes such a coroutine into that cancel. */
+/* For the Lua half: the value that a wait inside a script's own coroutine yields, the value by which the
+ * scheduler answers it with a cancel, and the function that resumes such a coroutine into that cancel. */
 void fiber_push_marks(lua_State *L, struct script *script);
 /* All fibers that are ready now, once each; what becomes ready meanwhile waits for the next turn. */
 void fibers_run_ready(struct script *script);

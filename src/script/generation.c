@@ -57,11 +57,11 @@ static void take_services(struct generation *generation) {
 
 static void end(struct task *task) { generation_free(container_of(task, struct generation, end)); }
 
-static struct generation *generation_new(struct script *script, const struct config *config, struct schema *schema,
-                                         uint32_t number) {
+static struct generation *generation_new(struct script *script, const struct config *config,
+                                         struct schema *schema, uint32_t number) {
     struct generation *generation = memory_new(sizeof *generation);
-    struct list *lists[] = {&generation->node,      &generation->load_fibers, &generation->fibers,
-                            &generation->load_jobs, &generation->jobs,        &generation->load_subscribers,
+    struct list *lists[] = {&generation->node,       &generation->load_fibers, &generation->fibers,
+                            &generation->load_jobs,  &generation->jobs,        &generation->load_subscribers,
                             &generation->subscribers};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) list_init(lists[i]);
     list_append(&script->generations, &generation->node);
@@ -115,8 +115,10 @@ struct generation *generation_load(struct script *script, const struct config *c
 void generation_add_routes(struct generation *generation, struct router *router) {
     generation->routers++;
     for (struct handler *handler = generation->handlers; handler; handler = handler->next) {
-        const struct config_limits *limits = config_method_limits(handler->service->config, handler->method->name);
-        router_add(router, handler->method, handler->is_function ? &function_handler : &hooks_handler, handler,
+        const struct config_limits *limits =
+            config_method_limits(handler->service->config, handler->method->name);
+        router_add(router, handler->method, handler->is_function ? &function_handler : &hooks_handler,
+                   handler,
                    &(struct call_limits){.message = limits->message,
                                          .buffered_per_stream = limits->buffered_per_stream});
     }

@@ -1,5 +1,5 @@
-/* script/generation.h - one loading of the scripts: its files and modules, its handlers, and everything that its code
- * has started and that is not a stream's. */
+/* script/generation.h - one loading of the scripts: its files and modules, its handlers, and everything that
+ * its code has started and that is not a stream's. */
 #ifndef TIDEWIRE_SCRIPT_GENERATION_H
 #define TIDEWIRE_SCRIPT_GENERATION_H
 #include <luajit-2.1/lua.h>
@@ -20,8 +20,8 @@ struct script_file {
     const char *path; /* the config's */
     char *name;       /* as written: what messages and logs say */
     bool is_jit;
-    int table;        /* what it returned */
-    int tidewire;     /* its copy of the API */
+    int table;    /* what it returned */
+    int tidewire; /* its copy of the API */
 };
 
 /* A service of the config that has a script. */
@@ -60,14 +60,15 @@ struct generation {
     size_t service_count;
     struct handler *handlers;
     struct twl_schema *messages;
-    int modules; /* table: name → what the module returned */
+    int modules;                        /* table: name → what the module returned */
     struct twl_message_options options; /* of code that is no stream's */
 
     bool is_started, is_retired, is_gone;
     uint32_t routers, streams; /* that hold it */
     struct task end;           /* frees it, when nothing of it is on any stack */
 
-    /* What its code has started: what load code did ends with the next generation's start, the rest with this one. */
+    /* What its code has started: what load code did ends with the next generation's start, the rest with this
+     * one. */
     struct list load_fibers, fibers;
     struct list load_jobs, jobs;
     struct list load_subscribers, subscribers;

@@ -1,4 +1,5 @@
-/* script/handler_function.c - calls that a function answers: it owns the stream, and its return ends the call. */
+/* script/handler_function.c - calls that a function answers: it owns the stream, and its return ends the
+ * call. */
 #include "script/generation.h"
 #include "script/state.h"
 #include "script/stream.h"
@@ -8,9 +9,15 @@ static bool function_ended(struct fiber *fiber, enum fiber_outcome outcome) {
     if (outcome == FIBER_RETURNED && !stream_send_returned(stream, fiber)) return false;
     stream->main = NULL;
     switch (outcome) {
-    case FIBER_RETURNED: stream_finish_well(stream); break;
-    case FIBER_FAILED: stream_fail(stream, fiber->L); break;
-    case FIBER_DROPPED: stream_finish(stream, STATUS_CANCELLED, "the handler was cancelled", NULL, 0); break;
+    case FIBER_RETURNED:
+        stream_finish_well(stream);
+        break;
+    case FIBER_FAILED:
+        stream_fail(stream, fiber->L);
+        break;
+    case FIBER_DROPPED:
+        stream_finish(stream, STATUS_CANCELLED, "the handler was cancelled", NULL, 0);
+        break;
     }
     return true;
 }
@@ -29,7 +36,8 @@ static void function_open(struct call *call) {
     const struct handler *handler = call->data;
     struct script *script = handler->generation->script;
     struct stream *stream = stream_new(script, call, handler);
-    struct fiber *fiber = fiber_take(script, handler->generation, stream, &function_kind, NULL, &handler->origin);
+    struct fiber *fiber =
+        fiber_take(script, handler->generation, stream, &function_kind, NULL, &handler->origin);
     int arguments = 1;
     push_ref(fiber->L, handler->run);
     push_stream(fiber->L, stream);

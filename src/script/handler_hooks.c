@@ -1,5 +1,5 @@
-/* script/handler_hooks.c - calls that a table of hooks answers: each event is a call of a function, and a stream that
- * waits for the next one has no coroutine. */
+/* script/handler_hooks.c - calls that a table of hooks answers: each event is a call of a function, and a
+ * stream that waits for the next one has no coroutine. */
 #include "base/log.h"
 #include "script/generation.h"
 #include "script/projected.h"
@@ -37,7 +37,8 @@ static bool ended(struct fiber *fiber, enum fiber_outcome outcome) {
     return true;
 }
 
-/* A hook that had waited has ended: the messages behind it. (One that has not waited ends inside the pump.) */
+/* A hook that had waited has ended: the messages behind it. (One that has not waited ends inside the pump.)
+ */
 static void hooks_go_on(struct stream *stream) {
     if (stream->is_pumping) return;
     hooks_pump(stream);
@@ -89,7 +90,8 @@ static void on_message(struct stream *stream, const struct call_message *message
     } else if (handler->on_message != LUA_NOREF) {
         push_ref(L, handler->on_message);
         push_stream(L, stream);
-        if (stream_push_message(stream, L, message)) run_on_message(stream, take(stream, &message_kind), L, 2);
+        if (stream_push_message(stream, L, message))
+            run_on_message(stream, take(stream, &message_kind), L, 2);
     }
 }
 
@@ -106,9 +108,13 @@ static void on_half_close(struct stream *stream) {
 static bool handle_next(struct stream *stream) {
     struct call_message message;
     switch (call_receive(stream->call, &message)) {
-    case CALL_EMPTY: return false;
-    case CALL_END: on_half_close(stream); return true;
-    case CALL_MESSAGE: break;
+    case CALL_EMPTY:
+        return false;
+    case CALL_END:
+        on_half_close(stream);
+        return true;
+    case CALL_MESSAGE:
+        break;
     }
     on_message(stream, &message);
     return true;
@@ -130,8 +136,8 @@ static int pump_protected(lua_State *L) {
     return 0;
 }
 
-/* A message had no form in Lua, or what a hook returned none on the wire. The hook's fiber, if it had one, has ended:
- * its results were being sent. */
+/* A message had no form in Lua, or what a hook returned none on the wire. The hook's fiber, if it had one,
+ * has ended: its results were being sent. */
 static void pump_failed(struct stream *stream, lua_State *L) {
     struct fiber *fiber = stream->main;
     stream->main = NULL;

@@ -26,12 +26,12 @@ struct job {
     uint64_t interval; /* ns; 0: once */
     uint64_t delay;    /* ns until the first time */
     int function;
-    int arguments;     /* a spawn's, on its fiber */
+    int arguments; /* a spawn's, on its fiber */
     bool is_spawn;
     bool has_begun;
-    bool is_loads;     /* of load code: ends when the next generation takes over */
-    bool is_on_grid;   /* ticks at multiples of the interval */
-    bool is_over;      /* freed when its fiber has ended */
+    bool is_loads;   /* of load code: ends when the next generation takes over */
+    bool is_on_grid; /* ticks at multiples of the interval */
+    bool is_over;    /* freed when its fiber has ended */
 };
 
 /* What a script holds: it may outlive the job, and the job it. */
@@ -50,7 +50,8 @@ static void free_job(struct job *job) {
     free(job);
 }
 
-/* A timer that was cancelled: no longer a reason for the stream to stay open. A function of it that runs goes on. */
+/* A timer that was cancelled: no longer a reason for the stream to stay open. A function of it that runs goes
+ * on. */
 static void finish_job(struct job *job) {
     struct stream *stream = job->stream;
     list_remove(&job->node);
@@ -179,7 +180,8 @@ static int cancel(lua_State *L) {
     struct script *script = script_of(L);
     struct job_handle *handle = lua_touserdata(L, 1);
     push_ref(L, script->ref.handle_meta);
-    if (!handle || !lua_getmetatable(L, 1) || !lua_rawequal(L, -1, -2)) return raise_misuse(L, "handle:cancel()");
+    if (!handle || !lua_getmetatable(L, 1) || !lua_rawequal(L, -1, -2))
+        return raise_misuse(L, "handle:cancel()");
     struct job *job = handle->job;
     if (!job) return 0;
     if (!job->is_spawn)
@@ -205,7 +207,8 @@ static struct list *jobs_of_owner(const struct job *job) {
 }
 
 /* The job for the function at `index`, its handle pushed. It begins now, or with its generation. */
-static struct job *new_job(lua_State *L, struct script *script, struct stream *stream, int index, bool is_loads) {
+static struct job *new_job(lua_State *L, struct script *script, struct stream *stream, int index,
+                           bool is_loads) {
     struct generation *generation = stream ? stream->generation : script_generation(script);
     if (!generation || generation->is_gone || (is_loads && generation->is_retired))
         luaL_error(L, "this generation of the scripts is over: nothing of it can begin any more");
@@ -303,7 +306,8 @@ static bool wants_to_serve(lua_State *L, int index) {
     return wants;
 }
 
-/* The function at `index` with the `arguments` values at the top (below the handle that new_job has pushed). */
+/* The function at `index` with the `arguments` values at the top (below the handle that new_job has pushed).
+ */
 static void put_on_fiber(lua_State *L, struct job *job, int index, int arguments) {
     struct fiber *fiber = take_fiber(job);
     job->is_spawn = true;

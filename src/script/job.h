@@ -1,9 +1,9 @@
-/* script/job.h - what a script has asked to be run by itself: once after a while, every so often, or as a coroutine of
- * its own (spawn).
+/* script/job.h - what a script has asked to be run by itself: once after a while, every so often, or as a
+ * coroutine of its own (spawn).
  *
- * A job belongs to a stream or to a generation and ends with it. Repeating jobs of load code tick at whole multiples
- * of their interval since the process began: whichever generation is in force when a multiple comes runs that tick,
- * so a reload neither skips nor doubles one. */
+ * A job belongs to a stream or to a generation and ends with it. Repeating jobs of load code tick at whole
+ * multiples of their interval since the process began: whichever generation is in force when a multiple comes
+ * runs that tick, so a reload neither skips nor doubles one. */
 #ifndef TIDEWIRE_SCRIPT_JOB_H
 #define TIDEWIRE_SCRIPT_JOB_H
 #include <luajit-2.1/lua.h>
@@ -23,7 +23,8 @@ void jobs_run_due(struct list *jobs, uint64_t now);
 /* Timers stop, spawned fibers are cancelled (stream's: by the stream); handles point to nothing. */
 void jobs_end(struct list *jobs);
 
-/* after, every, spawn of a stream, for its table of methods; timer, spawn, sleep and the clocks of tidewire. */
+/* after, every, spawn of a stream, for its table of methods; timer, spawn, sleep and the clocks of tidewire.
+ */
 int job_stream_after(lua_State *L);
 int job_stream_every(lua_State *L);
 int job_stream_spawn(lua_State *L);

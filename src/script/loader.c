@@ -89,7 +89,8 @@ static bool run_file(struct generation *generation, struct script_file *file, st
     lua_pop(L, 2);
     if (status) return explain_top(generation, file, error);
     if (!lua_istable(L, -1)) {
-        error_at(error, file->path, 0, "a script returns a table with an entry for each method, this one returned %s",
+        error_at(error, file->path, 0,
+                 "a script returns a table with an entry for each method, this one returned %s",
                  luaL_typename(L, -1));
         lua_pop(L, 1);
         return false;
@@ -129,7 +130,8 @@ static int require_tidewire(lua_State *L, struct script *script, struct script_f
 }
 
 /* The table of modules is at -1; leaves the module's value at the top. */
-static void load_module(lua_State *L, struct generation *generation, struct script_file *file, const char *name) {
+static void load_module(lua_State *L, struct generation *generation, struct script_file *file,
+                        const char *name) {
     const char *relative = luaL_gsub(L, name, ".", "/");
     const char *path = lua_pushfstring(L, "%s/%s.lua", generation->config->script_path, relative);
     int fault = push_file(L, path);
@@ -151,15 +153,18 @@ int loader_require(lua_State *L, struct script *script, struct script_file *file
     if (strcmp(name, "tidewire") == 0) return require_tidewire(L, script, file);
     if (strncmp(name, "tidewire.", 9) == 0) return raise_not_served(L, name);
     if (!is_module_name(name))
-        return luaL_error(L, "require \"%s\": a module is named by words with dots between them, as in \"lib.x\"", name);
+        return luaL_error(
+            L, "require \"%s\": a module is named by words with dots between them, as in \"lib.x\"", name);
     push_ref(L, generation->modules);
     int modules = lua_gettop(L);
     lua_getfield(L, modules, name);
     if (lua_touserdata(L, -1) == &loading_mark && lua_islightuserdata(L, -1))
-        return luaL_error(L, "require \"%s\": it is being loaded already (modules require each other in a circle)", name);
+        return luaL_error(
+            L, "require \"%s\": it is being loaded already (modules require each other in a circle)", name);
     if (!lua_isnil(L, -1)) return 1;
     if (!script->loading)
-        return luaL_error(L, "require \"%s\" reads a file: call it at the top of the script, not in a handler", name);
+        return luaL_error(
+            L, "require \"%s\" reads a file: call it at the top of the script, not in a handler", name);
     lua_pushlightuserdata(L, (void *)(uintptr_t)&loading_mark);
     lua_setfield(L, modules, name);
     load_module(L, generation, file, name);

@@ -20,12 +20,13 @@ struct reading {
 static int read_fields(lua_State *L) {
     struct reading *reading = lua_touserdata(L, 1);
     lua_settop(L, 0);
-    int count = twl_projection_arguments(L, reading->projection, reading->bytes, reading->length, &reading->fault);
+    int count =
+        twl_projection_arguments(L, reading->projection, reading->bytes, reading->length, &reading->fault);
     return count < 0 ? 0 : count;
 }
 
-int projected_fields(struct script *script, lua_State *L, const struct projection *projection, const uint8_t *bytes, size_t length,
-                     const char **fault) {
+int projected_fields(struct script *script, lua_State *L, const struct projection *projection,
+                     const uint8_t *bytes, size_t length, const char **fault) {
     struct reading reading = {.projection = projection, .bytes = bytes, .length = length};
     int before = lua_gettop(L);
     push_ref(L, script->ref.read_fields);

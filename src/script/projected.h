@@ -1,4 +1,5 @@
-/* script/projected.h - on_message as a projection: fields in as arguments, fields out as results, no object made. */
+/* script/projected.h - on_message as a projection: fields in as arguments, fields out as results, no object
+ * made. */
 #ifndef TIDEWIRE_SCRIPT_PROJECTED_H
 #define TIDEWIRE_SCRIPT_PROJECTED_H
 #include <luajit-2.1/lua.h>
@@ -13,10 +14,10 @@ struct script;
 struct stream;
 
 /* Pushes the fields of the message: how many, or -1 and a fault, nothing pushed. Never raises. */
-int projected_fields(struct script *script, lua_State *L, const struct projection *projection, const uint8_t *bytes, size_t length,
-                     const char **fault);
-/* Pushes the function, the stream and the fields: returns how many arguments, or -1, nothing pushed, when the message
- * was broken and has ended the stream. May raise. */
+int projected_fields(struct script *script, lua_State *L, const struct projection *projection,
+                     const uint8_t *bytes, size_t length, const char **fault);
+/* Pushes the function, the stream and the fields: returns how many arguments, or -1, nothing pushed, when the
+ * message was broken and has ended the stream. May raise. */
 int projected_push(struct stream *stream, lua_State *L, const struct call_message *message);
 /* Sends what the results on ->L make. False: no room; the fiber stands in the row of senders. */
 bool projected_send(struct stream *stream, struct fiber *fiber);

@@ -30,7 +30,8 @@ RAISES static int sandbox_error(lua_State *L) {
 static int sandbox_collectgarbage(lua_State *L) {
     const char *what = luaL_optstring(L, 1, "collect");
     if (strcmp(what, "count") != 0)
-        return luaL_error(L, "collectgarbage(\"%s\"): the gateway runs the collector; only \"count\" is for scripts", what);
+        return luaL_error(
+            L, "collectgarbage(\"%s\"): the gateway runs the collector; only \"count\" is for scripts", what);
     lua_pushnumber(L, lua_gc(L, LUA_GCCOUNT, 0) + lua_gc(L, LUA_GCCOUNTB, 0) / 1024.0);
     return 1;
 }
@@ -48,10 +49,12 @@ static int bounded_rep(lua_State *L) {
     return 1;
 }
 
-/* Yielding is for coroutines that the script has made: the gateway's own wait through tidewire's functions. */
+/* Yielding is for coroutines that the script has made: the gateway's own wait through tidewire's functions.
+ */
 static int sandbox_yield(lua_State *L) {
     struct script *script = script_of(L);
-    if (script->running && script->running->L == L) return luaL_error(L, "coroutine.yield outside a coroutine");
+    if (script->running && script->running->L == L)
+        return luaL_error(L, "coroutine.yield outside a coroutine");
     return lua_yield(L, lua_gettop(L));
 }
 
@@ -68,7 +71,8 @@ static int unknown_global(lua_State *L) {
 
 /* ---- load and require ---- */
 
-int sandbox_load(lua_State *L, const char *text, size_t length, const char *name, int environment, bool is_jit) {
+int sandbox_load(lua_State *L, const char *text, size_t length, const char *name, int environment,
+                 bool is_jit) {
     if (environment < 0) environment += lua_gettop(L) + 1;
     int status = luaL_loadbufferx(L, text, length, name, "t");
     if (status) return status;
@@ -155,8 +159,8 @@ void sandbox_open(struct script *script) {
 }
 
 static const char *const plain_functions[] = {
-    "assert", "getmetatable", "ipairs", "next",     "pairs",  "rawequal", "rawget", "rawset",   "select",
-    "setmetatable", "tonumber", "tostring", "type", "unpack", "_VERSION", NULL};
+    "assert", "getmetatable", "ipairs",   "next",     "pairs", "rawequal", "rawget",   "rawset",
+    "select", "setmetatable", "tonumber", "tostring", "type",  "unpack",   "_VERSION", NULL};
 static const char *const whole_libraries[] = {"string", "table", "math", "bit", NULL};
 static const char *const os_functions[] = {"time", "date", "clock", "difftime", "getenv", NULL};
 static const char *const debug_functions[] = {"traceback", NULL};

@@ -15,10 +15,11 @@
 #include "script/stream.h"
 
 enum {
-    STEP_LEAST = 16 << 10,         /* bytes that must have been allocated before a step is worth its call */
-    STEP_IDLE = 256 << 10,         /* work of a step when nothing was allocated and a cycle is wanted */
-    PAUSE = 150, STEP_MULTIPLIER = 400, /* per cent; measured, see the collector's figures in docs */
-    HEAP_LEAST = 1 << 20,          /* below this the collector rests */
+    STEP_LEAST = 16 << 10, /* bytes that must have been allocated before a step is worth its call */
+    STEP_IDLE = 256 << 10, /* work of a step when nothing was allocated and a cycle is wanted */
+    PAUSE = 150,
+    STEP_MULTIPLIER = 400, /* per cent; measured, see the collector's figures in docs */
+    HEAP_LEAST = 1 << 20,  /* below this the collector rests */
 };
 
 static const char script_key; /* its address is the registry's key */
@@ -174,7 +175,9 @@ void push_locked_metatable(lua_State *L) {
     lua_setfield(L, -2, "__metatable");
 }
 
-RAISES int raise_misuse(lua_State *L, const char *signature) { return luaL_error(L, "expected %s", signature); }
+RAISES int raise_misuse(lua_State *L, const char *signature) {
+    return luaL_error(L, "expected %s", signature);
+}
 
 RAISES int raise_not_served(lua_State *L, const char *what) {
     return luaL_error(L, "%s is not served by this version yet", what);

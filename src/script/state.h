@@ -4,8 +4,8 @@
  *     │           └─ streams, fibers, jobs, subscribers of its code
  *     └─ fibers: the pool of coroutines that handlers run on (fiber.h)
  *
- * Values that C keeps of Lua are references into the registry (LUA_NOREF: none). C functions that Lua calls and that
- * need the script have it as their first upvalue: script_of(). */
+ * Values that C keeps of Lua are references into the registry (LUA_NOREF: none). C functions that Lua calls
+ * and that need the script have it as their first upvalue: script_of(). */
 #ifndef TIDEWIRE_SCRIPT_STATE_H
 #define TIDEWIRE_SCRIPT_STATE_H
 #include <luajit-2.1/lauxlib.h>
@@ -27,11 +27,11 @@ struct generation;
 struct script_file;
 
 struct collector {
-    bool is_collecting;  /* in the middle of a cycle */
-    uint8_t wanted;      /* cycles to run soon, whatever the heap's size: a generation has gone */
-    const size_t *held;  /* bytes that message objects hold outside the heap: garbage of the same kind */
-    uint64_t counted;    /* heap bytes and held ones after the last step */
-    uint64_t begin_at;   /* how many of them begin the next cycle */
+    bool is_collecting; /* in the middle of a cycle */
+    uint8_t wanted;     /* cycles to run soon, whatever the heap's size: a generation has gone */
+    const size_t *held; /* bytes that message objects hold outside the heap: garbage of the same kind */
+    uint64_t counted;   /* heap bytes and held ones after the last step */
+    uint64_t begin_at;  /* how many of them begin the next cycle */
 };
 
 struct script {
@@ -43,10 +43,10 @@ struct script {
     struct script_file *loading_file; /* which file's */
     struct fiber *running;            /* the innermost; NULL: load code, or no Lua at all */
 
-    struct pool fibers;      /* memory of struct fiber */
-    struct list idle;        /* fibers whose coroutine has finished and can be used again */
+    struct pool fibers; /* memory of struct fiber */
+    struct list idle;   /* fibers whose coroutine has finished and can be used again */
     unsigned idle_count;
-    struct list ready;       /* fibers that run when ready_task does */
+    struct list ready; /* fibers that run when ready_task does */
     struct list ready_streams;
     struct task ready_task;
 
@@ -61,15 +61,15 @@ struct script {
     struct collector collector;
     struct watchdog watchdog;
 
-    bool has_lua_half;   /* lua/tidewire/ is loaded */
+    bool has_lua_half; /* lua/tidewire/ is loaded */
     struct {
-        int tidewire;    /* the table that scripts get copies of */
-        int guard;       /* pcall, xpcall and coroutine.* that cancellation gets through */
+        int tidewire; /* the table that scripts get copies of */
+        int guard;    /* pcall, xpcall and coroutine.* that cancellation gets through */
         int cancelled, drop;
         int fail_meta, stream_meta, handle_meta, topic_meta, subscriber_meta;
         int encode, write_reply, read_fields, pump, add_traceback; /* C functions for protected calls */
         int tostring;
-        int equals;      /* makes a projection of { field = value } */
+        int equals; /* makes a projection of { field = value } */
     } ref;
 };
 
@@ -83,7 +83,8 @@ static inline void script_note_turn(struct script *script) {
     script->turn_end_is_due = true;
     loop_defer(script->host.loop, LOOP_FREE, &script->turn_end);
 }
-/* An encoder has raised out of an open message: takes it back. Every function that touches calls begins with it. */
+/* An encoder has raised out of an open message: takes it back. Every function that touches calls begins with
+ * it. */
 static inline void script_settle(struct script *script) {
     if (!script->open_message) return;
     call_abandon_message(script->open_message);

@@ -155,8 +155,8 @@ void stream_finish_well(struct stream *stream) {
         return;
     }
     const struct origin *origin = &stream->handler->origin;
-    log_error(&stream->call->log, "the handler at %s:%d ended without the reply that the method owes", origin->file,
-              origin->line);
+    log_error(&stream->call->log, "the handler at %s:%d ended without the reply that the method owes",
+              origin->file, origin->line);
     stream_finish(stream, STATUS_INTERNAL, "the handler gave no reply", NULL, 0);
 }
 
@@ -166,15 +166,17 @@ void stream_settle(struct stream *stream) {
     if (!list_is_empty(&stream->fibers)) return;
     struct stream_extra *extra = stream->extra;
     if (extra && (!list_is_empty(&extra->jobs) || !list_is_empty(&extra->subscribers))) return;
-    log_debug(&stream->call->log, "closed by itself: the peer has half-closed and nothing of the stream is left "
-                                  "that could still send (stream:hold() keeps one open)");
+    log_debug(&stream->call->log,
+              "closed by itself: the peer has half-closed and nothing of the stream is left "
+              "that could still send (stream:hold() keeps one open)");
     stream_finish_well(stream);
 }
 
 static void run_close_function(struct stream *stream, int function_index, lua_State *L, enum status status,
                                const char *text) {
     struct script *script = stream->generation->script;
-    struct fiber *fiber = fiber_take(script, stream->generation, stream, NULL, NULL, &stream->handler->origin);
+    struct fiber *fiber =
+        fiber_take(script, stream->generation, stream, NULL, NULL, &stream->handler->origin);
     lua_pushvalue(L, function_index);
     lua_xmove(L, fiber->L, 1);
     push_stream(fiber->L, stream);
@@ -217,7 +219,8 @@ void stream_close(struct stream *stream, enum status status, const char *text) {
     struct generation *generation = stream->generation;
     struct script *script = generation->script;
     be_over(stream);
-    while (!list_is_empty(&stream->fibers)) fiber_cancel(container_of(stream->fibers.next, struct fiber, node));
+    while (!list_is_empty(&stream->fibers))
+        fiber_cancel(container_of(stream->fibers.next, struct fiber, node));
     run_close_functions(stream, status, text);
     if (stream->has_subscribed) topics_call_closed(script->host.topics, stream->call);
     extra_free(stream);
@@ -240,8 +243,8 @@ void stream_refuse_message(struct stream *stream, const char *fault) {
 
 bool stream_push_message(struct stream *stream, lua_State *L, const struct call_message *message) {
     const char *fault = NULL;
-    if (twl_message_push(L, stream->generation->messages, stream->call->method->request, message->data, message->length, message->owner,
-                         &stream->handler->service->options, &fault))
+    if (twl_message_push(L, stream->generation->messages, stream->call->method->request, message->data,
+                         message->length, message->owner, &stream->handler->service->options, &fault))
         return true;
     stream_refuse_message(stream, fault);
     return false;
@@ -250,9 +253,13 @@ bool stream_push_message(struct stream *stream, lua_State *L, const struct call_
 int stream_pull(struct stream *stream, lua_State *L) {
     struct call_message message;
     switch (call_receive(stream->call, &message)) {
-        case CALL_EMPTY: return 0;
-        case CALL_END: lua_pushnil(L); return 1;
-        case CALL_MESSAGE: break;
+    case CALL_EMPTY:
+        return 0;
+    case CALL_END:
+        lua_pushnil(L);
+        return 1;
+    case CALL_MESSAGE:
+        break;
     }
     return stream_push_message(stream, L, &message) ? 1 : -1;
 }
@@ -304,7 +311,8 @@ void stream_send_headers(struct stream *stream) {
 }
 
 void stream_has_waited(struct stream *stream, struct fiber *fiber) {
-    if (stream->headers_are_due && stream->main == fiber && stream->handler->is_function) stream_send_headers(stream);
+    if (stream->headers_are_due && stream->main == fiber && stream->handler->is_function)
+        stream_send_headers(stream);
 }
 
 void stream_check_reply(lua_State *L, const struct stream *stream) {

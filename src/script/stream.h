@@ -1,7 +1,8 @@
-/* script/stream.h - a call as scripts see it: a userdata that outlives the call, so that stale use is an answer.
+/* script/stream.h - a call as scripts see it: a userdata that outlives the call, so that stale use is an
+ * answer.
  *
- * A stream is over from the moment when its end is decided (finished, reset, peer gone): what still waits in it is
- * cancelled. It is closed when rpc/ has said on_close: then nothing of the call is left. */
+ * A stream is over from the moment when its end is decided (finished, reset, peer gone): what still waits in
+ * it is cancelled. It is closed when rpc/ has said on_close: then nothing of the call is left. */
 #ifndef TIDEWIRE_SCRIPT_STREAM_H
 #define TIDEWIRE_SCRIPT_STREAM_H
 #include <luajit-2.1/lua.h>
@@ -35,27 +36,27 @@ struct stream_extra {
 };
 
 struct stream {
-    const void *magic;              /* tells streams from other userdata */
-    struct generation *generation;  /* NULL once it is closed */
-    struct call *call;              /* NULL once it is closed */
-    const struct handler *handler;  /* NULL once it is closed */
-    struct list fibers;             /* of its own, from their first wait on */
-    struct fiber *main;             /* the function's fiber; or that of the hook of the message direction that runs */
-    struct fiber *reader;           /* waits for a message */
+    const void *magic;             /* tells streams from other userdata */
+    struct generation *generation; /* NULL once it is closed */
+    struct call *call;             /* NULL once it is closed */
+    const struct handler *handler; /* NULL once it is closed */
+    struct list fibers;            /* of its own, from their first wait on */
+    struct fiber *main;   /* the function's fiber; or that of the hook of the message direction that runs */
+    struct fiber *reader; /* waits for a message */
     struct stream_extra *extra;
     uint64_t id;
-    int self;                       /* what keeps it from the collector while the call lives */
-    bool has_ctx;                   /* the userdata's environment table is stream.ctx */
+    int self;     /* what keeps it from the collector while the call lives */
+    bool has_ctx; /* the userdata's environment table is stream.ctx */
     bool is_over;
-    bool has_replied;               /* a method with one reply has sent it */
-    bool headers_are_due;           /* leave as soon as the function waits or on_open has returned */
+    bool has_replied;     /* a method with one reply has sent it */
+    bool headers_are_due; /* leave as soon as the function waits or on_open has returned */
     bool is_held;
-    bool has_opened;                /* hooks: on_open has returned */
-    bool is_half_closed;            /* hooks: the half-close was handled */
+    bool has_opened;     /* hooks: on_open has returned */
+    bool is_half_closed; /* hooks: the half-close was handled */
     bool is_pumping;
-    bool is_writing;                /* hooks: on_writable runs */
+    bool is_writing; /* hooks: on_writable runs */
     bool has_subscribed;
-    bool is_failing;                /* ends INTERNAL when the ready streams are looked at */
+    bool is_failing; /* ends INTERNAL when the ready streams are looked at */
 };
 
 /* Pushes nothing; the stream is call->data from now on. */
@@ -96,25 +97,28 @@ void stream_writable(struct stream *stream);
 /* From on_readable: the reader, if any. */
 void stream_readable(struct stream *stream);
 void stream_resume_reader(struct fiber *fiber);
-/* Takes the next message and pushes what recv returns for it: 1 result, or 0 when there is none yet; -1 when the
- * message was broken and has ended the stream. */
+/* Takes the next message and pushes what recv returns for it: 1 result, or 0 when there is none yet; -1 when
+ * the message was broken and has ended the stream. */
 int stream_pull(struct stream *stream, lua_State *L);
 
-/* Encodes the message or table at `index` of L into the call's queue. May raise. False when the call is over. */
+/* Encodes the message or table at `index` of L into the call's queue. May raise. False when the call is over.
+ */
 bool stream_encode(lua_State *L, struct stream *stream, int index);
-/* Sends what a function has returned, the values from 1 on ->L. False: no room; the fiber stands in the row of
- * senders and is ended again. An encoder's fault ends the stream. */
+/* Sends what a function has returned, the values from 1 on ->L. False: no room; the fiber stands in the row
+ * of senders and is ended again. An encoder's fault ends the stream. */
 bool stream_send_returned(struct stream *stream, struct fiber *fiber);
 /* For what a fiber returns: whether it has to stand in the row of senders (which it then does). */
 bool stream_must_stand(struct stream *stream, struct fiber *fiber);
-/* A message could not be made into Lua values, or back: the fault is at the top of L. Ends the stream INTERNAL. */
+/* A message could not be made into Lua values, or back: the fault is at the top of L. Ends the stream
+ * INTERNAL. */
 void stream_fail_to_convert(struct stream *stream, lua_State *L, const char *what);
 #define CANNOT_SEND "cannot send what the handler returned"
 /* Raises when the method's one reply has been sent. */
 void stream_check_reply(lua_State *L, const struct stream *stream);
 /* A send that had its place in the row has given up. */
 void stream_take_back_reply(struct stream *stream);
-/* A message object over what call_receive() gave; false when the bytes are no such message: the stream is ended. */
+/* A message object over what call_receive() gave; false when the bytes are no such message: the stream is
+ * ended. */
 bool stream_push_message(struct stream *stream, lua_State *L, const struct call_message *message);
 void stream_refuse_message(struct stream *stream, const char *fault);
 /* Again in the next turn. */

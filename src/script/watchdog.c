@@ -19,8 +19,8 @@
 
 #define TICK (20 * NS_PER_MS)
 #ifdef __SANITIZE_THREAD__
-/* It holds back signals until the program calls something that it knows, which Lua code never does: all but those
- * that tell of a fault. */
+/* It holds back signals until the program calls something that it knows, which Lua code never does: all but
+ * those that tell of a fault. */
 #define TICK_SIGNAL SIGTRAP
 #else
 #define TICK_SIGNAL (SIGRTMIN + 2)
@@ -61,7 +61,8 @@ static void report(struct watchdog *watchdog) {
 
 static void note_place(struct watchdog *watchdog, lua_State *L, lua_Debug *activation) {
     lua_getinfo(L, "Sl", activation);
-    snprintf(watchdog->place, sizeof watchdog->place, "%s:%d", activation->short_src, activation->currentline);
+    snprintf(watchdog->place, sizeof watchdog->place, "%s:%d", activation->short_src,
+             activation->currentline);
 }
 
 RAISES static void hook(lua_State *L, lua_Debug *activation) {

@@ -1,9 +1,10 @@
 /* script/watchdog.h - stops a handler that uses more CPU between two waits than it may.
  *
- * A timer of the worker thread's own CPU clock sends that thread a signal every few milliseconds of work; its handler
- * counts ticks. Entering a handler stores the count, so that a message costs no system call. When the budget is used
- * up, a hook is armed that raises an error at the next instruction, again and again until the handler has unwound.
- * What the hook can't reach (a loop inside a C function, a message handler of xpcall) is logged by a helper thread.
+ * A timer of the worker thread's own CPU clock sends that thread a signal every few milliseconds of work; its
+ * handler counts ticks. Entering a handler stores the count, so that a message costs no system call. When the
+ * budget is used up, a hook is armed that raises an error at the next instruction, again and again until the
+ * handler has unwound. What the hook can't reach (a loop inside a C function, a message handler of xpcall) is
+ * logged by a helper thread.
  *
  * The same hook raises tidewire.cancelled: LuaJIT has one hook for all coroutines of a state. */
 #ifndef TIDEWIRE_SCRIPT_WATCHDOG_H
@@ -13,8 +14,8 @@
 #include <stdint.h>
 #include <time.h>
 
-/* For functions whose work is to raise. The thread sanitizer keeps its own stack of calls, which a raise does not
- * unwind: after 65,000 of them it overflows, unless their functions are not on it. */
+/* For functions whose work is to raise. The thread sanitizer keeps its own stack of calls, which a raise does
+ * not unwind: after 65,000 of them it overflows, unless their functions are not on it. */
 #ifdef __SANITIZE_THREAD__
 #define RAISES __attribute__((no_sanitize_thread))
 #else
@@ -37,10 +38,11 @@ struct watchdog {
     volatile bool is_watching; /* a handler runs */
     volatile bool has_barked;  /* its budget is used up; the hook is armed */
     volatile bool is_reported; /* the helper was told that it did not stop */
-    volatile bool has_restarted_collector; /* for a handler that takes long; whoever stopped it stops it again */
-    bool is_cancelling;        /* the hook is armed to cancel one wait */
+    volatile bool
+        has_restarted_collector; /* for a handler that takes long; whoever stopped it stops it again */
+    bool is_cancelling;          /* the hook is armed to cancel one wait */
     const struct origin *volatile origin; /* of the handler */
-    char place[96];            /* file:line where it was when the hook first came; empty before */
+    char place[96];                       /* file:line where it was when the hook first came; empty before */
     timer_t timer;
     struct watchdog_helper *helper;
 };

@@ -1,0 +1,338 @@
+/* script/bind_topic.c - tidewire.topic for scripts: opening, publishing, and the making of subscriptions. */
+#include <string.h>
+
+#include "base/error.h"
+#include "fanout/topic.h"
+#include "script/fiber.h"
+#include "script/generation.h"
+#include "script/message.h"
+#include "script/state.h"
+#include "script/stream.h"
+#include "script/subscriber.h"
+#include "script/subscriber_private.h"
+
+enum { DEFAULT_QUEUE = 256, MOST_QUEUE = 1 << 20 };
+
+#define SUBSCRIBE "topic:subscribe(stream or f[, { filter = …, echo = …, queue = …, policy = … }])"
+
+/* What a script holds of a topic. */
+struct topic_handle {
+    struct topic *topic;
+    struct generation *generation;   /* whose types `type` is of */
+    const struct message_type *type; /* NULL: not known yet */
+};
+
+static struct topic_handle *check_topic(lua_State *L, const char *signature) {
+    struct script *script = script_of(L);
+    struct topic_handle *handle = lua_touserdata(L, 1);
+    push_ref(L, script->ref.topic_meta);
+    if (!handle || !lua_getmetatable(L, 1) || !lua_rawequal(L, -1, -2)) raise_misuse(L, signature);
+    lua_pop(L, 2);
+    script_settle(script);
+    return handle;
+}
+
+static void refuse_in_filter(lua_State *L, const char *what) {
+    const struct fiber *fiber = script_of(L)->running;
+    if (fiber && fiber->is_filter) luaL_error(L, "%s: a filter only looks at the message", what);
+}
+
+static void fix_type(lua_State *L, struct topic_handle *handle, const struct message_type *type) {
+    const char *has;
+    size_t length;
+    if (!topic_set_type(handle->topic, type->full_name, &has))
+        luaL_error(L, "topic \"%s\" carries %s, not %s", topic_name(handle->topic, &length), has,
+                   type->full_name);
+    handle->type = type;
+}
+
+/* The topic's type as this generation knows it, or NULL while it has none. */
+static const struct message_type *known_type(lua_State *L, struct topic_handle *handle) {
+    if (handle->type) return handle->type;
+    const char *name = topic_type(handle->topic);
+    if (!name) return NULL;
+    handle->type = schema_message(handle->generation->schema, name);
+    if (!handle->type) luaL_error(L, "no .proto file has the type %s that this topic carries", name);
+    return handle->type;
+}
+
+static int no_type(lua_State *L, const struct topic_handle *handle) {
+    size_t length;
+    return luaL_error(
+        L, "topic \"%s\" has no message type yet: name it with tidewire.topic(name, { type = \"pkg.Type\" })",
+        topic_name(handle->topic, &length));
+}
+
+static int open_topic(lua_State *L) {
+    static const char signature[] = "tidewire.topic(name[, { type = \"pkg.Type\" }])";
+    struct script *script = script_of(L);
+    struct generation *generation = script_generation(script);
+    size_t length;
+    if (lua_type(L, 1) != LUA_TSTRING || !(lua_isnoneornil(L, 2) || lua_istable(L, 2)))
+        return raise_misuse(L, signature);
+    const char *name = lua_tolstring(L, 1, &length);
+    lua_settop(L, 2);
+    struct topic_handle *handle = lua_newuserdata(L, sizeof *handle);
+    *handle = (struct topic_handle){.generation = generation};
+    push_ref(L, script->ref.topic_meta);
+    lua_setmetatable(L, 3);
+    handle->topic = topic_open(script->host.topics, name, length);
+    if (!handle->topic) return luaL_error(L, "topic \"%s\": limits.topics is reached", name);
+    if (!lua_istable(L, 2)) return 1;
+    lua_getfield(L, 2, "type");
+    if (lua_type(L, 4) != LUA_TSTRING) return raise_misuse(L, signature);
+    const struct message_type *type = schema_message(generation->schema, lua_tostring(L, 4));
+    if (!type) return luaL_error(L, "no .proto file has the type \"%s\"", lua_tostring(L, 4));
+    fix_type(L, handle, type);
+    lua_settop(L, 3);
+    return 1;
+}
+
+static int close_topic(lua_State *L) {
+    topic_unref(&((struct topic_handle *)lua_touserdata(L, 1))->topic);
+    return 0;
+}
+
+static int topic_tostring(lua_State *L) {
+    struct topic_handle *handle = check_topic(L, "a topic");
+    size_t length;
+    const char *name = topic_name(handle->topic, &length);
+    lua_pushliteral(L, "topic ");
+    lua_pushlstring(L, name, length);
+    lua_concat(L, 2);
+    return 1;
+}
+
+static int count(lua_State *L) {
+    lua_pushnumber(L, (double)topic_count(check_topic(L, "topic:count()")->topic));
+    return 1;
+}
+
+/* ---- publish ---- */
+
+static struct message *encode(lua_State *L, struct script *script, struct topic_handle *handle) {
+    const struct message_type *type = known_type(L, handle), *own = twl_message_type(L, 2);
+    const uint8_t *bytes;
+    size_t length;
+    struct message *owner;
+    if (!type && !own) no_type(L, handle);
+    if (!type) fix_type(L, handle, type = own);
+    if (own == type && twl_message_unchanged(L, 2, &bytes, &length, &owner))
+        return message_copy(bytes, length);
+    struct buffer *scratch = &script->scratch;
+    buffer_clear(scratch);
+    twl_message_encode(L, 2, handle->generation->messages, type, scratch);
+    return message_copy(buffer_bytes(scratch), buffer_length(scratch));
+}
+
+static int publish(lua_State *L) {
+    static const char signature[] = "topic:publish(message)";
+    struct script *script = script_of(L);
+    struct topic_handle *handle = check_topic(L, signature);
+    refuse_in_filter(L, signature);
+    if (lua_isnoneornil(L, 2)) return raise_misuse(L, signature);
+    if (!script->running)
+        return luaL_error(L, "%s: load code cannot publish: a refused script has done nothing", signature);
+    struct message *message = encode(L, script, handle);
+    const struct stream *publisher = script->running->stream;
+    size_t reached = topic_publish(handle->topic, message, publisher ? publisher->call : NULL);
+    message_unref(&message);
+    lua_pushnumber(L, (double)reached);
+    return 1;
+}
+
+/* ---- subscribe ---- */
+
+static const char *const option_names[] = {"filter", "echo", "queue", "policy", NULL};
+static const char *const policies[] = {"close", "drop_old", NULL};
+static const char *const later_policies[] = {"block", "drop_new", "coalesce", NULL};
+
+static bool is_one_of(const char *word, const char *const *words) {
+    for (; *words; words++)
+        if (strcmp(word, *words) == 0) return true;
+    return false;
+}
+
+static void check_option_names(lua_State *L, int index) {
+    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
+        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+        if (is_one_of(name, option_names)) continue;
+        if (strcmp(name, "key") == 0) raise_not_served(L, "subscribe's key");
+        const char *nearest = error_nearest(name, option_names);
+        if (nearest) luaL_error(L, "subscribe has no option \"%s\" (did you mean \"%s\"?)", name, nearest);
+        luaL_error(L, "expected " SUBSCRIBE);
+    }
+}
+
+static enum topic_policy check_policy(lua_State *L) {
+    const char *name = lua_tostring(L, -1);
+    if (name && is_one_of(name, later_policies)) {
+        lua_pushfstring(L, "the policy \"%s\"", name);
+        raise_not_served(L, lua_tostring(L, -1));
+    }
+    if (!name || !is_one_of(name, policies)) luaL_error(L, "a policy is \"close\" or \"drop_old\"");
+    return strcmp(name, "close") == 0 ? TOPIC_CLOSE : TOPIC_DROP_OLD;
+}
+
+static struct subscription_options check_options(lua_State *L, int index) {
+    struct subscription_options options = {.queue = DEFAULT_QUEUE, .policy = TOPIC_CLOSE};
+    if (lua_isnoneornil(L, index)) return options;
+    if (!lua_istable(L, index)) raise_misuse(L, SUBSCRIBE);
+    check_option_names(L, index);
+    lua_getfield(L, index, "queue");
+    double queue = lua_isnil(L, -1) ? DEFAULT_QUEUE : lua_tonumber(L, -1);
+    if (!(queue >= 1 && queue <= MOST_QUEUE)) luaL_error(L, "queue is a number from 1 to %d", MOST_QUEUE);
+    options.queue = (uint32_t)queue;
+    lua_getfield(L, index, "policy");
+    if (!lua_isnil(L, -1)) options.policy = check_policy(L);
+    lua_getfield(L, index, "echo");
+    options.no_echo = !lua_isnil(L, -1) && !lua_toboolean(L, -1);
+    lua_pop(L, 3);
+    return options;
+}
+
+/* From { field = value } at the top: enum names become numbers, unknown fields raise; then a projection takes
+ * its place. */
+static void push_equals(lua_State *L, struct script *script, const struct message_type *type) {
+    int wanted = lua_gettop(L);
+    push_ref(L, script->ref.equals);
+    lua_newtable(L);
+    for (lua_pushnil(L); lua_next(L, wanted); lua_pop(L, 1)) {
+        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+        const struct field *field = name ? message_field(type, name, strlen(name)) : NULL;
+        if (!field) luaL_error(L, "filter: %s has no field \"%s\"", type->full_name, name ? name : "?");
+        lua_pushvalue(L, -2);
+        if (field->enumeration && lua_type(L, -2) == LUA_TSTRING) {
+            size_t length;
+            int32_t number;
+            const char *word = lua_tolstring(L, -2, &length);
+            if (!enum_number(field->enumeration, word, length, &number))
+                luaL_error(L, "filter: %s has no value \"%s\"", field->enumeration->full_name, word);
+            lua_pushinteger(L, number);
+        } else {
+            lua_pushvalue(L, -2);
+        }
+        lua_rawset(L, wanted + 2);
+    }
+    lua_call(L, 1, 1);
+    lua_replace(L, wanted);
+}
+
+static void take_projection(lua_State *L, struct subscriber *subscriber) {
+    struct error error;
+    subscriber->projection = twl_projection_resolve(L, -1, subscriber->generation->messages, subscriber->type,
+                                                    NULL, &subscriber->generation->options, &error);
+    if (!subscriber->projection) {
+        lua_pushstring(L, error.text);
+        lua_error(L);
+    }
+}
+
+/* The options are at `index`. What it raises leaves the subscriber to its handle's finalizer. */
+static void take_filter(lua_State *L, struct subscriber *subscriber, int index) {
+    if (!lua_istable(L, index)) return;
+    lua_getfield(L, index, "filter");
+    if (lua_isfunction(L, -1)) {
+        subscriber->origin = function_origin(L, -1);
+        subscriber->filter = luaL_ref(L, LUA_REGISTRYINDEX);
+        return;
+    }
+    if (!lua_isnil(L, -1)) {
+        if (lua_istable(L, -1)) push_equals(L, subscriber->script, subscriber->type);
+        if (!twl_is_projection(L, -1))
+            luaL_error(L, "filter is a function, a projection or { field = value }");
+        take_projection(L, subscriber);
+    }
+    lua_pop(L, 1);
+}
+
+/* With its handle pushed. */
+static struct subscriber *new_subscriber(lua_State *L, struct script *script,
+                                         const struct topic_handle *topic, struct stream *stream) {
+    struct subscriber_handle *handle = lua_newuserdata(L, sizeof *handle);
+    struct subscriber *subscriber = subscriber_new(script, topic->generation, stream, handle);
+    subscriber->topic = topic_ref(topic->topic);
+    subscriber->type = topic->type;
+    push_ref(L, script->ref.subscriber_meta);
+    lua_setmetatable(L, -2);
+    return subscriber;
+}
+
+static void check_subject(lua_State *L, struct topic_handle *topic, const struct stream *stream) {
+    if (!stream) {
+        if (!lua_isfunction(L, 2)) raise_misuse(L, SUBSCRIBE);
+        if (!known_type(L, topic)) no_type(L, topic);
+        return;
+    }
+    if (!stream->call->method->is_server_streaming)
+        luaL_error(L, "%s has one reply: it cannot subscribe to a topic", stream->call->method->full_name);
+    fix_type(L, topic, stream->call->method->response);
+}
+
+static int subscribe(lua_State *L) {
+    struct script *script = script_of(L);
+    lua_settop(L, 3);
+    struct topic_handle *topic = check_topic(L, SUBSCRIBE);
+    refuse_in_filter(L, "topic:subscribe()");
+    struct stream *stream = to_stream(L, 2);
+    if (stream && stream->is_over) {
+        lua_pushnil(L);
+        lua_pushliteral(L, "closed");
+        return 2;
+    }
+    check_subject(L, topic, stream);
+    struct subscription_options options = check_options(L, 3);
+    struct subscriber *subscriber = new_subscriber(L, script, topic, stream);
+    subscriber->options = options;
+    if (!stream) {
+        lua_pushvalue(L, 2);
+        subscriber->origin = function_origin(L, -1);
+        subscriber->function = luaL_ref(L, LUA_REGISTRYINDEX);
+    }
+    take_filter(L, subscriber, 3);
+    subscriber_set_callbacks(subscriber);
+    subscriber_add(subscriber);
+    return 1;
+}
+
+static int cancel(lua_State *L) {
+    struct script *script = script_of(L);
+    struct subscriber_handle *handle = lua_touserdata(L, 1);
+    push_ref(L, script->ref.subscriber_meta);
+    if (!handle || !lua_getmetatable(L, 1) || !lua_rawequal(L, -1, -2))
+        return raise_misuse(L, "subscription:cancel()");
+    refuse_in_filter(L, "subscription:cancel()");
+    script_settle(script);
+    if (handle->subscriber && !handle->subscriber->is_over) subscriber_end(handle->subscriber);
+    return 0;
+}
+
+static int forget(lua_State *L) {
+    struct subscriber_handle *handle = lua_touserdata(L, 1);
+    if (handle->subscriber) subscriber_forget_handle(handle->subscriber);
+    return 0;
+}
+
+void bind_topic_open(struct script *script) {
+    lua_State *L = script->L;
+    push_locked_metatable(L);
+    lua_newtable(L);
+    set_functions(L, script, (const luaL_Reg[]){{"cancel", cancel}, {NULL, NULL}});
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, forget);
+    lua_setfield(L, -2, "__gc");
+    script->ref.subscriber_meta = luaL_ref(L, LUA_REGISTRYINDEX);
+
+    push_locked_metatable(L);
+    lua_newtable(L);
+    set_functions(
+        L, script,
+        (const luaL_Reg[]){{"subscribe", subscribe}, {"publish", publish}, {"count", count}, {NULL, NULL}});
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, close_topic);
+    lua_setfield(L, -2, "__gc");
+    set_functions(L, script, (const luaL_Reg[]){{"__tostring", topic_tostring}, {NULL, NULL}});
+    script->ref.topic_meta = luaL_ref(L, LUA_REGISTRYINDEX);
+
+    set_functions(L, script, (const luaL_Reg[]){{"topic", open_topic}, {NULL, NULL}});
+}
