@@ -124,7 +124,7 @@ static inline void settle(void) {
 }
 static inline void advance(double seconds) {
     struct loop *loop = &world_loop;
-    uint64_t until = loop->now + (uint64_t)(seconds * (double)NS_PER_S);
+    uint64_t until = loop->now + (uint64_t)(seconds * (double)NS_PER_S + 0.5);
     settle();
     for (;;) {
         struct timer *first = NULL;
