@@ -338,6 +338,7 @@ static inline void open_world(void) {
                                                     .worker_count = 1,
                                                     .lua_path = "lua",
                                                     .set_health = world_set_health});
+    world_loop.now = clock_monotonic(); /* after the origin of the process's ticks */
     forget_log();
 }
 static void world_gone(void *context) { ((struct version *)context)->is_gone = true; }
