@@ -210,7 +210,6 @@ static void act_accept(struct worker *worker, struct order *order) {
     order->accepted.on_gone = connection_gone;
     order->accepted.context = worker;
     rpc_accept(worker->rpc, &order->accepted);
-    tls_server_unref(&order->accepted.tls); /* the connection has its own */
 }
 
 static void stop(struct worker *worker) {

@@ -38,7 +38,7 @@ const struct rpc_counters *rpc_counters(const struct rpc *rpc);
 /* Serves HTTP/2 on an accepted socket; takes the descriptor. `on_gone` once the connection is gone. */
 struct rpc_accepted {
     int fd;
-    struct tls_server *tls; /* borrowed for the call of rpc_accept(), or NULL */
+    struct tls_server *tls; /* a reference, which rpc_accept() takes over; or NULL */
     bool reads_proxy_header;
     void (*on_gone)(void *context);
     void *context;
