@@ -87,15 +87,17 @@ static void what_cannot_be_stopped_is_logged_with_script_and_line(void) {
     CHECK_STR(status_of(call), "INTERNAL"); /* as soon as the pattern has matched */
 }
 
+/* How soon a tick comes is the kernel's business: what counts is that the heap stays far below what was allocated. */
 static void a_long_handler_has_the_collector_back(void) {
     world.handler_time = 20 * NS_PER_S;
-    run_script("return { Greet = function() local t = os.clock() local most = 0\n"
-               "  while os.clock() - t < 1 do local s = {} for i = 1, 100 do s[i] = {} end most = math.max(most, collectgarbage('count')) end\n"
-               "  return { greeting = tostring(most) } end }");
+    run_script("return { Greet = function() local t = os.clock() local most, made = 0, 0\n"
+               "  while os.clock() - t < 1 do local s = {} for i = 1, 100 do s[i] = {} end\n"
+               "    made = made + 100 most = math.max(most, collectgarbage('count')) end\n"
+               "  return { greeting = tostring(most / (made * 40 / 1024)) } end }");
     struct test_call *call = unary(GREET, "x");
-    double most = strtod(sent(call), NULL);
-    fprintf(stderr, "  most heap %.0f KB\n", most);
-    CHECK(most > 0 && most < 64 * 1024);
+    double share = strtod(sent(call), NULL);
+    fprintf(stderr, "  most heap: %.2f of what was allocated\n", share);
+    CHECK(share > 0 && share < 0.5);
 }
 
 #define RUN_IN_WORLD(test) open_world(); world.handler_time = 200 * NS_PER_MS; RUN(test); close_world()
