@@ -42,8 +42,8 @@ enum http_error {
  * every one the user may call any function of this header. `user` is the stream's own pointer, set in on_request or
  * at http_session_open(); a stream that was answered in on_request may keep NULL. */
 struct http_events {
-    /* Server: a whole request header block. Borrowed. `is_end`: no body follows, and no on_end. The headers contain the
-     * pseudo-headers; a list over the limit comes with is_too_large and the fields up to the limit. */
+    /* Server: a whole request header block. Borrowed. `is_end`: no body follows, and no on_end. The headers contain
+     * the pseudo-headers; a list over the limit comes with is_too_large and the fields up to the limit. */
     void (*on_request)(struct http_session *session, struct http_stream *stream, const struct http_header *headers,
                        size_t count, bool is_end, bool is_too_large);
     /* Client: response headers (1xx are not shown). `is_end`: Trailers-Only, no on_end follows. */
@@ -86,6 +86,7 @@ struct http_limits {
 
 /* What all sessions of one thread share: scratch buffers, free lists. */
 struct http_worker *http_worker_new(struct loop *loop);
+/* Sessions that still exist end now, without a word to their peers. */
 void http_worker_free(struct http_worker **worker);
 
 /* Takes over reading and writing of the connection; the connection's events and owner must be the session's:

@@ -104,6 +104,30 @@ static void pending_messages_leave_in_as_few_frames_as_possible(void) {
     rig_close(&rig);
 }
 
+static void a_peer_that_takes_large_frames_gets_them(void) {
+    struct rig rig;
+    struct side *side = rig_open_one(&rig, &usual_limits, true);
+    put_bytes(&rig, client_magic, 24);
+    put_frame(&rig, SETTINGS, 0, 0, "\0\5\0\1\0\0\0\4\0\x0f\xff\xff", 12); /* frames of 64 KiB, windows of 1 MiB */
+    put_number(&rig, WINDOW_UPDATE, 0, 1 << 20);
+    put_request(&rig, 1, 0);
+    WAIT(&rig, side->opened == 1);
+    struct exchange *exchange = exchange_at(side, 0);
+    struct message *message = message_new(200000);
+    message->length = 200000;
+    memset(message->data, 'm', 200000);
+    http_stream_respond(exchange->stream, ok_headers, 2, false);
+    send_large(exchange, message, 200000);
+    message_unref(&message);
+    static const uint32_t lengths[] = {65536, 65536, 65536, 200000 - 3 * 65536};
+    for (int i = 0; i < 4; i++) {
+        struct frame frame = wait_frame(&rig, DATA);
+        CHECK_INT(frame.length, lengths[i]);
+        for (uint32_t at = 0; at < frame.length; at++) CHECK(frame.payload[at] == 'm');
+    }
+    rig_close(&rig);
+}
+
 static void trailers_may_stand_alone_or_behind_headers_without_a_body(void) {
     struct rig rig;
     struct side *side = rig_open_one(&rig, &usual_limits, true);
@@ -521,6 +545,7 @@ int main(void) {
     RUN(header_blocks_of_two_connections_may_interleave);
     RUN(data_frames_of_one_byte_are_one_body);
     RUN(pending_messages_leave_in_as_few_frames_as_possible);
+    RUN(a_peer_that_takes_large_frames_gets_them);
     RUN(trailers_may_stand_alone_or_behind_headers_without_a_body);
     RUN(an_early_answer_stops_the_upload);
     RUN(a_reset_drops_what_is_queued);
