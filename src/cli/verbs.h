@@ -3,5 +3,5 @@
 #define TIDEWIRE_CLI_VERBS_H
 #include "cli/cli.h"
 
-extern const struct verb verb_run, verb_check, verb_config, verb_version;
+extern const struct verb verb_run, verb_check, verb_call, verb_config, verb_version;
 #endif

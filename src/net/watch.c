@@ -40,14 +40,16 @@ static bool can_be_polled(int fd) {
     return can;
 }
 
-struct watch *watch_new(struct loop *loop, int fd, enum watch_kind kind, void (*on_ready)(void *context), void *context) {
+struct watch *watch_new(struct loop *loop, int fd, enum watch_kind kind, void (*on_ready)(void *context),
+                        void *context) {
     struct watch *watch = memory_new(sizeof *watch);
     watch->loop = loop;
     watch->on_ready = on_ready;
     watch->context = context;
     watch->is_always_ready = !can_be_polled(fd);
     task_init(&watch->task, on_turn);
-    event_assign(&watch->event, loop_event_base(loop), fd, kind == WATCH_READ ? EV_READ : EV_WRITE, on_event, watch);
+    event_assign(&watch->event, loop_event_base(loop), fd, kind == WATCH_READ ? EV_READ : EV_WRITE, on_event,
+                 watch);
     return watch;
 }
 

@@ -201,7 +201,7 @@ void grpc_client_closed(struct rpc_call *call, uint32_t error, bool is_connectio
     if (is_connection) {
         const struct http_session *session = call->connection->session;
         const char *reason = session ? http_session_reason(session) : NULL;
-        snprintf(text, sizeof text, "the connection was lost: %s", reason ? reason : "unknown");
+        snprintf(text, sizeof text, "the connection has failed: %s", reason ? reason : "unknown");
         answered(call, STATUS_UNAVAILABLE, REASON_CONNECTION, text);
     } else {
         snprintf(text, sizeof text, "the server has reset the stream, HTTP/2 error %u", error);

@@ -233,7 +233,7 @@ static void a_lost_connection_is_unavailable_and_the_next_call_dials_again(void)
     fake_session_end(session, "connection refused");
     fake_turn();
     CHECK_INT(record.status, STATUS_UNAVAILABLE);
-    CHECK_STR(record.text, "the connection was lost: connection refused");
+    CHECK_STR(record.text, "the connection has failed: connection refused");
     struct record second = {0};
     second.call = rpc_client_open(client, &one_reply, NULL, 0, &record_handler, &second, &record_limits);
     session = container_of(fake_http->sessions.prev, struct http_session, node);
