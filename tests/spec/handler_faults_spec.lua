@@ -1,5 +1,4 @@
--- Runs alone: it measures time.
--- What one handler does wrong costs others no time: their p99 stays within 1.5 times of what it is without it.
+-- What one handler does wrong ends its own stream at most. (How little time it costs others: bench/isolation.)
 local gateway = require "support.gateway"
 local client = require "support.client"
 
@@ -48,34 +47,13 @@ describe("a handler that", function()
     return stream
   end
 
-  local function p99()
-    return quiet:times("greet.GreetService/Greet", { name = "a" }, 1000).p99
-  end
-
-  -- Five alternating rounds; the middle one counts, since this machine has other things to do too.
-  local function ratio(provoke)
-    local ratios = {}
-    for round = 1, 5 do
-      local before = p99()
-      local calm = provoke()
-      local during = p99()
-      calm()
-      ratios[round] = during / before
-    end
-    table.sort(ratios)
-    return ratios[3]
-  end
-
   for _, name in ipairs { "sleeps", "loops", "throws", "forgets", "sends_to_gone" } do
-    it(name:gsub("_", " ") .. " costs other streams no time", function()
-      local worst = ratio(function()
-        local streams = {}
-        for i = 1, 20 do streams[i] = misbehave(name) end
-        return function()
-          for _, stream in ipairs(streams) do stream:cancel() end
-        end
-      end)
-      assert.is_true(worst <= 1.5 or gateway.slowness > 1, "p99 is worse by the factor " .. worst)
+    it(name:gsub("_", " ") .. " leaves other streams served meanwhile", function()
+      local streams = {}
+      for i = 1, 20 do streams[i] = misbehave(name) end
+      local answered = quiet:times("greet.GreetService/Greet", { name = "a" }, 200) -- raises unless each is answered
+      assert.is_number(answered.most)
+      for _, stream in ipairs(streams) do stream:cancel() end
     end)
   end
 
