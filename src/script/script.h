@@ -30,7 +30,10 @@ struct script_host {
 };
 
 struct script *script_new(const struct script_host *host);
-/* After the last call has closed. */
+/* The worker's loop has ended: no handler runs any more. In the worker's thread, before it ends, since the watchdog
+ * ticks there. */
+void script_stop(struct script *script);
+/* After the last call has closed; any thread. */
 void script_free(struct script **script);
 
 /* Loads every script that the config names, checks each entry against the schema, and starts nothing: timers,

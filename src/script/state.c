@@ -135,6 +135,8 @@ struct script *script_new(const struct script_host *host) {
     return script;
 }
 
+void script_stop(struct script *script) { watchdog_stop(&script->watchdog); }
+
 void script_free(struct script **handle) {
     struct script *script = *handle;
     *handle = NULL;
@@ -144,7 +146,7 @@ void script_free(struct script **handle) {
     fibers_free_idle(script);
     task_cancel(&script->ready_task);
     task_cancel(&script->turn_end);
-    watchdog_stop(&script->watchdog);
+    script_stop(script);
     lua_close(script->L);
     pool_clear(&script->fibers);
     buffer_free(&script->scratch);

@@ -131,6 +131,7 @@ void watchdog_start(struct watchdog *watchdog, lua_State *L) {
 }
 
 void watchdog_stop(struct watchdog *watchdog) {
+    if (!watchdog->helper) return;
     /* A tick that is already under way to this thread must not find freed memory. */
     sigset_t tick, before;
     sigemptyset(&tick);

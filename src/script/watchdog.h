@@ -50,7 +50,7 @@ struct watchdog {
 /* In the thread that will run the handlers. */
 void watchdog_start(struct watchdog *watchdog, lua_State *L);
 /* When no handler runs and none will. */
-void watchdog_stop(struct watchdog *watchdog);
+void watchdog_stop(struct watchdog *watchdog); /* idempotent */
 /* A budget in ns of CPU as the ticks that watchdog_enter() takes. */
 uint32_t watchdog_budget(uint64_t budget);
 
