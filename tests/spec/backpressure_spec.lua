@@ -81,7 +81,7 @@ describe("a reader that stops", function()
 
   it("makes send wait: the handler stands still and memory is bounded", function()
     local before = gw:resident_bytes()
-    local wire = assert(raw.connect(gw.address, { receive_buffer = 4096 }))
+    local wire = assert(raw.connect(gw.address))
     wire:headers(1, "greet.GreetService/GreetServerStream")
     wire:data(1, raw.message(raw.text(1, "1000")), true)
     gw:wait_for_log "sent "

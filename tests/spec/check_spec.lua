@@ -73,6 +73,14 @@ describe("tidewire check", function()
     end
   end)
 
+  it("has the reference page that the program itself writes", function()
+    local code, output = gateway.run { "config", "reference" }
+    assert.equal(0, code)
+    local file = assert(io.open "docs/reference/config.md")
+    assert.equal(file:read "*a", output)
+    file:close()
+  end)
+
   it("shows a config with every key at its default, which is itself fine", function()
     local code, output = gateway.run { "config", "default" }
     assert.equal(0, code)
