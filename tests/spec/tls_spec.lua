@@ -1,32 +1,8 @@
 local gateway = require "support.gateway"
 local client = require "support.client"
 local raw = require "support.raw"
-local process = require "support.process"
-
-local folder = assert(require("posix.stdlib").mkdtemp((os.getenv "TMPDIR" or "/tmp") .. "/tidewire-tls-XXXXXX"))
-gateway.at_exit(function() process.start({ "rm", "-r", folder }):wait(5) end)
-
-local function openssl(...)
-  local command = { "openssl", ... }
-  assert(process.start(command, { output = folder .. "/openssl.log" }):wait(30) == 0, "openssl: see " .. folder)
-end
-
-local function authority(name)
-  openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
-    "-subj", "/CN=" .. name, "-addext", "basicConstraints=critical,CA:TRUE",
-    "-keyout", folder .. "/" .. name .. ".key", "-out", folder .. "/" .. name .. ".pem")
-end
-
-local function certificate(name, by, alternatives)
-  local path = folder .. "/" .. name
-  openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=" .. name,
-    "-keyout", path .. ".key", "-out", path .. ".csr")
-  local file = assert(io.open(path .. ".ext", "w"))
-  file:write("subjectAltName = " .. alternatives .. "\n")
-  file:close()
-  openssl("x509", "-req", "-in", path .. ".csr", "-CA", folder .. "/" .. by .. ".pem", "-CAkey", folder .. "/" .. by ..
-    ".key", "-CAcreateserial", "-days", "30", "-extfile", path .. ".ext", "-out", path .. ".pem")
-end
+local certificates = require "support.certificates"
+local authority, certificate, folder = certificates.authority, certificates.certificate, certificates.folder
 
 setup(function()
   authority "ca"
