@@ -103,7 +103,7 @@ static int panic(lua_State *L) {
 }
 
 static lua_State *open_state(struct script *script) {
-    lua_State *L = luaL_newstate();
+    lua_State *L = lua_newstate(heap_allocate, &script->heap);
     if (!L) abort();
     lua_atpanic(L, panic);
     lua_gc(L, LUA_GCSTOP, 0);
@@ -148,6 +148,7 @@ void script_free(struct script **handle) {
     task_cancel(&script->turn_end);
     script_stop(script);
     lua_close(script->L);
+    heap_clear(&script->heap);
     pool_clear(&script->fibers);
     buffer_free(&script->scratch);
     free(script);

@@ -19,6 +19,7 @@
 #include "base/memory.h"
 #include "net/loop.h"
 #include "rpc/call.h"
+#include "script/heap.h"
 #include "script/script.h"
 #include "script/watchdog.h"
 
@@ -36,6 +37,7 @@ struct collector {
 
 struct script {
     struct script_host host;
+    struct heap heap; /* all memory of L */
     lua_State *L;
     struct list generations;
     struct generation *in_force;
