@@ -73,7 +73,7 @@ static void write_any(lua_State *L, struct buffer *out, const struct message_typ
 static void push_bytes(lua_State *L, struct buffer *scratch, struct twl_schema *schema, int index) {
     const struct message_type *type = twl_message_type(L, index);
     if (!type)
-        luaL_error(L, "status details are a list of message objects (tidewire.message.new): expected " FAIL);
+        luaL_error(L, "status details are a list of message objects (tidewire.message.new)");
     buffer_clear(scratch);
     twl_message_encode(L, index, schema, type, scratch);
     lua_pushlstring(L, (const char *)buffer_bytes(scratch), buffer_length(scratch));
@@ -116,10 +116,12 @@ void push_status_details(lua_State *L, enum status status, const char *text, int
 static int fail(lua_State *L) {
     struct script *script = script_of(L);
     if (lua_type(L, 1) != LUA_TSTRING) return raise_misuse(L, FAIL);
+    if (!lua_isnoneornil(L, 2) && !lua_isstring(L, 2)) return raise_misuse(L, FAIL);
+    if (!lua_isnoneornil(L, 3) && !lua_istable(L, 3)) return raise_misuse(L, FAIL);
     enum status status = check_status(L, 1);
     if (status == STATUS_OK)
         return luaL_error(L, "tidewire.fail: OK is no failure; close the stream or return");
-    const char *text = lua_isnoneornil(L, 2) ? "" : luaL_checkstring(L, 2);
+    const char *text = lua_isnoneornil(L, 2) ? "" : lua_tostring(L, 2);
     lua_settop(L, 3);
     lua_createtable(L, 3, 0);
     lua_pushinteger(L, status);
