@@ -56,10 +56,12 @@ static int wait_for_message(lua_State *L, struct script *script, struct stream *
 }
 
 /* One that never waits would keep everyone else waiting. */
-static int give_way(lua_State *L, struct script *script, struct stream *stream, const char *what) {
+static int give_way(lua_State *L, struct script *script, struct stream *stream, const char *what,
+                    uint64_t timeout) {
     struct fiber *fiber = fiber_wait(L, script, WAIT_TURN, what);
     if (fiber->wait == WAIT_TURN) {
         fiber->target = stream;
+        fiber->due = timeout ? loop_now(script->host.loop) + timeout : 0;
         stream->reader = fiber;
         list_append(&script->ready, &fiber->place);
         loop_defer(script->host.loop, LOOP_RUN, &script->ready_task);
@@ -70,7 +72,7 @@ static int give_way(lua_State *L, struct script *script, struct stream *stream, 
 static int receive(lua_State *L, struct script *script, struct stream *stream, const char *what,
                    uint64_t timeout) {
     if (stream->is_over) return receive_closed(L, script, stream, what);
-    if (++script->pulled > PULLS_A_TURN && lua_isyieldable(L)) return give_way(L, script, stream, what);
+    if (++script->pulled > PULLS_A_TURN && lua_isyieldable(L)) return give_way(L, script, stream, what, timeout);
     int pulled = stream_pull(stream, L);
     if (pulled > 0) return 1;
     if (pulled < 0) return receive_closed(L, script, stream, what);
@@ -181,7 +183,9 @@ static int close_stream(lua_State *L) {
     script_settle(script);
     struct stream *stream = check_stream(L, 1, signature);
     enum status status = lua_isnoneornil(L, 2) ? STATUS_OK : check_status(L, 2);
-    const char *text = lua_isnoneornil(L, 3) ? "" : luaL_checkstring(L, 3);
+    if (!lua_isnoneornil(L, 3) && !lua_isstring(L, 3)) return raise_misuse(L, signature);
+    if (!lua_isnoneornil(L, 4) && !lua_istable(L, 4)) return raise_misuse(L, signature);
+    const char *text = lua_isnoneornil(L, 3) ? "" : lua_tostring(L, 3);
     lua_settop(L, 4);
     push_status_details(L, status, text, 4);
     if (stream->is_over) return 0;

@@ -2,6 +2,7 @@
 #include "script/fiber.h"
 
 #include "base/memory.h"
+#include "script/failure.h"
 #include "script/generation.h"
 #include "script/state.h"
 #include "script/stream.h"
@@ -307,11 +308,20 @@ static int deliver_cancel(lua_State *L) {
     return results + 1;
 }
 
+/* comes_from_hook(error): whether the error is one that the watchdog's hook raises. */
+static int comes_from_hook(lua_State *L) {
+    struct script *script = script_of(L);
+    lua_pushboolean(L, script->watchdog.has_barked || is_cancelled(script, L, 1));
+    return 1;
+}
+
 void fiber_push_marks(lua_State *L, struct script *script) {
     lua_pushlightuserdata(L, (void *)(uintptr_t)&wait_mark);
     lua_pushlightuserdata(L, (void *)(uintptr_t)&cancel_mark);
     lua_pushlightuserdata(L, script);
     lua_pushcclosure(L, deliver_cancel, 1);
+    lua_pushlightuserdata(L, script);
+    lua_pushcclosure(L, comes_from_hook, 1);
 }
 
 void fibers_run_ready(struct script *script) {

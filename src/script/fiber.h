@@ -63,6 +63,7 @@ struct fiber {
     struct stream *target; /* of the wait */
     struct message *message;
     struct timer timer;   /* of the wait */
+    uint64_t due;         /* of a WAIT_TURN: when the WAIT_RECV that it may become times out; 0: never */
     int thread;           /* reference on L */
     uint8_t wait;         /* enum fiber_wait */
     uint8_t arguments;    /* on L, for when a ready fiber runs */
@@ -109,7 +110,8 @@ void fiber_set_timeout(struct fiber *fiber, uint64_t due);
 int raise_cancelled(lua_State *L, struct script *script);
 
 /* For the Lua half: the value that a wait inside a script's own coroutine yields, the value by which the
- * scheduler answers it with a cancel, and the function that resumes such a coroutine into that cancel. */
+ * scheduler answers it with a cancel, the function that resumes such a coroutine into that cancel, and
+ * the one that tells errors that the watchdog's hook raises. */
 void fiber_push_marks(lua_State *L, struct script *script);
 /* All fibers that are ready now, once each; what becomes ready meanwhile waits for the next turn. */
 void fibers_run_ready(struct script *script);

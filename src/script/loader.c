@@ -205,7 +205,7 @@ bool loader_load_lua_half(struct script *script, struct error *error) {
     lua_State *L = script->L;
     if (script->has_lua_half) return true;
     fiber_push_marks(L, script);
-    if (!run_own(script, "guard", 3, error)) return false;
+    if (!run_own(script, "guard", 4, error)) return false;
     script->ref.guard = luaL_ref(L, LUA_REGISTRYINDEX);
     push_ref(L, script->ref.tidewire);
     if (!run_own(script, "equals", 1, error)) return false;

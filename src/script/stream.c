@@ -269,8 +269,10 @@ void stream_resume_reader(struct fiber *fiber) {
     int pulled = stream_pull(stream, fiber->L);
     if (pulled == 1)
         fiber_run(fiber, 1);
-    else if (pulled == 0)
+    else if (pulled == 0 && fiber->wait == WAIT_TURN) {
         fiber->wait = WAIT_RECV;
+        if (fiber->due) fiber_set_timeout(fiber, fiber->due);
+    }
 }
 
 void stream_readable(struct stream *stream) {

@@ -59,8 +59,13 @@ static void report(struct watchdog *watchdog) {
     sem_post(&helper->bell);
 }
 
+/* Where the script was, or whom it had called: the gateway's own Lua is no place of the script. */
 static void note_place(struct watchdog *watchdog, lua_State *L, lua_Debug *activation) {
     lua_getinfo(L, "Sl", activation);
+    for (int level = 1; strncmp(activation->source, "=tidewire/", 10) == 0 || activation->currentline < 0; level++) {
+        if (!lua_getstack(L, level, activation)) break;
+        lua_getinfo(L, "Sl", activation);
+    }
     snprintf(watchdog->place, sizeof watchdog->place, "%s:%d", activation->short_src,
              activation->currentline);
 }

@@ -21,6 +21,20 @@ static void recv_gives_nil_at_half_close_and_timeout_in_time(void) {
     CHECK_STR(status_of(call), "OK");
 }
 
+static void recv_times_out_too_behind_many_messages_in_a_row(void) {
+    run_script("return { GreetStream = function(s) local count = 0\n"
+               "  while true do local m, why = s:recv(2) if not m then break end count = count + 1 end\n"
+               "  s:send { greeting = tostring(count) } end }");
+    struct test_call *call = new_call(GREET_STREAM);
+    for (int i = 0; i < 256; i++) put_text(call, 1, "x");
+    begin(call);
+    settle();
+    CHECK_STR(status_of(call), "open");
+    advance(3);
+    CHECK_STR(sent(call), "256");
+    CHECK_STR(status_of(call), "OK");
+}
+
 static void a_second_concurrent_recv_raises(void) {
     run_script("return { GreetStream = function(s) s:spawn(function() print(pcall(s.recv, s)) end) s:recv() end,\n"
                "  Chat = { on_message = function(s) print(pcall(s.recv, s)) end } }");
@@ -279,6 +293,30 @@ static void errors_keep_their_positions_through_pcall(void) {
     CHECK_STR(status_of(call), "OK");
 }
 
+static void coroutines_too_deep_inside_one_another_are_an_error(void) {
+    run_script("local function deeper() return coroutine.wrap(deeper)() end\n"
+               "return { Greet = function() local is_fine, why = pcall(deeper)\n"
+               "  return { greeting = tostring(is_fine) .. ' ' .. why } end }");
+    struct test_call *call = unary(GREET, "x");
+    CHECK_STR(sent(call), "false too many coroutines inside one another");
+}
+
+static void an_error_through_pcall_does_not_name_the_guards_line(void) {
+    run_script("return { GreetServerStream = function(s) local _, why = pcall(s.recv, s, 'x') print('pcall: ' .. why)\n"
+               "  xpcall(s.recv, function(e) print('xpcall: ' .. e) end, s, 'x') end }");
+    unary(GREET_SERVER, "x");
+    CHECK(logged("pcall: expected stream:recv([timeout])") && logged("xpcall: expected stream:recv([timeout])"));
+}
+
+static void an_xpcall_handler_is_called_for_a_cancel_too(void) {
+    run_script("local tidewire = require 'tidewire'\n"
+               "return { GreetStream = function(s)\n"
+               "  local is_fine, what = xpcall(s.recv, function(e) print('handled: ' .. tostring(e)) return 'late' end, s)\n"
+               "  print(tostring(is_fine) .. ' ' .. what) end }");
+    cancel_call(open_call(GREET_STREAM));
+    CHECK(logged("handled: cancelled") && logged("false late"));
+}
+
 #define RUN_IN_WORLD(test) open_world(); RUN(test); close_world()
 
 int main(void) {
@@ -286,7 +324,11 @@ int main(void) {
         world.is_jit = jit;
         fprintf(stderr, "jit = %s\n", jit ? "on" : "off");
         RUN_IN_WORLD(recv_gives_nil_at_half_close_and_timeout_in_time);
+        RUN_IN_WORLD(recv_times_out_too_behind_many_messages_in_a_row);
         RUN_IN_WORLD(a_second_concurrent_recv_raises);
+        RUN_IN_WORLD(coroutines_too_deep_inside_one_another_are_an_error);
+        RUN_IN_WORLD(an_error_through_pcall_does_not_name_the_guards_line);
+        RUN_IN_WORLD(an_xpcall_handler_is_called_for_a_cancel_too);
         RUN_IN_WORLD(send_waits_while_the_peer_does_not_read);
         RUN_IN_WORLD(senders_are_served_in_the_order_of_their_calls);
         RUN_IN_WORLD(a_reply_by_return_waits_for_room_too_and_holds_back_what_follows);

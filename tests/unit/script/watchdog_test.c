@@ -34,6 +34,7 @@ static void a_handler_that_never_returns_is_stopped(void) {
     check_stopped("load('while true do end', '=main.lua:3')()");
     check_stopped("while true do local t = setmetatable({}, { __index = function() return 1 end }) local x = t.y end");
     check_stopped("while true do xpcall(function() while true do end end, function(e) return e end) end");
+    check_stopped("xpcall(function() while true do end end, function() while true do end end)");
 }
 
 static void waiting_costs_nothing_of_the_budget(void) {
