@@ -58,6 +58,9 @@ static int set_health(lua_State *L) {
     struct script *script = script_of(L);
     if (lua_type(L, 1) != LUA_TSTRING || !lua_isboolean(L, 2))
         return raise_misuse(L, "tidewire.set_health(service, is_serving): \"\" is the whole server");
+    if (!script->running)
+        return luaL_error(L, "tidewire.set_health: load code cannot set it, since a refused script has done nothing: "
+                             "call it in tidewire.spawn(function() … end)");
     script->host.set_health(script->host.context, lua_tostring(L, 1), lua_toboolean(L, 2));
     return 0;
 }

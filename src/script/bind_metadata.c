@@ -53,8 +53,8 @@ static int metadata_first(lua_State *L) {
     size_t length, place = 0;
     const char *name = check_name(L, signature, &length);
     const struct metadata_entry *entry = metadata_find(metadata, name, length, &place);
-    if (!entry) return 0;
-    lua_pushlstring(L, entry->value, entry->value_length);
+    if (entry) lua_pushlstring(L, entry->value, entry->value_length);
+    else lua_pushnil(L);
     return 1;
 }
 

@@ -138,7 +138,10 @@ static int stream_tostring(lua_State *L) {
 
 static int remaining(lua_State *L) {
     const struct stream *stream = check_stream(L, 1, "stream:remaining()");
-    if (!stream->call || !stream->call->deadline) return 0;
+    if (!stream->call || !stream->call->deadline) {
+        lua_pushnil(L);
+        return 1;
+    }
     uint64_t now = loop_now(script_of(L)->host.loop), deadline = stream->call->deadline;
     lua_pushnumber(L, deadline > now ? (double)(deadline - now) / NS_PER_S : 0);
     return 1;

@@ -65,10 +65,10 @@ static void finish_job(struct job *job) {
 
 static void report(struct fiber *fiber, enum fiber_outcome outcome) {
     struct script *script = fiber->generation->script;
-    if (outcome != FIBER_FAILED || is_cancelled(script, fiber->L, -1)) return;
+    if (outcome != FIBER_FAILED) return;
     if (fiber->stream) {
         stream_fail(fiber->stream, fiber->L);
-    } else {
+    } else if (!is_cancelled(script, fiber->L, -1)) {
         const struct log_scope scope = {.script = fiber->origin->file};
         log_lua_error(script, fiber->L, &scope, "a timer or spawned function failed");
     }
