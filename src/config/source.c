@@ -357,6 +357,9 @@ void source_free(struct source *source, bool keeps_files) {
 char *source_resolve(const char *file, const char *path) {
     const char *slash = strrchr(file, '/');
     if (*path == '/' || !slash) return memory_copy_string(path);
+    /* People read these paths in faults: the folder of the file itself gets no dot behind it. */
+    if (strncmp(path, "./", 2) == 0) path += 2;
+    if (strcmp(path, ".") == 0) return memory_copy(file, slash == file ? 1 : (size_t)(slash - file));
     return memory_format("%.*s%s", (int)(slash - file + 1), file, path);
 }
 
