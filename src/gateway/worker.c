@@ -296,10 +296,6 @@ static void *run(void *context) {
     return NULL;
 }
 
-/* Lua ends a recursion at 65 thousand slots, but string.gsub and load take 8 KiB of this stack at each level
- * of it: there must be room for all of them. Memory is taken only for what is used. */
-#define STACK_SIZE ((size_t)128 << 20)
-
 static void start_thread(struct worker *worker) {
     /* Signals of the process belong to the main thread. */
     sigset_t blocked, before;
@@ -307,11 +303,7 @@ static void start_thread(struct worker *worker) {
     const int ours[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) sigaddset(&blocked, ours[i]);
     pthread_sigmask(SIG_BLOCK, &blocked, &before);
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, STACK_SIZE);
-    if (pthread_create(&worker->thread, &attributes, run, worker) != 0) abort();
-    pthread_attr_destroy(&attributes);
+    if (pthread_create(&worker->thread, NULL, run, worker) != 0) abort();
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 

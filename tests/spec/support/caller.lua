@@ -2,8 +2,6 @@
 local process = require "support.process"
 local gateway = require "support.gateway"
 local unistd = require "posix.unistd"
-local socket = require "posix.sys.socket"
-local lfs = require "lfs"
 
 local caller = {}
 caller.__index = caller
@@ -62,23 +60,6 @@ function caller.start(...)
   return self
 end
 
--- How many bytes it sends, within its deadline, to somebody who takes all of them and says nothing.
-function caller.bytes_sent(...)
-  local listening = assert(socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0))
-  assert(socket.bind(listening, { family = socket.AF_INET, addr = "127.0.0.1", port = 0 }))
-  assert(socket.listen(listening, 1))
-  local self = caller.start("127.0.0.1:" .. socket.getsockname(listening).port, "--max-time=500ms", ...)
-  local connected, count = assert(socket.accept(listening)), 0
-  repeat
-    local bytes = socket.recv(connected, 65536)
-    count = count + #(bytes or "")
-  until not bytes or bytes == ""
-  unistd.close(connected)
-  unistd.close(listening)
-  self:wait()
-  return count
-end
-
 function caller:write_line(text) self.child:write(text .. "\n") end
 function caller:read_line() return self.child:read_line(20 * gateway.slowness) end
 function caller:end_input()
@@ -90,24 +71,6 @@ function caller:end_output()
   self.child.output = nil
 end
 function caller:interrupt() self.child:kill "INT" end
-
-function caller:proc(name)
-  local file = io.open("/proc/" .. self.child.pid .. "/" .. name)
-  local text = file and file:read "*a" or ""
-  if file then file:close() end
-  return text
-end
-function caller:resident_bytes() return tonumber(self:proc("status"):match "VmRSS:%s*(%d+)") * 1024 end
-
--- How far it has read in this file; nil when the file is not open.
-function caller:bytes_read(path)
-  local descriptors, wanted = "/proc/" .. self.child.pid .. "/fd/", lfs.attributes(path, "ino")
-  for fd = 3, 30 do
-    if lfs.attributes(descriptors .. fd, "ino") == wanted then
-      return tonumber(self:proc("fdinfo/" .. fd):match "pos:%s*(%d+)")
-    end
-  end
-end
 
 -- The exit code; both pipes are closed afterwards.
 function caller:wait()

@@ -163,7 +163,7 @@ function gateway.start(options)
     error("the gateway does not start:\n" .. self:log(), 2)
   end
   self.addresses = {}
-  for address in self:log():gmatch "listening on ([^\n]+)" do self.addresses[#self.addresses + 1] = address end
+  for address in self:log():gmatch 'listening on ([^\n"]+)' do self.addresses[#self.addresses + 1] = address end
   self.address = self.addresses[1]
   return self
 end

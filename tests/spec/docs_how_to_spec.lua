@@ -1,0 +1,276 @@
+-- The recipes of docs/how-to.md: each does what the page says of it.
+local gateway = require "support.gateway"
+local client = require "support.client"
+local page = require "support.page"
+local process = require "support.process"
+local raw = require "support.raw"
+local terminal = require "support.terminal"
+
+local path = "docs/how-to.md"
+
+-- By the name of the recipe: { scripts = { name = text }, conf = text, blocks = list }
+local recipes, tried = {}, {}
+for _, block in ipairs(page.read(path)) do
+  local mark = block.mark
+  if mark then
+    local recipe = recipes[mark.words[1]] or { scripts = {}, blocks = {} }
+    recipes[mark.words[1]] = recipe
+    recipe.blocks[#recipe.blocks + 1] = block
+    if mark.kind == "script" then recipe.scripts[mark.words[2] or mark.words[1] .. ".lua"] = block.text end
+    if mark.kind == "conf" then recipe.conf = block.text end
+  end
+end
+
+local function recipe(name, text, act)
+  tried[name] = true
+  it(text, function() act(assert(recipes[name], "the page has no recipe " .. name)) end)
+end
+
+-- The service's script is the recipe's, unless the recipe has a config of its own.
+local function start(name, service, more)
+  local conf = recipes[name].conf or ('service "%s" { script = "%s.lua" }\n'):format(service, name)
+  conf = conf:gsub('"127%.0%.0%.1:50051"', '"127.0.0.1:0"')
+  return gateway.start { scripts = recipes[name].scripts, config = conf .. (more or "") }
+end
+
+local function connect(gw) return client.connect(gw.address) end
+
+describe(path, function()
+  after_each(gateway.stop_all)
+
+  recipe("broadcast", "what one says, the others hear, and a half-close ends a call", function()
+    local gw = start("broadcast", "chat.ChatService")
+    local ann, bob = connect(gw):open "chat.ChatService/Chat", connect(gw):open "chat.ChatService/Chat"
+    ann:headers()
+    bob:headers() -- sent when both have subscribed
+    ann:send { message = "one" }
+    assert.equal("one", bob:receive().message)
+    bob:send { message = "two" }
+    assert.equal("two", ann:receive().message)
+    ann:half_close()
+    assert.equal("OK", ann:status().code)
+    bob:half_close()
+    assert.same({}, bob:receive_all().messages)
+  end)
+
+  recipe("one_user", "a message goes to its user alone", function()
+    local gw = start("one_user", "chat.ChatService")
+    local function enter(user)
+      local stream = connect(gw):open("chat.ChatService/Chat", { metadata = { ["x-user"] = user } })
+      stream:headers()
+      return stream
+    end
+    local ann, bob, eve = enter "ann", enter "bob", enter "eve"
+    ann:send { message = "bob: hello" }
+    assert.same({ sender = "ann", message = "hello" }, bob:receive())
+    eve:send { message = "nobody: hello" }
+    assert.equal("nobody there", eve:receive().message)
+    ann:send { message = "eve: hello" }
+    assert.equal("hello", eve:receive().message)
+    for _, stream in ipairs { ann, bob, eve } do stream:cancel() end
+    assert.equal("UNAUTHENTICATED", connect(gw):open("chat.ChatService/Chat"):status().code)
+  end)
+
+  recipe("details", "a refusal has its status, text and details", function()
+    local gw = start("details", "greet.GreetService")
+    local channel = connect(gw)
+    local answer = channel:call("greet.GreetService/Greet", {})
+    assert.equal("INVALID_ARGUMENT", answer.code)
+    assert.equal("a name is needed", answer.text)
+    assert.equal("type.googleapis.com/greet.GreetRequest", answer.details.list[1].type_url)
+    assert.equal("ann", answer.details.list[1].message.name)
+    assert.equal("hello bob", channel:call("greet.GreetService/Greet", { name = "bob" }).message.greeting)
+  end)
+
+  recipe("credentials", "a call without a token is refused before its first message", function()
+    local gw = start("credentials", "chat.ChatService")
+    local channel = connect(gw)
+    local refused = channel:open "chat.ChatService/Chat":status()
+    assert.same({ "UNAUTHENTICATED", "no such token" }, { refused.code, refused.text })
+    local stream = channel:open("chat.ChatService/Chat", { metadata = { authorization = "token-of-ann" } })
+    stream:send { sender = "eve", message = "hi" }
+    assert.same({ sender = "ann", message = "hi" }, stream:receive())
+    stream:half_close()
+    assert.equal("OK", stream:status().code)
+  end)
+
+  recipe("cleanup", "deadlines and cancels end the loop, and clean up", function()
+    local gw = start("cleanup", "greet.GreetService")
+    local channel = connect(gw)
+    local method = "greet.GreetService/GreetServerStream"
+    local function ask(options)
+      local stream = channel:open(method, options)
+      stream:send { name = "x" }
+      stream:half_close()
+      return stream
+    end
+    local stream = ask {}
+    assert.equal("x", stream:receive().greeting)
+    stream:cancel()
+    local done = gw:wait_for_log " done "
+    assert(done:find "code=CANCELLED" and done:find "working=0", done)
+    assert.equal("DEADLINE_EXCEEDED", ask({ timeout = 0.3 * gateway.slowness }):status().code)
+    -- Which of the two hears of the deadline first decides the code that the script sees.
+    assert(process.await(10 * gateway.slowness, function() return gw:count_in_log "working=0" == 2 end))
+    assert.is_false(gw:said "error")
+  end)
+
+  recipe("ticker", "one tick for all workers, and one for each stream", function()
+    local gw = start("ticker", "chat.ChatService", "workers = 3\n")
+    local stream = connect(gw):open "chat.ChatService/Chat"
+    local count = { clock = 0, ["only you"] = 0 }
+    local began = process.now()
+    repeat
+      local message = assert(stream:receive())
+      count[message.sender] = count[message.sender] + 1
+    until count.clock >= 10 and count["only you"] >= 10
+    local ticks = (process.now() - began) / 0.1
+    assert(count.clock <= ticks + 2, count.clock .. " ticks in the time of " .. ticks)
+    stream:half_close()
+    assert.equal("OK", stream:status().code)
+  end)
+
+  recipe("slow", "a reader that does not keep up gets the newest, and nobody waits for it", function()
+    local gw = start("slow", "chat.ChatService", "limits { buffered_per_stream = 64KiB }\nworkers = 1\n")
+    local method = "chat.ChatService/Chat"
+    local slow, writer = connect(gw):open(method), connect(gw):open(method)
+    slow:headers()
+    writer:headers()
+    local text = ("x"):rep(50000)
+    for i = 1, 300 do
+      writer:send { sender = tostring(i), message = text }
+      assert.equal(tostring(i), writer:receive().sender) -- its own comes back, in time
+    end
+    local last, got = nil, 0
+    slow:half_close()
+    for _, message in ipairs(slow:receive_all().messages) do
+      last, got = tonumber(message.sender), got + 1
+    end
+    assert.equal(300, last)
+    assert(got < 300, "nothing was dropped")
+    assert.equal("OK", slow:status().code)
+    writer:half_close()
+  end)
+
+  recipe("ids", "ids beyond 2^53 are told apart", function()
+    local gw = start("ids", "chat.ChatService")
+    local sent = {}
+    for i, id in ipairs { "9007199254740992", "9007199254740993", "9007199254740993", "9007199254740994" } do
+      sent[i] = { timestamp = id }
+    end
+    local replies, status = connect(gw):exchange("chat.ChatService/Chat", sent)
+    assert.equal("OK", status.code)
+    -- Those that a double can hold come back as numbers.
+    assert.same({ "9007199254740992", "9007199254740993", "9007199254740994" }, { ("%.0f"):format(replies[1].timestamp),
+      replies[2].timestamp, tostring(replies[3].timestamp) })
+  end)
+
+  recipe("projection", "the sums come out right", function()
+    local gw = start("projection", "tutorial.NumberService")
+    local replies = connect(gw):exchange("tutorial.NumberService/AccumulateNumbers", { { num = 1 }, { num = 2 } })
+    assert.same({ { sum = 1 }, { sum = 3 } }, replies)
+  end)
+
+  recipe("shared", "a module serves its scripts", function()
+    local gw = start("shared", "greet.GreetService")
+    local answer = connect(gw):call("greet.GreetService/Greet", { name = "  ann " })
+    assert.equal("hello ann", answer.message.greeting)
+  end)
+
+  recipe("tls", "certificates made as shown let the client in, and no other", function(one)
+    local shown = terminal.open()
+    finally(function() shown:close() end)
+    local function find(kind, word)
+      for _, block in ipairs(one.blocks) do
+        if block.mark.kind == kind and block.mark.words[2] == word then return block end
+      end
+    end
+    shown:play(find("terminal"))
+    shown:write_file("tls.conf", one.conf .. 'proto_path = "proto"\nproto = "greet.proto"\nscript_path = "."\n')
+    shown:write_file("tls.lua", one.scripts["tls.lua"])
+    shown:expect(shown:start("gateway", "tidewire run -c tls.conf"), "… generation 1 is in force", true)
+    local call = find("terminal", "call")
+    call.mark.words[2] = nil
+    shown:play(call)
+    local stranger = shown:start("client",
+      "tidewire call --cacert ca.pem -d '{}' 127.0.0.1:50051 greet.GreetService/Greet")
+    assert.equal(1, stranger:wait(20))
+  end)
+
+  recipe("proxy", "the address of the PROXY header is the client's", function()
+    local gw = start("proxy", "greet.GreetService")
+    local wire = assert(raw.connect(gw.address, { first = "PROXY TCP4 203.0.113.9 127.0.0.1 4711 50051\r\n" }))
+    wire:headers(1, "greet.GreetService/Greet")
+    wire:data(1, raw.message "", true)
+    assert.equal("203.0.113.9:4711", wire:expect({ type = "DATA", stream = 1 }).bytes:sub(8))
+    wire = assert(raw.connect(gw.address))
+    wire:headers(1, "greet.GreetService/Greet")
+    wire:data(1, raw.message "", true)
+    assert.is_nil((wire:expect { type = "DATA", stream = 1 }))
+  end)
+
+  recipe("health", "a service is not serving while its script warms up", function()
+    local gw = start("health", "greet.GreetService")
+    local channel = connect(gw)
+    local function is(status)
+      return process.await(10 * gateway.slowness, function()
+        local stream = channel:open("grpc.health.v1.Health/Check", { bytes = true })
+        stream:send "\10\18greet.GreetService"
+        stream:half_close()
+        return stream:receive() == status
+      end)
+    end
+    assert(is "\8\2")
+    assert(is "\8\1")
+  end)
+
+  recipe("limits", "the limits of a service and of a method go before the others", function()
+    local script = "return { Greet = function() return {} end, GreetStream = function(stream) "
+      .. "for _ in stream:messages() do while true do end end end }"
+    recipes.limits.scripts["limits.lua"] = script
+    local gw = start("limits", "greet.GreetService")
+    local channel = connect(gw)
+    local function greet(size) return channel:call("greet.GreetService/Greet", { name = ("x"):rep(size) }).code end
+    assert.equal("OK", greet(60 * 1024))
+    assert.equal("RESOURCE_EXHAUSTED", greet(70 * 1024))
+    local _, status = channel:exchange("greet.GreetService/GreetStream", { { name = "x" } })
+    assert.equal("INTERNAL", status.code)
+  end)
+
+  recipe("stuck", "a handler that never waits is stopped, and the log says where it was", function()
+    local gw = start("stuck", "greet.GreetService")
+    local channel = connect(gw)
+    assert.equal("INTERNAL", channel:call("greet.GreetService/Greet", {}).code)
+    gw:wait_for_log "stuck.lua:5: the handler has used up its CPU budget"
+    local replies = channel:exchange("greet.GreetService/GreetStream", { { name = "x" } })
+    assert.same({ { greeting = "x" } }, replies)
+  end)
+
+  recipe("logs", "log lines are objects with the fields that the page names", function()
+    local gw = start("logs", "greet.GreetService")
+    connect(gw):call("greet.GreetService/Greet", { name = "ann" })
+    local json = require "cjson"
+    local said = json.decode(gw:wait_for_log '"a greeting"')
+    assert.same({ "info", "ann", "greet.GreetService/Greet", "logs.lua" },
+      { said.level, said.fields.name, said.method, said.script })
+    assert(said.time and said.connection and said.stream)
+    local ended = json.decode(gw:wait_for_log '"call ended"')
+    assert.same({ "OK", "handler", 1, 1, 1 },
+      { ended.status, ended.reason, ended.messages_in, ended.messages_out, ended.generation })
+    assert(ended.duration_ms and ended.bytes_in and ended.bytes_out and ended.peer)
+  end)
+
+  recipe("etc/tidewire.service", "the unit file names only what an installation has", function()
+    local unit = assert(io.open "etc/tidewire.service"):read "*a"
+    local verbs = {}
+    for verb in unit:gmatch "/bin/tidewire (%w+) %-c /usr/local/etc/tidewire/tidewire.conf" do
+      verbs[#verbs + 1] = verb
+      assert.equal(0, (gateway.run { verb, "-h" }))
+    end
+    assert.same({ "check", "run", "check" }, verbs)
+  end)
+
+  it("has no recipe that is not tried", function()
+    for name in pairs(recipes) do assert(tried[name], "nothing tries " .. name) end
+  end)
+end)
