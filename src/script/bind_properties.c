@@ -59,7 +59,6 @@ static int push_ctx(lua_State *L, struct stream *stream) {
 
 static int push_property(lua_State *L, struct stream *stream, enum property property) {
     struct call *call = stream->call;
-    if (property == CTX) return push_ctx(L, stream);
     if (property == ID) {
         lua_pushnumber(L, (double)stream->id);
         return 1;
@@ -102,13 +101,17 @@ static int raise_no_member(lua_State *L) {
     return luaL_error(L, "a stream has no \"%s\"; what is the script's own goes to stream.ctx", name);
 }
 
+/* The metatable is locked, so the first argument is a stream. Lua keeps one copy of each string: ctx, which hooks
+ * read for every message, is known by its address. */
 static int stream_index(lua_State *L) {
+    const struct script *script = script_of(L);
+    if (lua_topointer(L, 2) == script->ctx_name) return push_ctx(L, lua_touserdata(L, 1));
     lua_pushvalue(L, 2);
     lua_rawget(L, lua_upvalueindex(2));
-    if (lua_iscfunction(L, -1)) return 1;
+    if (lua_type(L, -1) == LUA_TFUNCTION) return 1;
     if (lua_type(L, -1) != LUA_TNUMBER) return raise_no_member(L);
     script_settle(script_of(L));
-    return push_property(L, check_stream(L, 1, "a stream"), (enum property)lua_tointeger(L, -1));
+    return push_property(L, lua_touserdata(L, 1), (enum property)lua_tointeger(L, -1));
 }
 
 static int stream_newindex(lua_State *L) {
@@ -153,6 +156,9 @@ void bind_stream_properties(lua_State *L, struct script *script) {
         lua_pushinteger(L, properties[i].property);
         lua_setfield(L, -2, properties[i].name);
     }
+    lua_pushliteral(L, "ctx"); /* kept by the table, as its key */
+    script->ctx_name = lua_topointer(L, -1);
+    lua_pop(L, 1);
     const luaL_Reg with_members[] = {
         {"__index", stream_index}, {"__newindex", stream_newindex}, {"__tostring", stream_tostring}};
     for (size_t i = 0; i < 3; i++) {

@@ -81,12 +81,23 @@ static void run_on_message(struct stream *stream, struct fiber *fiber, lua_State
     run_main(stream, fiber, arguments);
 }
 
+static void project(struct stream *stream, lua_State *L, const struct call_message *message) {
+    if (!twl_projection_has_plain_fields(stream->handler->projection)) {
+        int arguments = projected_push(stream, L, message);
+        if (arguments >= 0) run_on_message(stream, take(stream, &projected_kind), L, arguments);
+        return;
+    }
+    struct fiber *fiber = take(stream, &projected_kind);
+    int arguments = projected_push(stream, fiber->L, message);
+    if (arguments >= 0) run_main(stream, fiber, arguments);
+    else fiber_give(fiber, true);
+}
+
 static void on_message(struct stream *stream, const struct call_message *message) {
     const struct handler *handler = stream->handler;
     lua_State *L = handler->generation->script->L;
     if (handler->projection) {
-        int arguments = projected_push(stream, L, message);
-        if (arguments >= 0) run_on_message(stream, take(stream, &projected_kind), L, arguments);
+        project(stream, L, message);
     } else if (handler->on_message != LUA_NOREF) {
         push_ref(L, handler->on_message);
         push_stream(L, stream);

@@ -90,11 +90,16 @@ bool twl_projection_is_patch(const struct projection *projection); /* nil result
 void twl_projection_function(lua_State *L, const struct projection *projection);
 int twl_projection_arguments(lua_State *L, const struct projection *projection, const uint8_t *bytes, size_t length,
                              const char **fault);
+/* Whether that never raises and needs only the stack that every C function has: then it can be done anywhere. */
+bool twl_projection_has_plain_fields(const struct projection *projection);
 /* From the results at `first`…top: appends the reply (reply form), or the original bytes with the patched fields
  * (patch form). Nothing is appended and false returned when all results are nil: no reply, or nothing patched.
  * [-0, +0, e] */
 bool twl_projection_result(lua_State *L, const struct projection *projection, int first, const uint8_t *bytes,
                            size_t length, struct buffer *out);
+/* The same for replies that are right at the first look. False, nothing appended: those that are wrong, and those that
+ * need a second look. [-0, +0, -] */
+bool twl_projection_plain_result(lua_State *L, const struct projection *projection, int first, struct buffer *out);
 
 /* 64-bit integers in the form that the options ask for [-0, +1, m] */
 void twl_push_int64(lua_State *L, int64_t value, enum int64_form form);

@@ -150,21 +150,26 @@ static bool wide_fits(enum number_kind kind, uint64_t bits, const struct range *
     return is_negative ? (double)(int64_t)bits >= range->least : bits < (uint64_t)range->beyond;
 }
 
+/* Whole and in range. */
+static inline bool number_fits(double number, const struct range *range, uint64_t *bits) {
+    if (!(number >= range->least && number < range->beyond)) return false;
+    *bits = number < 0 ? (uint64_t)(int64_t)number : (uint64_t)number;
+    return number == (number < 0 ? (double)(int64_t)*bits : (double)*bits);
+}
+
 static uint64_t to_integer(const struct writer *writer, int index, const struct step *step) {
     lua_State *L = writer->L;
     const struct range *range = range_of(step->field);
     int type = lua_type(L, index);
+    uint64_t bits;
     if (type == LUA_TNUMBER) {
         double number = lua_tonumber(L, index);
+        if (number_fits(number, range, &bits)) return bits;
         if (!(number >= range->least && number < range->beyond))
             twl_write_fault(writer, step, "%.17g is out of range for %s", number, range->name);
-        uint64_t whole = number < 0 ? (uint64_t)(int64_t)number : (uint64_t)number;
-        if (number != (number < 0 ? (double)(int64_t)whole : (double)whole))
-            twl_write_fault(writer, step, "%.17g is not a whole number", number);
-        return whole;
+        twl_write_fault(writer, step, "%.17g is not a whole number", number);
     }
     bool is_wide = range == &range_int64 || range == &range_uint64;
-    uint64_t bits;
     enum number_kind kind = type == LUA_TSTRING && !is_wide ? NUMBER_NONE : twl_to_wide(L, index, &bits);
     if (kind == NUMBER_NONE && type == LUA_TSTRING && is_wide)
         twl_write_fault(writer, step, "\"%.40s\" is not %s in decimal", lua_tostring(L, index), range->name);
@@ -194,6 +199,23 @@ static uint64_t to_enum(const struct writer *writer, int index, const struct ste
     if (enumeration->is_closed && !enum_name(enumeration, (int32_t)bits))
         twl_write_fault(writer, step, "%s has no value %d", enumeration->full_name, (int32_t)bits);
     return bits;
+}
+
+bool twl_plain_bits(lua_State *L, int index, int type, const struct field *field, uint64_t *bits) {
+    double number;
+    if (type == LUA_TBOOLEAN) {
+        *bits = (uint64_t)lua_toboolean(L, index);
+        return field->type == FIELD_BOOL;
+    }
+    if (type != LUA_TNUMBER) return false;
+    number = lua_tonumber(L, index);
+    switch (field->type) {
+    case FIELD_BOOL:
+    case FIELD_ENUM:
+    case FIELD_FLOAT: return false;
+    case FIELD_DOUBLE: memcpy(bits, &number, sizeof number); return true;
+    default: return number_fits(number, range_of(field), bits);
+    }
 }
 
 uint64_t twl_to_bits(const struct writer *writer, int index, const struct step *step) {

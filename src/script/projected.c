@@ -66,6 +66,20 @@ static void write_results(lua_State *L, struct stream *stream, int first) {
     stream->has_replied = true;
 }
 
+/* Nearly all replies, without a protected call or a move to one's stack. */
+static bool write_plainly(lua_State *L, struct stream *stream) {
+    if (stream_has_replied_once(stream)) return false;
+    struct buffer *out = call_begin_message(stream->call);
+    if (!out) return true;
+    if (!twl_projection_plain_result(L, stream->handler->projection, 1, out)) {
+        call_abandon_message(stream->call);
+        return false;
+    }
+    call_end_message(stream->call);
+    stream->has_replied = true;
+    return true;
+}
+
 /* (results…, stream as light userdata) */
 static int write_reply(lua_State *L) {
     struct stream *stream = lua_touserdata(L, -1);
@@ -80,6 +94,7 @@ bool projected_send(struct stream *stream, struct fiber *fiber) {
     int results = lua_gettop(L);
     if (stream->is_over || results == 0 || is_drop(script, L, 1)) return true;
     if (stream_must_stand(stream, fiber)) return false;
+    if (write_plainly(L, stream)) return true;
     if (script->is_protected) {
         int before = lua_gettop(script->L);
         luaL_checkstack(script->L, results, "too many results");

@@ -17,7 +17,7 @@ struct stream;
 int projected_fields(struct script *script, lua_State *L, const struct projection *projection,
                      const uint8_t *bytes, size_t length, const char **fault);
 /* Pushes the function, the stream and the fields: returns how many arguments, or -1, nothing pushed, when the
- * message was broken and has ended the stream. May raise. */
+ * message was broken and has ended the stream. Raises as twl_projection_arguments() does. */
 int projected_push(struct stream *stream, lua_State *L, const struct call_message *message);
 /* Sends what the results on ->L make. False: no room; the fiber stands in the row of senders. */
 bool projected_send(struct stream *stream, struct fiber *fiber);

@@ -27,6 +27,8 @@ struct projection {
     const struct message_type *type, *reply_type;
     struct twl_message_options options;
     bool is_patch;
+    bool has_plain_fields;  /* twl_projection_arguments() never raises */
+    bool has_plain_results; /* most of them can be written without raising */
     int function; /* registry reference */
     size_t path_count, result_count;
     struct path *paths;
@@ -184,6 +186,19 @@ static bool resolve(lua_State *L, const struct declaration *declaration, struct 
     return is_good && check_required(projection, error);
 }
 
+static bool is_plain(const struct field *field) { return !field->is_repeated && !codec_is_message(field); }
+
+static void find_plain(struct projection *projection) {
+    projection->has_plain_fields = projection->path_count <= LUA_MINSTACK / 2;
+    for (size_t i = 0; i < projection->path_count; i++)
+        projection->has_plain_fields &= projection->paths[i].length == 1 && is_plain(projection->paths[i].steps[0]);
+    projection->has_plain_results = projection->result_count && !projection->is_patch;
+    for (size_t i = 0; i < projection->result_count; i++) {
+        const struct field *field = projection->results[i];
+        projection->has_plain_results &= is_plain(field) && field->oneof < 0 && !field->is_required;
+    }
+}
+
 struct projection *twl_projection_resolve(lua_State *L, int index, struct twl_schema *schema,
                                           const struct message_type *type, const struct message_type *reply_type,
                                           const struct twl_message_options *options, struct error *error) {
@@ -204,6 +219,7 @@ struct projection *twl_projection_resolve(lua_State *L, int index, struct twl_sc
     if (resolve(L, declaration, projection, &reason)) {
         lua_rawgeti(L, -1, 3);
         projection->function = luaL_ref(L, LUA_REGISTRYINDEX);
+        find_plain(projection);
     } else {
         error_set(error, "%serror: %s", declaration->where, reason.text);
         twl_projection_free(L, &projection);
@@ -227,8 +243,22 @@ void twl_projection_free(lua_State *L, struct projection **projection) {
 
 bool twl_projection_is_patch(const struct projection *projection) { return projection->is_patch; }
 
+bool twl_projection_has_plain_fields(const struct projection *projection) { return projection->has_plain_fields; }
+
 void twl_projection_function(lua_State *L, const struct projection *projection) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, projection->function);
+}
+
+static void push_plain(const struct reader *reader, const struct codec_view *view, const struct field *field) {
+    const struct codec_slot *slot = &view->slots[field->index];
+    if (!codec_bit(view->presence, field->index)) {
+        if (field->has_presence) lua_pushnil(reader->L);
+        else twl_push_default(reader, field);
+    } else if (codec_is_scalar(field)) {
+        twl_push_scalar(reader->L, field, slot->bits, reader->options.int64);
+    } else {
+        lua_pushlstring(reader->L, (const char *)view->bytes + slot->offset, slot->length);
+    }
 }
 
 static void push_one(const struct reader *reader, const struct codec_view *view, const struct field *field) {
@@ -270,6 +300,11 @@ int twl_projection_arguments(lua_State *L, const struct projection *projection, 
     *fault = codec_scan(&view, bytes, length);
     if (*fault) return -1;
     struct reader reader = {L, projection->schema, projection->options, NULL, false};
+    if (projection->has_plain_fields) {
+        for (size_t i = 0; i < projection->path_count; i++)
+            push_plain(&reader, &view, projection->paths[i].steps[0]);
+        return (int)projection->path_count;
+    }
     luaL_checkstack(L, (int)projection->path_count + 30, "projection");
     for (size_t i = 0; i < projection->path_count; i++) {
         const struct path *path = &projection->paths[i];
@@ -313,6 +348,35 @@ static void check_results(const struct writer *writer, const struct projection *
                 twl_write_fault(writer, NULL, "\"%s\" and \"%s\" are both given, but oneof \"%s\" has one of them",
                                 projection->results[k]->name, field->name, type->oneofs[field->oneof].name);
     }
+}
+
+static bool write_plain(lua_State *L, int index, const struct field *field, struct buffer *out) {
+    int type = lua_type(L, index);
+    uint64_t bits;
+    size_t length;
+    if (codec_is_scalar(field)) {
+        if (!twl_plain_bits(L, index, type, field, &bits)) return false;
+        if (bits || field->has_presence) codec_write_scalar(out, field, bits);
+        return true;
+    }
+    if (type != LUA_TSTRING) return false;
+    const char *text = lua_tolstring(L, index, &length);
+    if (field->is_utf8 && !codec_is_utf8(text, length)) return false;
+    if (length || field->has_presence) codec_write_bytes(out, field, text, length);
+    return true;
+}
+
+bool twl_projection_plain_result(lua_State *L, const struct projection *projection, int first, struct buffer *out) {
+    int count = (int)projection->result_count;
+    if (!projection->has_plain_results || lua_gettop(L) - first + 1 < count) return false;
+    size_t before = buffer_length(out);
+    for (int i = 0; i < count; i++) {
+        int place = projection->order[i];
+        if (write_plain(L, first + place, projection->results[place], out)) continue;
+        out->end = out->start + before;
+        return false;
+    }
+    return true;
 }
 
 bool twl_projection_result(lua_State *L, const struct projection *projection, int first, const uint8_t *bytes,

@@ -54,6 +54,7 @@ struct script {
 
     bool is_protected;         /* a protected call on L is around what C does: values may be made there */
     const void *drop;          /* tidewire.DROP */
+    const void *ctx_name;      /* the address of the string "ctx" */
     struct call *open_message; /* a message is being encoded into its queue */
     struct buffer scratch;     /* what publish and waiting sends encode into */
     uint32_t pulled;           /* messages that the running fiber has pulled since it was resumed */

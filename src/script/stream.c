@@ -318,7 +318,7 @@ void stream_has_waited(struct stream *stream, struct fiber *fiber) {
 }
 
 void stream_check_reply(lua_State *L, const struct stream *stream) {
-    if (stream->has_replied && !stream->call->method->is_server_streaming)
+    if (stream_has_replied_once(stream))
         luaL_error(L, "%s has one reply, and it was sent", stream->call->method->full_name);
 }
 

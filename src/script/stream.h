@@ -113,7 +113,10 @@ bool stream_must_stand(struct stream *stream, struct fiber *fiber);
  * INTERNAL. */
 void stream_fail_to_convert(struct stream *stream, lua_State *L, const char *what);
 #define CANNOT_SEND "cannot send what the handler returned"
-/* Raises when the method's one reply has been sent. */
+/* Whether the method's one reply has been sent; raises then. */
+static inline bool stream_has_replied_once(const struct stream *stream) {
+    return stream->has_replied && !stream->call->method->is_server_streaming;
+}
 void stream_check_reply(lua_State *L, const struct stream *stream);
 /* A send that had its place in the row has given up. */
 void stream_take_back_reply(struct stream *stream);

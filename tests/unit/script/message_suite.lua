@@ -686,6 +686,21 @@ test("a projection's reply", function()
   raises('required field "name" is not set', apply, project({ fields = {}, reply = { "id", "name" } }, function() return 1 end), NUMBERS, "tidewire.test2.Required", "")
 end)
 
+test("a projection's reply of one value is what a table with that value makes", function()
+  local values = { 0, 1, -1, 0.5, 0 / 0, 1 / 0, 2 ^ 31, 2 ^ 31 - 1, -2 ^ 31, -2 ^ 31 - 1, 2 ^ 32, 2 ^ 32 - 1, 2 ^ 53, 2 ^ 63, -2 ^ 63, 2 ^ 64, true, false,
+    "", "text", "\255", "5" }
+  for _, name in ipairs { "double", "float", "int32", "int64", "uint32", "uint64", "sint32", "sint64", "fixed32", "fixed64", "sfixed32", "sfixed64", "bool",
+    "string", "bytes", "enum" } do
+    name = name .. "_field"
+    for _, value in ipairs(values) do
+      local is_fine, bytes = pcall(apply, project({ fields = {}, reply = { name } }, function() return value end), ALL, ALL, "")
+      local is_fine_too, expected = pcall(wire, { [name] = value }, ALL)
+      same(is_fine, is_fine_too, name .. " " .. tostring(value))
+      if is_fine then same(hex(bytes), hex(expected), name .. " " .. tostring(value)) end
+    end
+  end
+end)
+
 test("a projection's patch", function()
   local bytes = unhex "c2bb010161" .. unhex "1801" .. unhex "720161" .. unhex "d80701"
   local function patch(fields, ...)

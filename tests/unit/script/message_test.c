@@ -63,14 +63,28 @@ struct projected {
     const struct projection *projection;
     const uint8_t *bytes;
     size_t length;
-    struct buffer out;
-    bool has_result;
+    struct buffer out, plain;
+    bool has_result, is_plain;
 };
 
 static int lua_result(lua_State *L) {
     struct projected *call = lua_touserdata(L, 1);
     call->has_result = twl_projection_result(L, call->projection, 2, call->bytes, call->length, &call->out);
     return 0;
+}
+
+/* The result at the first look is the whole result, or nothing. */
+static void check_plain_result(struct projected *call, int failed) {
+    struct buffer *plain = &call->plain, *out = &call->out;
+    CHECK_MEM(buffer_bytes(plain), strlen("before"), "before", strlen("before"));
+    buffer_take(plain, strlen("before"));
+    if (call->is_plain) {
+        CHECK(call->has_result && !failed);
+        CHECK_MEM(buffer_bytes(plain), buffer_length(plain), buffer_bytes(out), buffer_length(out));
+    } else {
+        CHECK_INT(buffer_length(plain), 0);
+    }
+    buffer_free(plain);
 }
 
 static int lua_apply(lua_State *L) {
@@ -94,15 +108,18 @@ static int lua_apply(lua_State *L) {
     lua_pushliteral(L, "stream");
     int count = twl_projection_arguments(L, projection, bytes, length, &fault);
     CHECK_INT(lua_gettop(L), count < 0 ? 7 : 7 + count);
-    struct projected call = {projection, bytes, length, {0}, false};
+    struct projected call = {projection, bytes, length, {0}, {0}, false, false};
     int failed = count < 0 ? 0 : lua_pcall(L, count + 1, LUA_MULTRET, 0);
     if (count >= 0 && !failed) {
         int results = lua_gettop(L) - 5;
+        buffer_append_text(&call.plain, "before");
+        call.is_plain = twl_projection_plain_result(L, projection, 6, &call.plain);
         lua_pushcfunction(L, lua_result);
         lua_insert(L, 6);
         lua_pushlightuserdata(L, &call);
         lua_insert(L, 7);
         failed = lua_pcall(L, results + 1, 0, 0);
+        check_plain_result(&call, failed);
     }
     twl_projection_free(L, &projection);
     if (call.has_result) lua_pushlstring(L, (const char *)buffer_bytes(&call.out), buffer_length(&call.out));
