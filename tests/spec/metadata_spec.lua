@@ -68,7 +68,9 @@ describe("metadata", function()
   after_each(gateway.stop_all)
 
   local function seen(name, metadata)
-    return channel:call("greet.GreetService/Greet", { name = name }, { metadata = metadata }).message.greeting
+    local reply = channel:call("greet.GreetService/Greet", { name = name }, { metadata = metadata })
+    assert.same({ "OK", "" }, { reply.code, reply.text })
+    return reply.message.greeting
   end
 
   it("of a request reads as its first value and as all of them, in order", function()
