@@ -143,27 +143,31 @@ static void write_response(struct exchange *exchange, const struct call_message 
     exchange->has_failed = true;
 }
 
+/* Who has closed our output (head, a pager) knows that and needs no words. */
+static bool output_is_gone(struct exchange *exchange) {
+    int fault = output_fault(exchange->output);
+    if (!fault) return false;
+    struct error error;
+    error_set(&error, "tidewire: standard output: %s", strerror(fault));
+    if (!exchange->has_failed) fail(exchange, fault == EPIPE ? NULL : error.text);
+    return true;
+}
+
 static void pump_responses(struct exchange *exchange) {
     struct call_message message;
     while (exchange->call && !output_is_full(exchange->output) &&
            call_receive(exchange->call, &message) == CALL_MESSAGE) {
         write_response(exchange, &message);
         output_flush(exchange->output);
+        if (output_is_gone(exchange)) return;
     }
 }
 
 static void on_readable(struct call *call) { pump_responses(call->data); }
 
-/* Who has closed our output (head, a pager) knows that and needs no words. */
 static void on_output(void *context) {
     struct exchange *exchange = context;
-    int fault = output_fault(exchange->output);
-    if (fault) {
-        struct error error;
-        error_set(&error, "tidewire: standard output: %s", strerror(fault));
-        fail(exchange, fault == EPIPE ? NULL : error.text);
-        return;
-    }
+    if (output_is_gone(exchange)) return;
     pump_responses(exchange);
     settle(exchange);
 }
