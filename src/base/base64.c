@@ -5,7 +5,7 @@ static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 
 void base64_write(struct buffer *out, const void *bytes, size_t length, bool is_padded) {
     const uint8_t *in = bytes;
-    uint8_t *start = buffer_reserve(out, (length / 3 + 1) * 4), *at = start;
+    uint8_t *start = buffer_reserve(out, is_padded ? (length + 2) / 3 * 4 : base64_length(length)), *at = start;
     for (; length >= 3; length -= 3, in += 3) {
         *at++ = (uint8_t)alphabet[in[0] >> 2];
         *at++ = (uint8_t)alphabet[(in[0] & 3) << 4 | in[1] >> 4];

@@ -7,7 +7,9 @@
 
 #include "base/buffer.h"
 
-/* Appends the standard alphabet, filled up with '=' when `is_padded`. */
+/* How many characters `length` bytes take without padding. */
+static inline size_t base64_length(size_t length) { return length / 3 * 4 + (length % 3 ? length % 3 + 1 : 0); }
+/* Appends the standard alphabet, filled up with '=' when `is_padded`. Takes no more room than it fills. */
 void base64_write(struct buffer *out, const void *bytes, size_t length, bool is_padded);
 /* Appends the bytes. Takes the standard and the URL alphabet, with the whole padding or none. False, and
  * nothing appended, when the text is no base64. */

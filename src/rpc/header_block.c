@@ -4,8 +4,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/base64.h"
 #include "base/memory.h"
-#include "rpc/base64.h"
 #include "rpc/status_text.h"
 
 void header_block_free(struct header_block *block) {
@@ -49,9 +49,8 @@ static char *text_end(struct header_block *block, size_t need) {
 void header_block_add_binary(struct header_block *block, const char *name, size_t name_length,
                              const void *value, size_t value_length) {
     char *at = text_end(block, base64_length(value_length));
-    size_t length = base64_encode(at, value, value_length);
-    buffer_commit(&block->text, length);
-    header_block_add(block, name, name_length, at, length);
+    base64_write(&block->text, value, value_length, false);
+    header_block_add(block, name, name_length, at, base64_length(value_length));
 }
 
 void header_block_add_message(struct header_block *block, const char *text) {

@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 
+#include "base/base64.h"
 #include "base/memory.h"
-#include "rpc/base64.h"
 
 struct lengths {
     uint32_t name, value;
@@ -69,12 +69,10 @@ static bool add_binary(struct metadata_reader *reader, const struct http_header 
         const char *start = value, *stop = comma ? comma : end;
         while (start < stop && *start == ' ') start++;
         while (start < stop && stop[-1] == ' ') stop--;
-        size_t length = (size_t)(stop - start), decoded;
         add_name(reader, header->name, header->name_length);
-        if (!base64_decode(buffer_reserve(&reader->text, length / 4 * 3 + 3), &decoded, start, length))
-            return false;
-        buffer_commit(&reader->text, decoded);
-        end_entry(reader, header->name_length, decoded);
+        size_t before = buffer_length(&reader->text);
+        if (!base64_read(&reader->text, start, (size_t)(stop - start))) return false;
+        end_entry(reader, header->name_length, buffer_length(&reader->text) - before);
         if (!comma) return true;
         value = comma + 1;
     }

@@ -28,6 +28,24 @@ static void every_length_of_the_last_group_goes_both_ways(void) {
     check_both_ways("\0\xff\xfe\x80", 4, "AP/+gA==");
 }
 
+static void every_length_survives_and_takes_no_more_room_than_it_fills(void) {
+    uint8_t bytes[256];
+    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (uint8_t)(i * 167 + 13);
+    for (size_t length = 0; length <= sizeof bytes; length++) {
+        struct buffer text = {0}, again = {0};
+        buffer_reserve(&text, base64_length(length));
+        size_t capacity = text.capacity;
+        text.end = text.start = capacity - base64_length(length);
+        base64_write(&text, bytes, length, false);
+        CHECK_INT(text.capacity, capacity);
+        CHECK_INT(text.end, capacity);
+        CHECK(base64_read(&again, (char *)buffer_bytes(&text), buffer_length(&text)));
+        CHECK_MEM(buffer_bytes(&again), buffer_length(&again), bytes, length);
+        buffer_free(&text);
+        buffer_free(&again);
+    }
+}
+
 static void the_url_alphabet_is_read_too(void) {
     struct buffer out = {0};
     CHECK(base64_read(&out, "AP_-gA", 6));
@@ -37,7 +55,7 @@ static void the_url_alphabet_is_read_too(void) {
 
 static void what_is_no_base64_is_refused_and_leaves_nothing(void) {
     struct buffer out = {0};
-    static const char *const texts[] = {"Z", "Zg=", "Zm9vY", "Zg==Zg==", "Z g=", "Zm9v====", "=", "==", "====", "Zm\0v"};
+    static const char *const texts[] = {"Z", "Zg=", "Zm9vY", "Zg==Zg==", "Z g=", "Zm9v====", "=", "==", "====", "Zm\0v", "a b=", "ab\nd", "abc=d"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         CHECK(!base64_read(&out, texts[i], i == 9 ? 4 : strlen(texts[i])));
         CHECK_INT(buffer_length(&out), 0);
@@ -47,6 +65,7 @@ static void what_is_no_base64_is_refused_and_leaves_nothing(void) {
 
 int main(void) {
     RUN(every_length_of_the_last_group_goes_both_ways);
+    RUN(every_length_survives_and_takes_no_more_room_than_it_fills);
     RUN(the_url_alphabet_is_read_too);
     RUN(what_is_no_base64_is_refused_and_leaves_nothing);
     return 0;
