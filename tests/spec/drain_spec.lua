@@ -21,10 +21,13 @@ end
 greet.GreetClientStream = {
   run = function(stream)
     stream.ctx.went = tidewire.sleep
-    while not stream.draining do pcall(tidewire.sleep, 0.01) end
+    while not (stream.draining and stream.ctx.was_told) do pcall(tidewire.sleep, 0.01) end
     return { greeting = "goodbye" }
   end,
-  on_drain = function() tidewire.log.info "on_drain has come" end,
+  on_drain = function(stream)
+    stream.ctx.was_told = true
+    tidewire.log.info "on_drain has come"
+  end,
 }
 
 return greet
