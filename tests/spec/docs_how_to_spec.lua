@@ -260,10 +260,16 @@ describe(path, function()
     assert(ended.duration_ms and ended.bytes_in and ended.bytes_out and ended.peer)
   end)
 
-  recipe("etc/tidewire.service", "the unit file names only what an installation has", function()
-    local unit = assert(io.open "etc/tidewire.service"):read "*a"
+  recipe("etc/tidewire.service", "an installation has its unit, and examples that are fine where they lie", function()
+    local folder = assert(require("posix.stdlib").mkdtemp((os.getenv "TMPDIR" or "/tmp") .. "/tidewire-XXXXXX"))
+    finally(function() process.start({ "rm", "-r", folder }):wait(10) end)
+    local build = os.getenv "TIDEWIRE_BUILD" or gateway.binary:match "^(.*)/src/tidewire$"
+    local function run(...) return process.start({ ... }, { output = folder .. "/output" }):wait(30) end
+    assert.equal(0, run("cmake", "--install", build, "--prefix", folder))
+    assert.equal(0, run(folder .. "/bin/tidewire", "check", "-c", folder .. "/share/tidewire/examples/etc/tidewire.conf"))
+    local unit = assert(io.open(folder .. "/lib/systemd/system/tidewire.service")):read "*a"
     local verbs = {}
-    for verb in unit:gmatch "/bin/tidewire (%w+) %-c /usr/local/etc/tidewire/tidewire.conf" do
+    for verb in unit:gmatch "=tidewire (%w+) %-c /etc/tidewire/tidewire.conf" do
       verbs[#verbs + 1] = verb
       assert.equal(0, (gateway.run { verb, "-h" }))
     end
