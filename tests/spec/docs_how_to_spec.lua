@@ -269,7 +269,8 @@ describe(path, function()
     local build = os.getenv "TIDEWIRE_BUILD" or gateway.binary:match "^(.*)/src/tidewire$"
     local function run(...) return process.start({ ... }, { output = folder .. "/output" }):wait(30) end
     assert.equal(0, run("cmake", "--install", build, "--prefix", folder))
-    assert.equal(0, run(folder .. "/bin/tidewire", "check", "-c", folder .. "/share/tidewire/examples/etc/tidewire.conf"))
+    local config = folder .. "/share/tidewire/examples/etc/tidewire.conf"
+    assert.equal(0, run(folder .. "/bin/tidewire", "check", "-c", config))
     local unit = assert(io.open(folder .. "/lib/systemd/system/tidewire.service")):read "*a"
     local verbs = {}
     for verb in unit:gmatch "=tidewire (%w+) %-c /etc/tidewire/tidewire.conf" do
