@@ -13,7 +13,8 @@
 #define CHECK_STR(actual, expected) do { const char *a_ = (actual), *e_ = (expected); \
     if (!a_ || strcmp(a_, e_)) { fprintf(stderr, "\"%s\" is not \"%s\"\n", a_ ? a_ : "(null)", e_); check_failed(__FILE__, __LINE__, #actual); } } while (0)
 #define CHECK_MEM(actual, length, expected, expected_length) do { \
-    if ((size_t)(length) != (size_t)(expected_length) || memcmp((actual), (expected), (expected_length))) \
+    if ((size_t)(length) != (size_t)(expected_length) || \
+            ((expected_length) && memcmp((actual), (expected), (expected_length)))) \
         check_failed(__FILE__, __LINE__, #actual " (bytes differ)"); } while (0)
 #define RUN(test) do { fprintf(stderr, "- %s\n", #test); test(); } while (0)
 /* clang-format on */
