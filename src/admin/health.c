@@ -1,7 +1,8 @@
 /* admin/health.c - see health.h
  *
  * A change is written under the lock, then every worker's side is told by one mail (never more than one is under
- * way); the side compares what its watchers saw last with what is true now, so that quick changes merge. */
+ * way); the side compares what its watchers saw last with what is true now, so that quick changes merge. They
+ * merge for a slow watcher too: it has at most one status under way, and the newest follows when that has left. */
 #include "admin/health.h"
 
 #include <pthread.h>
@@ -21,7 +22,10 @@
 enum serving { UNKNOWN, SERVING, NOT_SERVING, SERVICE_UNKNOWN };
 enum { MOST_LISTED = 100 }; /* gRFC A90: above that List is RESOURCE_EXHAUSTED */
 
-static const struct call_limits limits = {.message = 64 * 1024, .buffered_per_stream = 64 * 1024};
+/* A watcher keeps the name that it asked for, so that has to be short. */
+static const struct call_limits limits = {.message = 4 * 1024, .buffered_per_stream = 64 * 1024};
+/* Full with the first status, however small that is. */
+static const struct call_limits watch_limits = {.message = 4 * 1024, .buffered_per_stream = 1};
 
 struct entry {
     enum serving status;
@@ -45,9 +49,11 @@ struct health_worker {
 
 struct watcher {
     struct list node;
+    struct health_worker *worker;
     struct call *call;
-    char *service;
-    enum serving told;
+    char *service; /* what the client asked for: any bytes */
+    size_t length;
+    enum serving told; /* UNKNOWN: nothing yet */
 };
 
 struct health *health_new(void) {
@@ -80,10 +86,17 @@ struct notice {
     struct mail mail;
 };
 
-static void tell(struct watcher *watcher, enum serving status) {
-    uint8_t bytes[2] = {1 << 3 | WIRE_VARINT, (uint8_t)status};
+static void send_status(struct call *call, enum serving status) {
+    const uint8_t bytes[] = {1 << 3 | WIRE_VARINT, (uint8_t)status};
+    call_send_bytes(call, bytes, sizeof bytes);
+}
+
+/* A watcher without room is asked again in its on_writable. */
+static void tell(struct health *health, struct watcher *watcher) {
+    enum serving status = look_up(health, watcher->service, watcher->length);
+    if (status == watcher->told || call_is_full(watcher->call)) return;
     watcher->told = status;
-    call_send_bytes(watcher->call, bytes, status == UNKNOWN ? 0 : sizeof bytes);
+    send_status(watcher->call, status);
 }
 
 static void look_again(struct mail *mail, void *receiver, bool is_dropped) {
@@ -91,11 +104,8 @@ static void look_again(struct mail *mail, void *receiver, bool is_dropped) {
     free(container_of(mail, struct notice, mail));
     if (is_dropped) return;
     atomic_store(&worker->is_told, false);
-    for (struct list *node = worker->watchers.next; node != &worker->watchers; node = node->next) {
-        struct watcher *watcher = container_of(node, struct watcher, node);
-        enum serving status = look_up(worker->health, watcher->service, strlen(watcher->service));
-        if (status != watcher->told) tell(watcher, status);
-    }
+    for (struct list *node = worker->watchers.next; node != &worker->watchers; node = node->next)
+        tell(worker->health, container_of(node, struct watcher, node));
 }
 
 /* With the lock held. */
@@ -229,8 +239,7 @@ static void open_check(struct call *call) {
         call_finish(call, STATUS_NOT_FOUND, "unknown service", NULL, 0);
         return;
     }
-    uint8_t bytes[2] = {1 << 3 | WIRE_VARINT, (uint8_t)status};
-    call_send_bytes(call, bytes, sizeof bytes);
+    send_status(call, status);
     call_finish(call, STATUS_OK, "", NULL, 0);
 }
 
@@ -241,11 +250,22 @@ static void open_watch(struct call *call) {
     call->data = NULL;
     if (!take_request(call, &service, &length)) return;
     struct watcher *watcher = memory_new(sizeof *watcher);
-    watcher->call = call;
+    *watcher = (struct watcher){.worker = worker, .call = call, .length = length};
     watcher->service = memory_copy(service, length);
     list_append(&worker->watchers, &watcher->node);
     call->data = watcher;
-    tell(watcher, look_up(worker->health, service, length));
+    tell(worker->health, watcher);
+}
+
+static void go_on_watching(struct call *call) {
+    struct watcher *watcher = call->data;
+    if (watcher) tell(watcher->worker->health, watcher);
+}
+
+/* A watch has no end of its own: it shall not be what a drain waits for. */
+static void end_watch(struct call *call) {
+    go_on_watching(call);
+    call_finish(call, STATUS_UNAVAILABLE, "the server is going away", NULL, 0);
 }
 
 static void close_watch(struct call *call, enum status status, const char *text) {
@@ -257,40 +277,41 @@ static void close_watch(struct call *call, enum status status, const char *text)
     free(watcher);
 }
 
-static void write_listed(void *context, const char *name, size_t length, void *value) {
-    struct buffer *out = context;
-    struct entry *entry = value;
-    uint8_t response[2] = {1 << 3 | WIRE_VARINT, (uint8_t)entry->status};
-    size_t size = 1 + wire_varint_size(length) + length + 1 + 1 + sizeof response;
-    wire_write_tag(out, 1, WIRE_BYTES); /* statuses: one map entry */
-    wire_write_varint(out, size);
-    wire_write_tag(out, 1, WIRE_BYTES);
-    wire_write_bytes(out, name, length);
-    wire_write_tag(out, 2, WIRE_BYTES);
-    wire_write_bytes(out, response, sizeof response);
-}
+struct listing {
+    bool is_shut_down;
+    struct buffer out;
+};
 
-static void make_not_serving(void *context, const char *name, size_t length, void *value) {
-    (void)context, (void)name, (void)length;
-    ((struct entry *)value)->status = NOT_SERVING;
+static void write_listed(void *context, const char *name, size_t length, void *value) {
+    struct listing *listing = context;
+    const struct entry *entry = value;
+    enum serving status = listing->is_shut_down ? NOT_SERVING : entry->status;
+    const uint8_t response[] = {1 << 3 | WIRE_VARINT, (uint8_t)status};
+    size_t size = 1 + wire_varint_size(length) + length + 1 + 1 + sizeof response;
+    wire_write_tag(&listing->out, 1, WIRE_BYTES); /* statuses: one map entry */
+    wire_write_varint(&listing->out, size);
+    wire_write_tag(&listing->out, 1, WIRE_BYTES);
+    wire_write_bytes(&listing->out, name, length);
+    wire_write_tag(&listing->out, 2, WIRE_BYTES);
+    wire_write_bytes(&listing->out, response, sizeof response);
 }
 
 static void open_list(struct call *call) {
     struct health_worker *worker = call->data;
     struct health *health = worker->health;
-    struct buffer out = {0};
+    struct listing listing = {0};
     pthread_mutex_lock(&health->lock);
     bool is_too_many = health->by_name.count > MOST_LISTED;
-    if (health->is_shut_down) map_each(&health->by_name, make_not_serving, NULL);
-    if (!is_too_many) map_each(&health->by_name, write_listed, &out);
+    listing.is_shut_down = health->is_shut_down;
+    if (!is_too_many) map_each(&health->by_name, write_listed, &listing);
     pthread_mutex_unlock(&health->lock);
     if (is_too_many) {
         call_finish(call, STATUS_RESOURCE_EXHAUSTED, "more than 100 services", NULL, 0);
     } else {
-        call_send_bytes(call, buffer_bytes(&out), buffer_length(&out));
+        call_send_bytes(call, buffer_bytes(&listing.out), buffer_length(&listing.out));
         call_finish(call, STATUS_OK, "", NULL, 0);
     }
-    buffer_free(&out);
+    buffer_free(&listing.out);
 }
 
 static void ignore(struct call *call) { (void)call; }
@@ -302,12 +323,15 @@ static const struct call_handler check_handler = {
     .on_open = open_check, .on_readable = ignore, .on_writable = ignore, .on_close = ignore_close};
 static const struct call_handler list_handler = {
     .on_open = open_list, .on_readable = ignore, .on_writable = ignore, .on_close = ignore_close};
-static const struct call_handler watch_handler = {
-    .on_open = open_watch, .on_readable = ignore, .on_writable = ignore, .on_close = close_watch};
+static const struct call_handler watch_handler = {.on_open = open_watch,
+                                                  .on_readable = ignore,
+                                                  .on_writable = go_on_watching,
+                                                  .on_drain = end_watch,
+                                                  .on_close = close_watch};
 
 void health_add_routes(struct health_worker *worker, struct router *router) {
     static const char service[] = "grpc.health.v1.Health";
     router_add(router, admin_method(service, "Check"), &check_handler, worker, &limits);
     router_add(router, admin_method(service, "List"), &list_handler, worker, &limits);
-    router_add(router, admin_method(service, "Watch"), &watch_handler, worker, &limits);
+    router_add(router, admin_method(service, "Watch"), &watch_handler, worker, &watch_limits);
 }

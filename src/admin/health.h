@@ -1,7 +1,8 @@
 /* admin/health.h - grpc.health.v1.Health (grpc/grpc-proto: grpc/health/v1/health.proto; doc/health-checking.md).
  *
  * The statuses belong to the process; each worker has a side that answers Check, Watch and List and tells its
- * watchers of changes that any thread makes. */
+ * watchers of changes that any thread makes. A watcher that reads slowly misses what was true only for a while, and
+ * has the newest status last; a drain ends its call UNAVAILABLE after NOT_SERVING. */
 #ifndef TIDEWIRE_ADMIN_HEALTH_H
 #define TIDEWIRE_ADMIN_HEALTH_H
 #include <stdbool.h>

@@ -30,6 +30,7 @@ struct request {
     size_t length;
     enum asked asked;
     char *name; /* the file, symbol or type; owned */
+    bool has_no_name; /* it has a NUL in it: nothing is called so */
     uint32_t extension;
 };
 
@@ -39,6 +40,12 @@ struct reflection {
     const struct schema_file **sent; /* on this stream */
     size_t sent_count;
 };
+
+static void take_name(struct request *request, const uint8_t *bytes, size_t length) {
+    free(request->name);
+    request->name = memory_copy(bytes, length);
+    request->has_no_name = strlen(request->name) != length;
+}
 
 static bool read_extension(const uint8_t *at, size_t length, struct request *request) {
     const uint8_t *end = at + length;
@@ -50,8 +57,7 @@ static bool read_extension(const uint8_t *at, size_t length, struct request *req
         if (!(at = wire_read_tag(at, end, &number, &type))) return false;
         if (number == 1 && type == WIRE_BYTES) {
             if (!(at = wire_read_length(at, end, &size))) return false;
-            free(request->name);
-            request->name = memory_copy(at, size);
+            take_name(request, at, size);
             at += size;
         } else if (number == 2 && type == WIRE_VARINT) {
             if (!(at = wire_read_varint(at, end, &value))) return false;
@@ -75,9 +81,8 @@ static bool read_request(struct request *request) {
             continue;
         }
         if (!(at = wire_read_length(at, end, &length))) return false;
-        free(request->name);
         request->asked = (enum asked)number;
-        request->name = memory_copy(at, number == ASKED_EXTENSION ? 0 : length);
+        take_name(request, at, number == ASKED_EXTENSION ? 0 : length);
         if (number == ASKED_EXTENSION && !read_extension(at, length, request)) return false;
         at += length;
     }
@@ -132,7 +137,9 @@ static void answer_file(struct reflection *reflection, const struct schema_file 
 
 static void answer_extension_numbers(struct reflection *reflection, const struct request *request, struct buffer *out) {
     uint32_t numbers[MOST_EXTENSIONS];
-    if (!schema_message(reflection->schema, request->name) && !schema_message(admin_schema(), request->name)) {
+    bool is_known = !request->has_no_name && (schema_message(reflection->schema, request->name) ||
+                                              schema_message(admin_schema(), request->name));
+    if (!is_known) {
         write_error(out, STATUS_NOT_FOUND, "not found", request->name);
         return;
     }
@@ -192,7 +199,7 @@ static void answer_services(struct reflection *reflection, struct buffer *out) {
 static const struct schema_file *find_file(const struct reflection *reflection, const struct request *request) {
     const struct schema *schemas[] = {reflection->schema, admin_schema()};
     const struct schema_file *file = NULL;
-    for (int i = 0; i < 2 && !file; i++)
+    for (int i = 0; i < 2 && !file && !request->has_no_name; i++)
         file = request->asked == ASKED_FILE     ? schema_file_by_name(schemas[i], request->name)
                : request->asked == ASKED_SYMBOL ? schema_file_by_symbol(schemas[i], request->name)
                                                 : schema_file_by_extension(schemas[i], request->name, request->extension);
@@ -242,6 +249,11 @@ static void open_stream(struct call *call) {
     call->data = reflection;
 }
 
+/* Clients keep this stream open for as long as they live: it shall not be what a drain waits for. */
+static void end_stream(struct call *call) {
+    call_finish(call, STATUS_UNAVAILABLE, "the server is going away", NULL, 0);
+}
+
 static void close_stream(struct call *call, enum status status, const char *text) {
     (void)status, (void)text;
     struct reflection *reflection = call->data;
@@ -250,7 +262,7 @@ static void close_stream(struct call *call, enum status status, const char *text
 }
 
 static const struct call_handler handler = {
-    .on_open = open_stream, .on_readable = work, .on_writable = work, .on_close = close_stream};
+    .on_open = open_stream, .on_readable = work, .on_writable = work, .on_drain = end_stream, .on_close = close_stream};
 
 void reflection_add_routes(struct router *router, struct schema *schema) {
     const char *const services[] = {"grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"};

@@ -1,6 +1,9 @@
 /* script/bind.c - see bind.h */
 #include "script/bind.h"
 
+#include <string.h>
+
+#include "schema/codec.h"
 #include "script/failure.h"
 #include "script/fiber.h"
 #include "script/generation.h"
@@ -61,7 +64,11 @@ static int set_health(lua_State *L) {
     if (!script->running)
         return luaL_error(L, "tidewire.set_health: load code cannot set it, since a refused script has done nothing: "
                              "call it in tidewire.spawn(function() … end)");
-    script->host.set_health(script->host.context, lua_tostring(L, 1), lua_toboolean(L, 2));
+    size_t length;
+    const char *service = lua_tolstring(L, 1, &length);
+    if (strlen(service) != length || !codec_is_utf8(service, length))
+        return luaL_error(L, "tidewire.set_health: the name of a service is text");
+    script->host.set_health(script->host.context, service, lua_toboolean(L, 2));
     return 0;
 }
 

@@ -1,16 +1,30 @@
 local gateway = require "support.gateway"
 local client = require "support.client"
+local raw = require "support.raw"
 
 local SERVING, NOT_SERVING, SERVICE_UNKNOWN = 1, 2, 3
 
 local script = [[
 local tidewire = require "tidewire"
 local greet = {}
+
+-- "NAME true", or "FIRST LAST" for services s1, s2 … that are serving.
 function greet.Greet(_, request)
-  local service, is_serving = request.name:match "^(%S*) (%S+)$"
+  local first, last = request.name:match "^(%d+) (%d+)$"
+  if first then
+    for i = first, last do tidewire.set_health("s" .. i, true) end
+    return {}
+  end
+  local service, is_serving = request.name:match "^(%Z*) (%S+)$"
+  if not service then return { greeting = select(2, pcall(tidewire.set_health, request.name, true)) } end
   tidewire.set_health(service, is_serving == "true")
   return {}
 end
+
+function greet.GreetStream(stream)
+  for request in stream:messages() do stream:send { greeting = request.name } end
+end
+
 return greet
 ]]
 
@@ -81,11 +95,58 @@ describe("the health service", function()
     watcher:cancel()
   end)
 
-  it("is not serving while the gateway drains", function()
+  it("lists up to 100 services and refuses more", function()
+    channel:call("greet.GreetService/Greet", { name = "1 98" }) -- with "" and greet.GreetService
+    local statuses = channel:call("grpc.health.v1.Health/List", {}).message.statuses
+    assert.same({ status = SERVING }, statuses.s98)
+    channel:call("greet.GreetService/Greet", { name = "99 99" })
+    assert.equal("RESOURCE_EXHAUSTED", channel:call("grpc.health.v1.Health/List", {}).code)
+    assert.equal(SERVING, check "s99")
+  end)
+
+  it("lets a script name only what is text", function()
+    local answer = channel:call("greet.GreetService/Greet", { name = "a\0b" })
+    assert.is_truthy(answer.message.greeting:find("tidewire.set_health: the name of a service is text", 1, true))
+    assert.equal("NOT_FOUND", check "a")
+  end)
+
+  it("keeps one status for a watcher that does not read, which then has the newest last", function()
+    local one = #raw.message "\8\1" -- a status and its prefix
+    local slow = assert(raw.connect(gw.address, { settings = { [4] = one } }))
+    slow:headers(1, "grpc.health.v1.Health/Watch")
+    slow:data(1, raw.message(raw.text(1, "greet.GreetService")), true)
+    assert.equal(raw.message "\8\1", slow:expect({ type = "DATA", stream = 1 }).bytes)
+    local watcher = watch "greet.GreetService"
+    assert.equal(SERVING, watcher:receive().status)
+    for i = 1, 21 do
+      channel:call("greet.GreetService/Greet", { name = "greet.GreetService " .. tostring(i % 2 == 0) })
+      assert.equal(i % 2 == 0 and SERVING or NOT_SERVING, watcher:receive().status)
+    end
+    slow:send { { send = "window", stream = 1, by = 100 * one } }
+    local bytes = ""
+    gw:signal "TERM" -- ends both
+    repeat
+      local frame = slow:expect { stream = 1 }
+      assert(frame, "the call of the slow watcher has no end")
+      if frame.type == "DATA" then bytes = bytes .. frame.bytes end
+    until frame.is_end
+    assert.equal(raw.message "\8\2", bytes)
+    watcher:cancel()
+  end)
+
+  it("is not serving while the gateway drains, which does not wait for watchers", function()
+    -- Something else that is open keeps the gateway.
+    local held = channel:open "greet.GreetService/GreetStream"
+    held:send { name = "" }
+    assert.is_truthy(held:receive())
     local watcher = watch ""
     assert.equal(SERVING, watcher:receive().status)
     gw:signal "TERM"
     assert.equal(NOT_SERVING, watcher:receive().status)
+    assert.equal("UNAVAILABLE", watcher:status().code)
+    held:half_close()
+    assert.equal("OK", held:status().code)
+    assert.equal(0, gw:wait_exit())
   end)
 
   it("can be switched off, and reflection too", function()
@@ -99,10 +160,11 @@ end)
 
 for _, version in ipairs { "v1", "v1alpha" } do
   describe("server reflection " .. version, function()
-    local stream
+    local gw, stream
     before_each(function()
+      gw = start 'proto = { "greet.proto", "chat.proto", "logger.proto", "proto2_types.proto" }'
       local method = "grpc.reflection." .. version .. ".ServerReflection/ServerReflectionInfo"
-      stream = client.connect(start().address):open(method)
+      stream = client.connect(gw.address):open(method)
     end)
     after_each(gateway.stop_all)
 
@@ -162,6 +224,21 @@ for _, version in ipairs { "v1", "v1alpha" } do
       assert.equal("greet.proto", files(ask { file_by_filename = "greet.proto" })[1])
       stream:half_close()
       assert.equal("OK", stream:status().code)
+    end)
+
+    it("finds extensions, one by its number and all of a type", function()
+      local answer = ask { file_containing_extension =
+        { containing_type = "tidewire.test2.Extendable", extension_number = 1500 } }
+      assert.equal("proto2_types.proto", files(answer)[1])
+      answer = ask { all_extension_numbers_of_type = "tidewire.test2.Extendable" }.all_extension_numbers_response
+      assert.same({ base_type_name = "tidewire.test2.Extendable", extension_number = { 100, 101, 1500 } }, answer)
+    end)
+
+    it("ends when the gateway drains", function()
+      assert.is_truthy(ask { list_services = "*" })
+      gw:signal "TERM"
+      assert.equal("UNAVAILABLE", stream:status().code)
+      assert.equal(0, gw:wait_exit())
     end)
 
     it("refuses a request that asks nothing", function()
