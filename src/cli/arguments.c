@@ -49,21 +49,28 @@ int arguments_fault(const struct arguments *arguments, const char *format, ...) 
 static int unknown_flag(const struct arguments *arguments, const char *text, size_t length) {
     const char *names[64];
     size_t count = 0;
-    for (; count < 63 && flag_at(arguments->verb, count); count++)
-        names[count] = flag_at(arguments->verb, count)->name;
+    for (size_t i = 0; count < 62 && flag_at(arguments->verb, i); i++) {
+        names[count++] = flag_at(arguments->verb, i)->name;
+        if (flag_at(arguments->verb, i)->alias) names[count++] = flag_at(arguments->verb, i)->alias;
+    }
     names[count] = NULL;
     char *name = memory_copy(text, length);
-    const char *nearest = !strncmp(name, "--", 2) ? error_nearest(name + 2, names) : NULL;
+    size_t dashes = strspn(name, "-");
+    const char *nearest = length > 2 ? error_nearest(name + dashes, names) : NULL;
     int code = nearest ? arguments_fault(arguments, "unknown flag %s (did you mean --%s?)", name, nearest)
                        : arguments_fault(arguments, "unknown flag %s", name);
     free(name);
     return code;
 }
 
+static bool is_name(const char *one, const char *name, size_t length) {
+    return one && strlen(one) == length && !memcmp(one, name, length);
+}
+
 static const struct flag *find_flag(const struct verb *verb, const char *name, size_t length) {
     for (size_t i = 0; flag_at(verb, i); i++) {
         const struct flag *flag = flag_at(verb, i);
-        if (strlen(flag->name) == length && !memcmp(flag->name, name, length)) return flag;
+        if (is_name(flag->name, name, length) || is_name(flag->alias, name, length)) return flag;
     }
     return NULL;
 }

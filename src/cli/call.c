@@ -6,11 +6,13 @@
 #include "base/memory.h"
 #include "cli/describe.h"
 #include "cli/exchange.h"
+#include "cli/harmless.h"
 #include "cli/verbs.h"
 #include "net/listener.h"
 
 static int fault(const struct error *error) {
-    fprintf(stderr, "tidewire call: %s\n", error->text);
+    fputs("tidewire call: ", stderr);
+    harmless_print(stderr, error->text);
     return EXIT_FAILED;
 }
 
@@ -18,7 +20,7 @@ static int list_services(struct types *types) {
     struct error error;
     char **names = types_services(types, &error);
     if (!names) return fault(&error);
-    for (char **name = names; *name; name++) printf("%s\n", *name);
+    for (char **name = names; *name; name++) harmless_print(stdout, *name);
     types_free_names(names);
     return cli_end_output();
 }
@@ -46,16 +48,23 @@ static const struct method *unknown_method(const struct service *service, const 
     return NULL;
 }
 
+/* "pkg.Service/Method", as it is on the wire, or "pkg.Service.Method". */
+static const char *end_of_service(const char *path) {
+    const char *slash = strrchr(path, '/'), *dot = strrchr(path, '.');
+    return slash ? slash : dot ? dot : path + strlen(path);
+}
+
 /* NULL and an error when there is none. */
 static const struct method *find_method(struct types *types, const char *path, struct error *error) {
-    const char *slash = strrchr(path, '/');
+    const char *slash = end_of_service(path);
     char *service_name = memory_copy(path, (size_t)(slash - path));
     const struct method *method = NULL;
     if (types_find(types, service_name, error)) {
         const struct service *service = schema_service(types->schema, service_name, strlen(service_name));
-        method = service ? service_method(service, slash + 1, strlen(slash + 1)) : NULL;
+        const char *name = *slash ? slash + 1 : "";
+        method = service ? service_method(service, name, strlen(name)) : NULL;
         if (!service) error_set(error, "%s is not a service", service_name);
-        else if (!method) unknown_method(service, slash + 1, error);
+        else if (!method) unknown_method(service, name, error);
     }
     free(service_name);
     return method;
@@ -73,7 +82,8 @@ static int act(struct types *types, struct remote *remote) {
     const char *symbol = remote->options->symbol;
     if (!symbol) return list_services(types);
     if (*symbol == '/') symbol++; /* as on the wire */
-    return strchr(symbol, '/') ? call(types, remote, symbol) : describe(types, symbol);
+    bool is_call = strchr(symbol, '/') || remote->options->data;
+    return is_call ? call(types, remote, symbol) : describe(types, symbol);
 }
 
 static int run_with(const struct call_options *options) {

@@ -10,7 +10,7 @@
 #include "base/memory.h"
 #include "net/address.h"
 
-/* Spelled as grpcurl spells them. */
+/* Spelled as grpcurl spells them, or that is understood too. */
 const struct flag call_flags[] = {
     {.name = "data",
      .letter = 'd',
@@ -26,7 +26,7 @@ const struct flag call_flags[] = {
      .value = "DIR",
      .help = "where .proto files and imports are; repeatable"},
     {.name = "protoset", .value = "FILE", .help = "types from a descriptor set; repeatable"},
-    {.name = "max-time", .value = "TIME", .help = "the call's deadline: 5s, 300ms, 2m"},
+    {.name = "timeout", .alias = "max-time", .value = "TIME", .help = "the call's deadline: 5s, 300ms, 2m"},
     {.name = "gzip", .help = "compress request messages"},
     {.name = "verbose", .letter = 'v', .help = "response headers and trailers on standard error"},
     {.name = "tls", .help = "TLS; the flags from here to --servername mean it too"},
@@ -150,9 +150,9 @@ static bool read_headers(const struct arguments *arguments, struct call_options 
 }
 
 static bool read_timeout(const struct arguments *arguments, struct call_options *options) {
-    const char *text = arguments_value(arguments, "max-time");
+    const char *text = arguments_value(arguments, "timeout");
     if (!text || read_time(text, &options->timeout)) return true;
-    arguments_fault(arguments, "--max-time %s: expected a time, such as 5s or 300ms", text);
+    arguments_fault(arguments, "--timeout %s: expected a time, such as 5s or 300ms", text);
     return false;
 }
 

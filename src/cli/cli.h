@@ -15,6 +15,7 @@ enum exit_code {
 
 struct flag {
     const char *name;  /* without the dashes: "config" */
+    const char *alias; /* another name, which the help does not show; or NULL */
     char letter;       /* 'c', or 0 */
     const char *value; /* what it takes, for the help: "FILE"; NULL: nothing */
     const char *help;

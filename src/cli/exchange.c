@@ -15,6 +15,7 @@
 
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "cli/harmless.h"
 #include "cli/input.h"
 #include "cli/output.h"
 #include "cli/report.h"
@@ -49,7 +50,7 @@ static void settle(struct exchange *exchange) {
 
 /* Cancels what is open. `text` NULL: nothing needs to be said. */
 static void fail(struct exchange *exchange, const char *text) {
-    if (text) fprintf(stderr, "%s\n", text);
+    if (text) harmless_print(stderr, text);
     exchange->has_failed = exchange->has_all_requests = true;
     if (exchange->call) call_reset(exchange->call, HTTP_CANCEL); /* on_close comes */
     else exchange->is_closed = true;
@@ -139,7 +140,8 @@ static void write_response(struct exchange *exchange, const struct call_message 
         buffer_append_byte(out, '\n');
         return;
     }
-    fprintf(stderr, "tidewire call: a response has no form in JSON: %s\n", error.text);
+    fputs("tidewire call: a response has no form in JSON: ", stderr);
+    harmless_print(stderr, error.text);
     exchange->has_failed = true;
 }
 

@@ -8,7 +8,7 @@
 #include "net/loop.h"
 #include "rpc/call.h"
 
-/* Windows that keep a fast server busy; no bound on how long it may be silent, as --max-time is there for
+/* Windows that keep a fast server busy; no bound on how long it may be silent, as --timeout is there for
  * that. */
 static const struct rpc_limits rpc_limits = {.http = {.headers = 256 * 1024,
                                                       .streams = 100,

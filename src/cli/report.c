@@ -7,17 +7,10 @@
 
 #include "base/base64.h"
 #include "base/memory.h"
+#include "cli/harmless.h"
 #include "schema/json.h"
 #include "schema/json_text.h"
 #include "schema/wire.h"
-
-static void append_harmless(struct buffer *out, const char *text, size_t length) {
-    for (size_t i = 0; i < length; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if (c < 0x20 || c == 0x7f) buffer_format(out, "\\x%02x", c);
-        else buffer_append_byte(out, c);
-    }
-}
 
 static void print(struct buffer *line) {
     buffer_append_byte(line, '\n');
@@ -31,12 +24,12 @@ void report_metadata(const char *kind, const struct metadata *metadata) {
         struct buffer line = {0};
         if (*entry->name == ':') continue;
         buffer_format(&line, "%s ", kind);
-        append_harmless(&line, entry->name, entry->name_length);
+        harmless_append(&line, entry->name, entry->name_length);
         buffer_append_text(&line, ": ");
         if (metadata_is_binary(entry->name, entry->name_length))
             base64_write(&line, entry->value, entry->value_length, true);
         else
-            append_harmless(&line, entry->value, entry->value_length);
+            harmless_append(&line, entry->value, entry->value_length);
         print(&line);
     }
 }
@@ -133,7 +126,7 @@ void report_status(enum status status, const char *text, const void *details, si
                    struct types *types) {
     struct buffer line = {0};
     buffer_format(&line, "%s: ", status_name(status));
-    append_harmless(&line, text, strlen(text));
+    harmless_append(&line, text, strlen(text));
     print(&line);
     if (length) report_details(details, (const uint8_t *)details + length, types);
 }

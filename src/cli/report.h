@@ -1,5 +1,5 @@
 /* cli/report.h - what `tidewire call` says on standard error. What a server has chosen cannot drive the
- * terminal: control characters are shown as \xNN. Private to cli/. */
+ * terminal (cli/harmless.h). Private to cli/. */
 #ifndef TIDEWIRE_CLI_REPORT_H
 #define TIDEWIRE_CLI_REPORT_H
 #include <stddef.h>

@@ -40,10 +40,20 @@ void types_free_names(char **names) {
     free(names);
 }
 
+/* A service without its package, else what is spelled much like it; or NULL. */
+static const char *find_nearest(const char *symbol, char **names) {
+    size_t length = strlen(symbol);
+    for (char **name = names; *name; name++) {
+        size_t all = strlen(*name);
+        if (all > length && (*name)[all - length - 1] == '.' && !strcmp(*name + all - length, symbol)) return *name;
+    }
+    return error_nearest(symbol, (const char *const *)names);
+}
+
 static bool is_unknown(struct types *types, const char *symbol, struct error *error) {
     struct error ignored;
     char **names = types_services(types, &ignored);
-    const char *nearest = names ? error_nearest(symbol, (const char *const *)names) : NULL;
+    const char *nearest = names ? find_nearest(symbol, names) : NULL;
     if (nearest) error_set(error, "there is no \"%s\" (did you mean \"%s\"?)", symbol, nearest);
     else
         error_set(error, "there is no \"%s\"%s", symbol,

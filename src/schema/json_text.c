@@ -214,19 +214,29 @@ void json_decode(const struct json_string *string, struct buffer *out) {
     }
 }
 
+/* What stands as it is in a string. Beside what JSON demands, DEL and the controls of U+0080 to U+009F are escaped: they
+ * are commands to a terminal. */
+static bool is_plain(const char *at, const char *end) {
+    unsigned char c = (unsigned char)*at;
+    if (c == 0xc2) return end - at < 2 || (unsigned char)at[1] >= 0xa0;
+    return c >= 0x20 && c != '"' && c != '\\' && c != 0x7f;
+}
+
 void json_quote(struct buffer *out, const void *bytes, size_t length) {
     static const char letters[] = "\b\f\n\r\t\"\\", escapes[] = "bfnrt\"\\";
     const char *at = length ? bytes : "", *run = at, *end = at + length;
     buffer_append_byte(out, '"');
     for (; at < end; at++) {
-        if ((unsigned char)*at >= 0x20 && *at != '"' && *at != '\\') continue;
+        if (is_plain(at, end)) continue;
         buffer_append(out, run, (size_t)(at - run));
-        run = at + 1;
         const char *letter = *at ? strchr(letters, *at) : NULL;
         if (letter)
             buffer_append(out, (char[]){'\\', escapes[letter - letters]}, 2);
+        else if ((unsigned char)*at == 0xc2)
+            buffer_format(out, "\\u%04x", (unsigned)(unsigned char)*++at);
         else
             buffer_format(out, "\\u%04x", (unsigned)*at);
+        run = at + 1;
     }
     buffer_append(out, run, (size_t)(end - run));
     buffer_append_byte(out, '"');

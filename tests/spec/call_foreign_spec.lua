@@ -90,7 +90,7 @@ describe("tidewire call against grpcio", function()
 
   it("ends at its deadline, or when it is interrupted, and the server hears of both", function()
     local at = foreign.start()
-    local code, out, err = run("{}", at, "interop.Interop/Wait", "--max-time", "300ms", types())
+    local code, out, err = run("{}", at, "interop.Interop/Wait", "--timeout", "300ms", types())
     assert.same({ 1, "{}\n" }, { code, out })
     assert.is_truthy(err:find "^DEADLINE_EXCEEDED: ")
     assert.equal("a call of Wait has ended", foreign.read_line())

@@ -20,6 +20,10 @@ function greet.Greet(stream, request)
     tidewire.fail("NOT_FOUND", "no such\27[31m thing",
       { tidewire.message.new("google.rpc.ErrorInfo", { reason = "WHY" }) })
   end
+  if request.name == "colours" then
+    tidewire.fail("ABORTED", "\194\15531m \127 zwölf")
+  end
+  if request.name == "colour" then return { greeting = "\27[31m\127\194\15531m" } end
   if request.name == "sleep" then tidewire.sleep(60) end
   if request.name == "remaining" then return { greeting = tostring(stream:remaining() ~= nil) } end
   if request.name == "long" then return { greeting = ("x"):rep(6 * 1024 * 1024) } end
@@ -95,7 +99,7 @@ describe("tidewire call", function()
   end)
 
   it("ends when the call ends, whatever is still to come on standard input", function()
-    local call = caller.start(address, "greet.GreetService/GreetStream", "--max-time", "300ms")
+    local call = caller.start(address, "greet.GreetService/GreetStream", "--timeout", "300ms")
     assert.equal('{"greeting":"hello"}', call:read_line())
     assert.equal(1, call:wait())
     assert.is_truthy(call.errors():find "^DEADLINE_EXCEEDED: ")
@@ -167,14 +171,30 @@ describe("tidewire call", function()
     end
   end)
 
+  it("lets nothing through that would drive a terminal", function()
+    assert.same({ 0, '{"greeting":"\\u001b[31m\\u007f\\u009b31m"}\n', "" },
+      { run('{"name":"colour"}', address, "greet.GreetService/Greet") })
+    assert.same({ 1, "", "ABORTED: \\xc2\\x9b31m \\x7f zwölf\n" },
+      { run('{"name":"colours"}', address, "greet.GreetService/Greet") })
+  end)
+
+  it("takes a method with a dot where there is data for it", function()
+    assert.same({ 0, '{"greeting":"ann"}\n', "" },
+      { run("", address, "greet.GreetService.Greet", "-d", '{"name":"ann"}') })
+    assert.same({ 1, "", "tidewire call: greet.GreetRequest is not a service\n" },
+      { run("", address, "greet.GreetRequest.name", "-d", "{}") })
+    assert.same({ 1, "", 'tidewire call: there is no "Greet" in the server\'s reflection\n' },
+      { run("", address, "Greet", "-d", "{}") })
+  end)
+
   it("gives the call a deadline", function()
-    local _, out = run('{"name":"remaining"}', address, "greet.GreetService/Greet", "--max-time", "30")
+    local _, out = run('{"name":"remaining"}', address, "greet.GreetService/Greet", "--timeout", "30")
     assert.equal('{"greeting":"true"}\n', out)
-    local code, _, err = run('{"name":"sleep"}', address, "greet.GreetService/Greet", "--max-time=200ms")
+    local code, _, err = run('{"name":"sleep"}', address, "greet.GreetService/Greet", "--max-time=200ms") -- as grpcurl calls it
     assert.equal(1, code)
     assert.is_truthy(err:find "^DEADLINE_EXCEEDED: ")
     for _, time in ipairs { "0", "-1s", "5parsecs", "nan", "inf", "" } do
-      assert.equal(2, (run("", address, "greet.GreetService/Greet", "--max-time=" .. time)))
+      assert.equal(2, (run("", address, "greet.GreetService/Greet", "--timeout=" .. time)))
     end
   end)
 
@@ -293,6 +313,7 @@ service greet.GreetService {
   it("says the nearest name of one that is unknown", function()
     local cases = {
       ["gret.GreetService/Greet"] = 'there is no "gret.GreetService" (did you mean "greet.GreetService"?)',
+      ["GreetService/Greet"] = 'there is no "GreetService" (did you mean "greet.GreetService"?)',
       ["greet.GretService"] = 'there is no "greet.GretService" (did you mean "greet.GreetService"?)',
       ["greet.GreetService/Gret"] = 'greet.GreetService has no method "Gret" (did you mean "Greet"?)',
       ["greet.GreetService/Xyzzyx"] = 'greet.GreetService has no method "Xyzzyx"',

@@ -91,6 +91,7 @@ static void a_wrong_command_line_says_what_was_meant_and_ends_with_2(void) {
         {"tidewire help chekc", "tidewire: unknown verb chekc (did you mean check?)\n"},
         {"tidewire bench", "tidewire: this version does not have `bench` yet\n"},
         {"tidewire check --confg x", "tidewire check: unknown flag --confg (did you mean --config?)\n"},
+        {"tidewire call -max-time 3s a:1", "tidewire call: unknown flag -max-time (did you mean --max-time?)\n"},
         {"tidewire check -x", "tidewire check: unknown flag -x\n"},
         {"tidewire check -c", "tidewire check: --config needs a FILE\n"},
         {"tidewire check --help=yes", "tidewire check: --help takes no value\n"},

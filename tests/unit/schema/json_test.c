@@ -120,6 +120,7 @@ static void numbers_out_of_range_or_of_another_kind_are_refused(void) {
 static void strings_hold_any_character(void) {
     check_same(
         "{\"stringField\":\"\\\"\\\\\\n\\t\\b\\f\\r\\u0000\\u001f \303\244\342\202\254\360\237\230\200\"}");
+    check_same("{\"stringField\":\"\\u007f\\u0080\\u009b\\u009f\302\240\"}"); /* commands to a terminal, and none */
     check_reads_as("{\"stringField\":\"\\u00e4\\u20ac\\ud83d\\ude00\\/\"}",
                    "{\"stringField\":\"\303\244\342\202\254\360\237\230\200/\"}");
     check_reads_as("{\"string\\u0046ield\":\"x\"}", "{\"stringField\":\"x\"}");
