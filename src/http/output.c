@@ -12,7 +12,7 @@
 
 enum {
     FRAME_HEADER = 9,
-    LARGEST_FRAME = FRAME_HEADER + 16384, /* that nghttp2 hands over as bytes */
+    LARGEST_FRAME = FRAME_HEADER + 16384, /* but for bodies, which are cut to what fits */
     MOST_ROUNDS = 4,            /* outputs that one session may fill in a turn; the others want theirs */
     MOST_CONTROL_WAITING = 200, /* frames that nghttp2 may queue while the socket is blocked */
 };
@@ -33,9 +33,7 @@ void http_output_clear(struct http_output *output) {
     output->count = output->kept_count = 0;
 }
 
-bool http_output_has_room(const struct http_output *output, size_t length) {
-    return output->total + length <= OUTPUT_SCRATCH;
-}
+size_t http_output_room(const struct http_output *output) { return OUTPUT_SCRATCH - output->total; }
 
 void http_output_copy(struct http_output *output, const void *bytes, size_t length) {
     if (!length) return;
@@ -63,6 +61,8 @@ void http_output_reference(struct http_output *output, const void *bytes, size_t
     output->total += length;
 }
 
+/* The output has room for what read_length() allowed. When it has none for another frame, nghttp2 stops here, before
+ * it asks for the next body: a frame that it held back would count on bytes that a call which ends drops. */
 static int send_data(nghttp2_session *h2, nghttp2_frame *frame, const uint8_t *frame_header, size_t length,
                      nghttp2_data_source *source, void *user_data) {
     struct http_session *session = user_data;
@@ -70,11 +70,6 @@ static int send_data(nghttp2_session *h2, nghttp2_frame *frame, const uint8_t *f
     struct http_output *output = &session->worker->output;
     (void)h2;
     (void)frame;
-    if (stream->is_reset) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* its RST_STREAM is queued already */
-    if (!http_output_has_room(output, FRAME_HEADER + length)) {
-        output->was_full = true;
-        return NGHTTP2_ERR_WOULDBLOCK;
-    }
     http_output_copy(output, frame_header, FRAME_HEADER);
     if (length) {
         size_t before = output->total;
@@ -84,7 +79,8 @@ static int send_data(nghttp2_session *h2, nghttp2_frame *frame, const uint8_t *f
         session->guard.has_sent_since_ping = true;
         if (session->guard.window_updates < UINT32_MAX / 2) session->guard.window_updates += 2;
     }
-    return 0;
+    output->was_full = http_output_room(output) < LARGEST_FRAME;
+    return output->was_full ? NGHTTP2_ERR_PAUSE : 0;
 }
 
 /* A server that has said everything lets the peer stop its upload (RFC 9113 section 8.1). */
@@ -155,8 +151,10 @@ static ssize_t read_length(nghttp2_session *h2, uint8_t type, int32_t id, int32_
     if (largest_frame <= USUAL) return USUAL;
     struct http_stream *stream = http_stream_find(session, id);
     size_t ready = stream && stream->user ? session->events->body_ready(stream->user) : 0;
-    if (ready <= USUAL) return USUAL;
+    size_t room = http_output_room(&session->worker->output) - FRAME_HEADER;
     if (ready > MOST) ready = MOST;
+    if (ready > room) ready = room;
+    if (ready <= USUAL) return USUAL;
     return ready < largest_frame ? (ssize_t)ready : (ssize_t)largest_frame;
 }
 
@@ -171,7 +169,7 @@ void http_output_set_callbacks(nghttp2_session_callbacks *callbacks) {
  * it. */
 static bool fill(struct http_session *session, struct http_output *output, int *error) {
     output->was_full = false;
-    while (http_output_has_room(output, LARGEST_FRAME)) {
+    while (http_output_room(output) >= LARGEST_FRAME) {
         const uint8_t *bytes;
         ssize_t length = nghttp2_session_mem_send(session->h2, &bytes);
         if (length <= 0) {

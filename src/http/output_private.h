@@ -21,7 +21,7 @@ struct http_output {
     size_t used;  /* of the scratch */
     size_t total; /* bytes in all pieces */
     int count, kept_count;
-    bool was_full; /* a frame that nghttp2 had ready did not fit */
+    bool was_full; /* nghttp2 was stopped, as there was no room for another frame */
     struct iovec pieces[OUTPUT_PIECES];
     struct message *kept[OUTPUT_PIECES];
 };
@@ -30,6 +30,6 @@ void http_output_init(struct http_output *output);
 void http_output_free(struct http_output *output);
 /* After the write: the pieces are gone. */
 void http_output_clear(struct http_output *output);
-/* So many bytes fit, whether copied or referenced. */
-bool http_output_has_room(const struct http_output *output, size_t length);
+/* So many bytes fit yet, whether copied or referenced. */
+size_t http_output_room(const struct http_output *output);
 #endif

@@ -112,6 +112,7 @@ struct http_stream {
     bool has_body : 1;       /* a data source is attached */
     bool is_deferred : 1;    /* it had nothing when asked last */
     bool is_finished : 1;    /* no more body comes */
+    bool has_trailed : 1;    /* trailers are with nghttp2 */
     bool is_answered : 1;    /* server: response headers were submitted; client: they have come */
     bool has_peer_ended : 1; /* END_STREAM or RST_STREAM has come */
     bool is_reset : 1;       /* by us: the user hears nothing more but on_close */

@@ -85,14 +85,14 @@ void http_stream_closed(struct http_stream *stream, uint32_t error, bool is_conn
     }
 }
 
-static void submit_trailers(struct http_stream *stream) {
+static void submit_trailers(struct http_stream *stream, const struct http_header *fields, size_t count) {
     struct http_session *session = stream->session;
-    const struct http_trailers *trailers = stream->trailers;
-    nghttp2_submit_trailer(session->h2, (int32_t)stream->id,
-                           to_names_values(session->worker, trailers->fields, trailers->count),
-                           trailers->count);
-    free(stream->trailers);
-    stream->trailers = NULL;
+    nghttp2_submit_trailer(session->h2, (int32_t)stream->id, to_names_values(session->worker, fields, count), count);
+    stream->has_trailed = true;
+}
+
+static size_t body_ready(const struct http_stream *stream) {
+    return stream->user ? stream->session->events->body_ready(stream->user) : 0;
 }
 
 static ssize_t read_body(nghttp2_session *h2, int32_t id, uint8_t *bytes, size_t length, uint32_t *flags,
@@ -102,15 +102,15 @@ static ssize_t read_body(nghttp2_session *h2, int32_t id, uint8_t *bytes, size_t
     (void)h2;
     (void)id;
     (void)bytes;
-    if (stream->is_reset || !http_session_is_alive(session)) return NGHTTP2_ERR_DEFERRED;
-    size_t ready = stream->user ? session->events->body_ready(stream->user) : 0;
+    if (stream->is_reset || stream->has_trailed || !http_session_is_alive(session)) return NGHTTP2_ERR_DEFERRED;
+    size_t ready = body_ready(stream);
     if (ready > length) {
         ready = length;
     } else if (stream->is_finished) {
         *flags |= NGHTTP2_DATA_FLAG_EOF;
         if (stream->trailers) {
             *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-            submit_trailers(stream);
+            submit_trailers(stream, stream->trailers->fields, stream->trailers->count);
         }
     } else if (!ready) {
         stream->is_deferred = true;
@@ -175,6 +175,13 @@ void http_stream_resume(struct http_stream *stream) {
 void http_stream_finish(struct http_stream *stream, const struct http_header *trailers, size_t count) {
     if (stream->is_finished || stream->is_reset) return;
     stream->is_finished = true;
+    /* nghttp2 asks for no body, not even an empty one, while the peer's window is closed; trailers may leave all the
+     * same (RFC 9113 section 5.2.2). */
+    if (count && stream->has_body && !body_ready(stream)) {
+        submit_trailers(stream, trailers, count);
+        http_session_mark(stream->session);
+        return;
+    }
     if (count) stream->trailers = copy_trailers(trailers, count);
     http_stream_resume(stream);
 }
