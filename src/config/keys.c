@@ -69,7 +69,8 @@ const struct key keys[] = {
      .help = "Answer gRPC server reflection, v1 and v1alpha, from the loaded types."},
     {SECTION_FILE, "drain_timeout", VALUE_DURATION, .standard = "30s", .most = 24 * H,
      AT(config, drain_timeout),
-     .help = "After TERM, streams may go on for so long; what is left then ends UNAVAILABLE."},
+     .help = "After TERM, streams may go on for so long; what is left then ends UNAVAILABLE. 0: without limit, "
+             "the process stays until the last stream has ended (or a second TERM)."},
 
     {SECTION_LISTEN, "mode", VALUE_MODE, .standard = "0660", .example = "0660", .most = 0777,
      AT(config_listener, mode),
@@ -134,7 +135,8 @@ const struct key keys[] = {
     {SECTION_LIMITS, "stalled", VALUE_DURATION, .standard = "10s", .least = 100 * MS, .most = 24 * H,
      AT(config_limits, stalled),
      .help = "While a bound is reached, a stream that buffers and makes no progress for so long ends "
-             "RESOURCE_EXHAUSTED."},
+             "RESOURCE_EXHAUSTED. So does, at any time, a stream that has ended and whose client takes nothing "
+             "of the rest for so long."},
     {SECTION_LIMITS, "topics", VALUE_COUNT, .standard = "100000", .least = 1, .most = 100000000,
      AT(config_limits, topics), .help = "Topics that may live at once."},
     {SECTION_LIMITS, "list_elements", VALUE_COUNT, .is_per_call = true, .standard = "100000", .least = 1,

@@ -42,6 +42,7 @@ struct worker {
     atomic_uint connections; /* the main thread adds, the worker takes away */
     bool is_stopping;
     struct timer look;
+    uint64_t ends_at; /* monotonic ns, whoever is still connected then; 0: nobody is sent away yet */
 };
 
 struct rpc_limits worker_rpc_limits(const struct config *config, uint32_t workers) {
@@ -223,10 +224,12 @@ static void stop(struct worker *worker) {
 
 static void look_whether_empty(struct timer *timer) {
     struct worker *worker = container_of(timer, struct worker, look);
-    if (rpc_counters(worker->rpc)->connections == 0 && atomic_load(&worker->connections) == 0)
+    uint64_t now = loop_now(worker->loop);
+    bool is_empty = rpc_counters(worker->rpc)->connections == 0 && atomic_load(&worker->connections) == 0;
+    if (is_empty || (worker->ends_at && now >= worker->ends_at))
         stop(worker);
     else
-        timer_start(worker->loop, timer, loop_now(worker->loop) + LOOK_INTERVAL);
+        timer_start(worker->loop, timer, now + LOOK_INTERVAL);
 }
 
 static void act_drain(struct worker *worker, struct order *order) {
@@ -235,7 +238,9 @@ static void act_drain(struct worker *worker, struct order *order) {
     timer_start(worker->loop, &worker->look, loop_now(worker->loop));
 }
 
+/* A connection that was cut may still linger, for a peer that takes none of its last bytes. */
 static void act_end_all(struct worker *worker, struct order *order) {
+    worker->ends_at = loop_now(worker->loop) + 2 * order->grace;
     rpc_end_all(worker->rpc, "the server is shutting down", order->grace);
 }
 

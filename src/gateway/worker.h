@@ -44,7 +44,8 @@ void worker_accept(struct worker *worker, int fd, struct tls_server *tls, bool r
 uint32_t worker_connections(const struct worker *worker);
 /* Finish what is open, then stop. */
 void worker_drain(struct worker *worker);
-/* What is still open ends UNAVAILABLE; connections that linger are cut after `grace` ns. */
+/* What is still open ends UNAVAILABLE; connections that linger are cut after `grace` ns, and after twice the time the
+ * worker stops, whether their peers have taken the last bytes or not. */
 void worker_end_all(struct worker *worker, uint64_t grace);
 /* Cut everything and stop. */
 void worker_abort(struct worker *worker);

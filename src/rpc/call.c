@@ -98,7 +98,21 @@ void call_settle(struct rpc_call *call) {
     timer_stop(call->call.rpc->loop, &call->timer);
     inbound_drop(call);
     drop_queued(call);
+    if (call->stream) account_ended(call);
     call_wake(call, 0);
+}
+
+/* Even the reset may have to wait, for a socket that takes nothing: the stream goes on alone. */
+void call_abandon(struct rpc_call *call) {
+    http_stream_reset(call->stream, HTTP_ENHANCE_YOUR_CALM);
+    http_stream_set_user(call->stream, NULL);
+    call->stream = NULL;
+    if (call->state >= CALL_OVER) {
+        call_wake(call, 0);
+        return;
+    }
+    call->call.rpc->counters.limited++;
+    call_end(call, STATUS_RESOURCE_EXHAUSTED, REASON_LIMIT, "the call has ended, but its peer takes nothing of it");
 }
 
 void call_end(struct rpc_call *call, enum status status, enum call_reason reason, const char *text) {
@@ -331,7 +345,9 @@ void call_finish_for(struct rpc_call *call, enum status status, enum call_reason
     set_status(call, status, reason, text);
     call->state = CALL_FINISHING;
     inbound_drop(call);
-    if (call->stream) call->dialect->send_end(call, details, details_length);
+    if (!call->stream) return;
+    call->dialect->send_end(call, details, details_length);
+    account_ended(call);
 }
 
 void call_finish(struct call *public, enum status status, const char *text, const void *details,

@@ -59,7 +59,7 @@ struct rpc_call {
     struct outbox outbox;
     struct timer timer; /* the deadline */
     uint64_t buffered;  /* bytes charged to the accounts */
-    uint64_t progress;  /* when bytes last came, left or were taken while some were buffered */
+    uint64_t progress;  /* when bytes last came, left or were taken while some were buffered; or when it ended */
     struct metadata *headers, *trailers; /* ours; made when first asked for */
     struct peer_metadata *peer_headers, *peer_trailers;
     char *text;           /* of the status; NULL: empty */
@@ -103,6 +103,8 @@ void call_end(struct rpc_call *call, enum status status, enum call_reason reason
 /* The same for a status that is set already: nothing is buffered or timed for the call any more, and its handler learns
  * of it in its turn. */
 void call_settle(struct rpc_call *call);
+/* It has ended, but its peer does not take the rest: without that rest, and without waiting for the peer. */
+void call_abandon(struct rpc_call *call);
 /* Client: the answer is complete, and what has come of it may still be read; the status follows that. */
 void call_conclude(struct rpc_call *call, enum status status, enum call_reason reason, const char *text);
 /* Server: as call_finish(), with a reason. */
@@ -121,6 +123,8 @@ void call_body_give(void *user, size_t length, struct http_output *output);
 /* rpc/account.c: bytes that a call makes the process keep. */
 void account_charge(struct rpc_call *call, uint64_t bytes);
 void account_discharge(struct rpc_call *call, uint64_t bytes);
+/* What is left of the call is its peer's to take: its patience begins. */
+void account_ended(struct rpc_call *call);
 
 /* rpc/access.c: the lines of the access log. */
 void access_opened(struct rpc_call *call);
