@@ -116,6 +116,7 @@ void entrance_commit(struct entrance *entrance) {
         struct door *door = container_of(node, struct door, node);
         next = node->next;
         if (!door->is_kept) {
+            listener_accept_waiting(door->listener);
             log_info(NULL, "no longer listening on %s", listener_address(door->listener));
             door_free(door);
             continue;
@@ -139,6 +140,11 @@ void entrance_discard(struct entrance *entrance) {
         door->is_kept = false;
         if (door->is_new) door_free(door);
     }
+}
+
+void entrance_accept_waiting(struct entrance *entrance) {
+    for (struct list *node = entrance->doors.next; node != &entrance->doors; node = node->next)
+        listener_accept_waiting(container_of(node, struct door, node)->listener);
 }
 
 void entrance_close(struct entrance *entrance) {

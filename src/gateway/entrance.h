@@ -24,6 +24,8 @@ bool entrance_prepare(struct entrance *entrance, const struct config *config, st
 /* What was prepared is in force; logs `listening on ADDRESS` for each socket that is new. */
 void entrance_commit(struct entrance *entrance);
 void entrance_discard(struct entrance *entrance);
+/* Accepts what waits at the listeners: clients that were in time. */
+void entrance_accept_waiting(struct entrance *entrance);
 /* Closes every listener. */
 void entrance_close(struct entrance *entrance);
 #endif

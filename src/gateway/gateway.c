@@ -186,6 +186,7 @@ static void begin_drain(struct gateway *gateway) {
     gateway->state = DRAINING;
     revision_unref(&gateway->prepared);
     entrance_discard(gateway->entrance);
+    entrance_accept_waiting(gateway->entrance);
     entrance_close(gateway->entrance);
     health_shut_down(gateway->health);
     for (uint32_t i = 0; i < gateway->worker_count; i++) worker_drain(gateway->workers[i]);

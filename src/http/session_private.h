@@ -155,6 +155,8 @@ void http_stream_closed(struct http_stream *stream, uint32_t error, bool is_conn
 /* goaway.c */
 void http_goaway_submit(struct http_session *session, enum http_error error, const char *text);
 void http_goaway_on_sent(struct http_session *session);
+/* The first of the two phases, as soon as the peer has spoken. */
+void http_goaway_begin(struct http_session *session);
 void http_goaway_final(struct http_session *session);
 void http_goaway_on_ping_ack(struct http_session *session, const uint8_t *payload);
 

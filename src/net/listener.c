@@ -22,7 +22,7 @@
 #include "net/loop_private.h"
 #include "net/network.h"
 
-enum { ACCEPTS_A_WAKE = 64 };
+enum { ACCEPTS_A_WAKE = 64, MOST_WAITING = 65536 };
 static const uint64_t rest_time = 100 * NS_PER_MS; /* when descriptors have run out */
 static const uint64_t tell_time = 1 * NS_PER_S;    /* from one log line about it to the next */
 
@@ -84,24 +84,28 @@ static bool is_shortage(int error) {
     return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
-static void on_acceptable(evutil_socket_t fd, short what, void *context) {
-    (void)what;
-    struct source *source = context;
+static void accept_some(struct source *source, int most) {
     struct listener *listener = source->listener;
-    for (int i = 0; i < ACCEPTS_A_WAKE && !listener->is_paused && !listener->is_closed; i++) {
+    for (int i = 0; i < most && !listener->is_paused && !listener->is_closed; i++) {
         struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
         socklen_t length = sizeof peer;
-        int accepted = accept4(fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int accepted = accept4(source->fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (accepted >= 0) {
             bool expects_header = network_list_has(listener->proxy_from, (struct sockaddr *)&peer);
             listener->on_accept(listener->context, listener, accepted, expects_header);
         } else if (errno == EAGAIN) {
             return;
         } else if (is_shortage(errno)) {
-            run_out(listener, fd, errno);
+            run_out(listener, source->fd, errno);
             return;
         } /* else the one connection was gone before we came (ECONNABORTED and the like): the next */
     }
+}
+
+static void on_acceptable(evutil_socket_t fd, short what, void *context) {
+    (void)fd;
+    (void)what;
+    accept_some(context, ACCEPTS_A_WAKE);
 }
 
 static void remember_path(struct listener *listener, const char *path) {
@@ -165,6 +169,10 @@ void listener_pause(struct listener *listener) {
 void listener_resume(struct listener *listener) {
     listener->is_paused = false;
     update_accepting(listener);
+}
+
+void listener_accept_waiting(struct listener *listener) {
+    for (int i = 0; i < listener->count; i++) accept_some(&listener->sources[i], MOST_WAITING);
 }
 
 /* Another process may have put its own socket there since. */

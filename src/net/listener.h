@@ -36,6 +36,8 @@ struct listener *listener_open(struct loop *loop, const struct listener_options 
 const char *listener_address(const struct listener *listener);
 void listener_pause(struct listener *listener);
 void listener_resume(struct listener *listener);
+/* Accepts what waits in the kernel now: connections that a close of the listener would reset. */
+void listener_accept_waiting(struct listener *listener);
 /* Stops listening; a unix socket's file goes. */
 void listener_close(struct listener **listener);
 

@@ -148,6 +148,25 @@ describe("TERM", function()
     assert.equal(0, gw:wait_exit(5))
   end)
 
+  -- The process stands still while they connect and ask, so that TERM finds them in the kernel.
+  it("answers those who had connected and asked just before it", function()
+    local gw = start "drain_timeout = 500ms"
+    gw:signal "STOP"
+    local wires = {}
+    for i = 1, 20 do
+      wires[i] = assert(raw.connect(gw.address))
+      wires[i]:headers(1, "greet.GreetService/GreetStream")
+      wires[i]:data(1, raw.message(raw.text(1, "still")), i % 2 == 0)
+    end
+    gw:signal "TERM"
+    gw:signal "CONT"
+    for i, wire in ipairs(wires) do
+      local trailers, why = wire:trailers(1)
+      assert.equal(i % 2 == 0 and "0" or "14", trailers and trailers.fields["grpc-status"], why)
+    end
+    assert.equal(0, gw:wait_exit())
+  end)
+
   it("while a reload is read still ends clean", function()
     local gw = start()
     gw:signal "HUP"
