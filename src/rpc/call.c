@@ -323,7 +323,7 @@ void call_on_close(void *user, uint32_t error, bool is_connection) {
 
 size_t call_body_ready(void *user) {
     const struct rpc_call *call = user;
-    return call ? call->outbox.bytes : 0;
+    return call && call->outbox.bytes && !call_holds_reply(call) ? call->outbox.bytes : 0;
 }
 
 void call_body_give(void *user, size_t length, struct http_output *output) {
@@ -342,6 +342,10 @@ void call_finish_for(struct rpc_call *call, enum status status, enum call_reason
                      const void *details, size_t details_length) {
     if (call->is_client || call->state >= CALL_FINISHING) return;
     call->news &= (uint8_t)~NEWS_FAULT;
+    if (status != STATUS_OK && call->outbox.bytes && call_holds_reply(call)) {
+        drop_queued(call);
+        call->call.messages_out = call->call.bytes_out = 0;
+    }
     set_status(call, status, reason, text);
     call->state = CALL_FINISHING;
     inbound_drop(call);

@@ -130,4 +130,10 @@ void account_ended(struct rpc_call *call);
 void access_opened(struct rpc_call *call);
 void access_closed(struct rpc_call *call);
 void access_refused(struct rpc_connection *connection, const char *path, size_t path_length, enum status status);
+
+/* The one reply of a method leaves together with its status: until then the call may still fail, and is then answered
+ * by the status alone. */
+static inline bool call_holds_reply(const struct rpc_call *call) {
+    return !call->is_client && call->state < CALL_FINISHING && !call->call.method->is_server_streaming;
+}
 #endif

@@ -55,9 +55,33 @@ static const struct call_handler hold_handler = {.on_open = hold,
                                                  .on_drain = hold_drains,
                                                  .on_close = hold_closed};
 
+/* Replies at once, and fails after its client has had the headers and some turns have passed. */
+static struct timer late_timer;
+static struct call *late_call;
+static bool late_has_closed;
+static void fail_late(struct timer *timer) {
+    (void)timer;
+    call_finish(late_call, STATUS_INTERNAL, "too late", NULL, 0);
+}
+static void late(struct call *call) {
+    CHECK(call_send_bytes(call, "reply", 5));
+    CHECK(!call_is_full(call));
+    late_call = call;
+    timer_init(&late_timer, fail_late);
+    timer_start(loop, &late_timer, loop_now(loop) + 20 * NS_PER_MS);
+}
+static void late_closed(struct call *call, enum status status, const char *text) {
+    (void)status, (void)text;
+    late_has_closed = true;
+    CHECK_INT(call->messages_out, 0);
+}
+static const struct call_handler late_handler = {
+    .on_open = late, .on_readable = nothing, .on_writable = nothing, .on_close = late_closed};
+
 static const struct method unary = {.full_name = "test.Service/Unary"};
 static const struct method stream = {
     .full_name = "test.Service/Stream", .is_client_streaming = true, .is_server_streaming = true};
+static const struct method late_method = {.full_name = "test.Service/Late"};
 static const struct method hold_method = {
     .full_name = "test.Service/Hold", .is_client_streaming = true, .is_server_streaming = true};
 
@@ -161,6 +185,7 @@ static void start(void) {
     router = router_new(1, NULL, NULL);
     router_add(router, &unary, &echo_handler, NULL, &limits);
     router_add(router, &stream, &echo_handler, NULL, &limits);
+    router_add(router, &late_method, &late_handler, NULL, &limits);
     router_add(router, &hold_method, &hold_handler, NULL, &limits);
     rpc_set_router(server, router);
     listener = listener_open(loop, &(struct listener_options){.host = "127.0.0.1", .port = "0"}, on_accept,
@@ -281,6 +306,19 @@ static void what_is_not_there_has_a_status(void) {
     stop();
 }
 
+static void the_one_reply_of_a_call_that_fails_is_not_sent(void) {
+    struct asker asker;
+    start();
+    ask(&asker, &late_method, 1, 1, 0);
+    wait_for(is_closed, &asker);
+    CHECK_INT(asker.status, STATUS_INTERNAL);
+    CHECK_STR(asker.text, "too late");
+    CHECK_INT(asker.received, 0);
+    CHECK(late_has_closed);
+    free(asker.payload);
+    stop();
+}
+
 int main(void) {
     net_prepare_process();
     RUN(messages_come_back_as_they_were_sent);
@@ -288,6 +326,7 @@ int main(void) {
     RUN(the_callers_deadline_ends_both_sides);
     RUN(a_cancel_reaches_the_server);
     RUN(a_drain_lets_calls_end);
+    RUN(the_one_reply_of_a_call_that_fails_is_not_sent);
     RUN(what_is_not_there_has_a_status);
     return 0;
 }
