@@ -42,6 +42,7 @@ static void queue_clear(struct subscription *subscription) {
 }
 
 static void free_subscription(struct subscription *subscription) {
+    list_remove(&subscription->of_call);
     queue_clear(subscription);
     if (subscription->options.on_end) subscription->options.on_end(subscription->options.context);
     topic_unref(&subscription->topic);
@@ -105,12 +106,12 @@ void subscription_set_options(struct subscription *subscription, const struct su
     if (before.on_end) before.on_end(before.context);
 }
 
-/* Out of every list, so that nothing finds it any more; the memory goes with its task. */
+/* No message finds it any more; the memory goes with its task. Its call, which it may have to tell something until
+ * then, still finds it, to say that it has closed. */
 static void end(struct subscription *subscription) {
     if (subscription->is_over) return;
     subscription->is_over = true;
     topic_left(subscription->topic, subscription);
-    list_remove(&subscription->of_call);
     topics_defer(subscription->topics, &subscription->task);
 }
 
@@ -172,6 +173,7 @@ void subscription_cancel(struct subscription **subscription) {
     if (*subscription) {
         (*subscription)->is_full = false; /* nobody is left to be told */
         (*subscription)->call = NULL;
+        list_remove(&(*subscription)->of_call);
         queue_clear(*subscription);
         end(*subscription);
     }

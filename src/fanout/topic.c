@@ -220,7 +220,7 @@ static struct subscription *find_of_call(const struct topic *topic, const struct
     if (!of_call) return NULL;
     for (struct list *node = of_call->list.next; node != &of_call->list; node = node->next) {
         struct subscription *subscription = container_of(node, struct subscription, of_call);
-        if (subscription->topic == topic) return subscription;
+        if (subscription->topic == topic && !subscription->is_over) return subscription;
     }
     return NULL;
 }

@@ -125,6 +125,27 @@ static void close_ends_the_slow_one_and_nobody_else(void) {
     teardown(&one);
 }
 
+/* It is told later in the turn: by then the call may be gone. */
+static void a_slow_one_that_closes_in_the_same_turn_is_told_nothing(void) {
+    struct one one = setup(0);
+    struct topic *topic = topic_open(one.topics, "room", 4);
+    struct fake *slow = calloc(1, sizeof *slow), again = {.room = 5};
+    struct subscription_options options = {.queue = 1, .policy = TOPIC_CLOSE};
+    topic_subscribe(topic, &slow->call, &options);
+    topic_subscribe(topic, &again.call, &options);
+    publish(topic, "a", NULL);
+    publish(topic, "b", NULL);
+    CHECK_INT(topics_counters(one.topics)->closed, 1);
+    topics_call_closed(one.topics, &slow->call);
+    CHECK(!topics_has_call(one.topics, &slow->call));
+    free(slow);
+    loop_turn(one.loop);
+    CHECK_STR(again.got, "a b ");
+    topics_call_closed(one.topics, &again.call);
+    topic_unref(&topic);
+    teardown(&one);
+}
+
 static void a_closing_call_gets_what_was_queued_and_no_more(void) {
     struct one one = setup(0);
     struct topic *topic = topic_open(one.topics, "room", 4);
@@ -313,6 +334,7 @@ int main(void) {
     RUN(no_echo_skips_only_the_publisher);
     RUN(drop_old_keeps_the_newest_and_counts);
     RUN(close_ends_the_slow_one_and_nobody_else);
+    RUN(a_slow_one_that_closes_in_the_same_turn_is_told_nothing);
     RUN(a_closing_call_gets_what_was_queued_and_no_more);
     RUN(subscribing_again_sets_the_filter_and_keeps_the_queue);
     RUN(a_function_hears_later_and_may_publish);
