@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/memory.h"
 #include "schema/schema_private.h"
 
@@ -72,6 +73,33 @@ const struct message_type *schema_message(const struct schema *schema, const cha
 
 const struct enum_type *schema_enum(const struct schema *schema, const char *full_name) {
     return find_type(schema, full_name, SYMBOL_ENUM);
+}
+
+static bool ends_with_word(const char *name, const char *word) {
+    size_t length = strlen(name), tail = strlen(word);
+    return length > tail && name[length - tail - 1] == '.' && strcmp(name + length - tail, word) == 0;
+}
+
+static const char *nearest_type(const struct schema *schema, const char *name, enum symbol_kind kind) {
+    const char **names = memory_new((schema->symbol_count + 1) * sizeof *names), *nearest = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < schema->symbol_count && !nearest; i++) {
+        const struct symbol *symbol = &schema->symbols[i];
+        if (symbol->kind != kind || !symbol->type) continue;
+        if (ends_with_word(symbol->name, name)) nearest = symbol->name;
+        names[count++] = symbol->name;
+    }
+    if (!nearest) nearest = error_nearest(name, names);
+    free(names);
+    return nearest;
+}
+
+const char *schema_nearest_message(const struct schema *schema, const char *name) {
+    return nearest_type(schema, name, SYMBOL_MESSAGE);
+}
+
+const char *schema_nearest_enum(const struct schema *schema, const char *name) {
+    return nearest_type(schema, name, SYMBOL_ENUM);
 }
 
 const struct service *schema_service(const struct schema *schema, const char *full_name, size_t length) {

@@ -124,6 +124,10 @@ void schema_unref(struct schema **schema);
 
 const struct message_type *schema_message(const struct schema *schema, const char *full_name);
 const struct enum_type *schema_enum(const struct schema *schema, const char *full_name);
+/* The full name of the message type (or enum) that a wrong name was most likely meant to be: one without its package,
+ * or misspelt. NULL when none is near. */
+const char *schema_nearest_message(const struct schema *schema, const char *name);
+const char *schema_nearest_enum(const struct schema *schema, const char *name);
 const struct service *schema_service(const struct schema *schema, const char *full_name, size_t length);
 const struct method *service_method(const struct service *service, const char *name, size_t length);
 size_t schema_message_count(const struct schema *schema);
