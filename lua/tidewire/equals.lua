@@ -1,6 +1,6 @@
 -- tidewire/equals.lua: the projection that a topic's filter { field = value } stands for.
 
-local project = (...).project
+local project = ...
 
 return function(wanted)
   local names, values = {}, {}

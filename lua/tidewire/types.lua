@@ -260,6 +260,27 @@ function tidewire.log.warn(text, fields) end
 ---@param fields? table<string, any>
 function tidewire.log.error(text, fields) end
 
+tidewire.json = {}
+
+---A plain value (boolean, number, string, table, `tidewire.json.null`) as JSON text.
+---@param value any
+---@return string? text
+---@return string? fault
+function tidewire.json.encode(value) end
+
+---@param text string
+---@return any value nil when the text is no JSON; a null in it is `tidewire.json.null`
+---@return string? fault
+function tidewire.json.decode(text) end
+
+---Marks a table as an array, so that it is written as `[]` even when it is empty.
+---@param list? table
+---@return table list the same
+function tidewire.json.array(list) end
+
+---What JSON's null is in Lua.
+tidewire.json.null = {}
+
 ---Every method of message objects is a function here too, since a field wins over a method of the same name.
 tidewire.message = {}
 ---@param type string "pkg.Type"

@@ -9,6 +9,7 @@
 #include "script/generation.h"
 #include "script/job.h"
 #include "script/message.h"
+#include "script/names.h"
 #include "script/projected.h"
 #include "script/sandbox.h"
 #include "script/state.h"
@@ -19,7 +20,7 @@ static int not_served(lua_State *L) { return raise_not_served(L, lua_tostring(L,
 
 /* Of later versions: using one says so. */
 static const char *const later_functions[] = {"open", "call", "peer", "channel", NULL};
-static const char *const later_tables[] = {"shared", "metrics", "json", "http", NULL};
+static const char *const later_tables[] = {"shared", "metrics", "http", NULL};
 
 static void push_not_served(lua_State *L, const char *name) {
     lua_pushfstring(L, "tidewire.%s", name);
@@ -45,15 +46,19 @@ static void add_later(lua_State *L) {
     }
 }
 
-static struct generation *check_generation(lua_State *L, const char *what) {
-    struct generation *generation = script_generation(script_of(L));
-    if (!generation) luaL_error(L, "%s cannot be used here", what);
-    return generation;
-}
-
+/* (name); upvalues: the script, and this copy's table of the enums that were asked for. */
 static int enumeration(lua_State *L) {
-    const char *name = luaL_checkstring(L, 1);
-    twl_enum_push(L, check_generation(L, "tidewire.enum")->messages, name);
+    static const char signature[] = "tidewire.enum(name)";
+    if (lua_type(L, 1) != LUA_TSTRING) return raise_misuse(L, signature);
+    struct twl_schema *messages = check_generation(L, script_of(L), signature)->messages;
+    lua_settop(L, 1);
+    lua_pushvalue(L, 1);
+    lua_rawget(L, lua_upvalueindex(2));
+    if (!lua_isnil(L, -1)) return 1;
+    twl_enum_push(L, messages, lua_tostring(L, 1));
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, lua_upvalueindex(2));
     return 1;
 }
 
@@ -78,43 +83,26 @@ static void add_worker(lua_State *L, const struct script *script) {
     lua_setfield(L, -2, "id");
     lua_pushinteger(L, (lua_Integer)script->host.worker_count);
     lua_setfield(L, -2, "count");
+    names_close(L, "tidewire.worker");
     lua_setfield(L, -2, "worker");
 }
 
+static void add_enum(lua_State *L, struct script *script) {
+    lua_pushlightuserdata(L, script);
+    lua_newtable(L);
+    lua_pushcclosure(L, enumeration, 2);
+    lua_setfield(L, -2, "enum");
+}
+
 void bind_open(struct script *script) {
-    lua_State *L = script->L;
     bind_stream_open(script);
     fibers_open_state(script);
     hooks_open_state(script);
     projected_open_state(script);
-    lua_newtable(L);
     bind_failure_open(script);
     bind_job_open(script);
     bind_topic_open(script);
-    bind_log_open(script);
-    set_functions(L, script,
-                  (const luaL_Reg[]){{"enum", enumeration}, {"set_health", set_health}, {NULL, NULL}});
-    lua_pushcfunction(L, twl_project);
-    lua_setfield(L, -2, "project");
-    add_worker(L, script);
-    add_later(L);
-    script->ref.tidewire = luaL_ref(L, LUA_REGISTRYINDEX);
-}
-
-/* A copy of the table at the top, its plain tables copied too; those with a metatable are constants. */
-static void push_copy(lua_State *L, int depth) {
-    lua_newtable(L);
-    for (lua_pushnil(L); lua_next(L, -3);) {
-        if (depth && lua_istable(L, -1) && !lua_getmetatable(L, -1)) {
-            push_copy(L, depth - 1);
-            lua_remove(L, -2);
-        } else if (depth && lua_istable(L, -1)) {
-            lua_pop(L, 1); /* the metatable */
-        }
-        lua_pushvalue(L, -2);
-        lua_insert(L, -2);
-        lua_rawset(L, -4);
-    }
+    bind_json_open(script);
 }
 
 static const struct twl_message_options *options_of_file(const struct generation *generation,
@@ -124,11 +112,25 @@ static const struct twl_message_options *options_of_file(const struct generation
     return &generation->options;
 }
 
-void bind_push_tidewire(struct script *script, lua_State *L, const struct script_file *file) {
-    struct generation *generation = script_generation(script);
-    push_ref(L, script->ref.tidewire);
-    push_copy(L, 1);
-    lua_remove(L, -2);
+static void add_message(lua_State *L, struct generation *generation, const struct script_file *file) {
     twl_message_library(L, generation->messages, options_of_file(generation, file));
+    names_close(L, "tidewire.message");
     lua_setfield(L, -2, "message");
+}
+
+void bind_push_tidewire(struct script *script, lua_State *L, const struct script_file *file) {
+    lua_newtable(L);
+    bind_failure_add(L, script);
+    bind_job_add(L, script);
+    bind_topic_add(L, script);
+    bind_log_add(L, script);
+    bind_json_add(L, script);
+    set_functions(L, script, (const luaL_Reg[]){{"set_health", set_health}, {NULL, NULL}});
+    lua_pushcfunction(L, twl_project);
+    lua_setfield(L, -2, "project");
+    add_enum(L, script);
+    add_worker(L, script);
+    add_message(L, script_generation(script), file);
+    add_later(L);
+    names_close(L, "tidewire");
 }

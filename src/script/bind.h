@@ -8,10 +8,13 @@ struct script_file;
 
 /* Once a state. */
 void bind_open(struct script *script);
-/* Pushes the copy of the table that one file's scripts get: writing to it touches nobody else's. */
+/* Pushes a new table, with new tables in it: what one file or module writes to its own, by whatever means, no other
+ * sees. While the generation's code runs. */
 void bind_push_tidewire(struct script *script, lua_State *L, const struct script_file *file);
 
-/* tidewire.log in the table at the top; and print. */
-void bind_log_open(struct script *script);
+/* The parts that have no header of their own, each into the table at the top; and print. */
+void bind_log_add(lua_State *L, struct script *script);
+void bind_json_open(struct script *script); /* once a state */
+void bind_json_add(lua_State *L, struct script *script);
 int bind_print(lua_State *L);
 #endif

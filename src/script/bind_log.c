@@ -4,6 +4,7 @@
 #include "script/bind.h"
 #include "script/fiber.h"
 #include "script/generation.h"
+#include "script/names.h"
 #include "script/state.h"
 
 enum { MOST_FIELDS = 32 };
@@ -86,10 +87,11 @@ int bind_print(lua_State *L) {
     return 0;
 }
 
-void bind_log_open(struct script *script) {
-    lua_newtable(script->L);
+void bind_log_add(lua_State *L, struct script *script) {
+    lua_newtable(L);
     set_functions(
-        script->L, script,
+        L, script,
         (const luaL_Reg[]){{"debug", debug}, {"info", info}, {"warn", warn}, {"error", error}, {NULL, NULL}});
-    lua_setfield(script->L, -2, "log");
+    names_close(L, "tidewire.log");
+    lua_setfield(L, -2, "log");
 }

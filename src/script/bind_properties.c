@@ -3,10 +3,10 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/error.h"
 #include "base/memory.h"
 #include "script/bind_stream.h"
 #include "script/generation.h"
+#include "script/names.h"
 #include "script/state.h"
 #include "script/stream.h"
 
@@ -87,20 +87,6 @@ static int push_property(lua_State *L, struct stream *stream, enum property prop
     }
 }
 
-/* With upvalues script and members, whose keys are the words that could have been meant. */
-static int raise_no_member(lua_State *L) {
-    if (lua_type(L, 2) != LUA_TSTRING)
-        return luaL_error(L, "a stream has no member that is a %s", luaL_typename(L, 2));
-    const char *words[64];
-    size_t count = 0;
-    for (lua_pushnil(L); count < 63 && lua_next(L, lua_upvalueindex(2)); lua_pop(L, 1))
-        words[count++] = lua_tostring(L, -2); /* the table keeps it */
-    words[count] = NULL;
-    const char *name = lua_tostring(L, 2), *nearest = error_nearest(name, words);
-    if (nearest) return luaL_error(L, "a stream has no \"%s\" (did you mean \"%s\"?)", name, nearest);
-    return luaL_error(L, "a stream has no \"%s\"; what is the script's own goes to stream.ctx", name);
-}
-
 /* The metatable is locked, so the first argument is a stream. Lua keeps one copy of each string: ctx, which hooks
  * read for every message, is known by its address. */
 static int stream_index(lua_State *L) {
@@ -109,7 +95,9 @@ static int stream_index(lua_State *L) {
     lua_pushvalue(L, 2);
     lua_rawget(L, lua_upvalueindex(2));
     if (lua_type(L, -1) == LUA_TFUNCTION) return 1;
-    if (lua_type(L, -1) != LUA_TNUMBER) return raise_no_member(L);
+    if (lua_type(L, -1) != LUA_TNUMBER)
+        return names_raise_unknown(L, "a stream", 2, lua_upvalueindex(2),
+                                   "; what is the script's own goes to stream.ctx");
     script_settle(script_of(L));
     return push_property(L, lua_touserdata(L, 1), (enum property)lua_tointeger(L, -1));
 }
@@ -117,9 +105,7 @@ static int stream_index(lua_State *L) {
 static int stream_newindex(lua_State *L) {
     struct stream *stream = check_stream(L, 1, "a stream");
     const char *name = lua_tostring(L, 2);
-    lua_pushvalue(L, 2);
-    lua_rawget(L, lua_upvalueindex(2));
-    if (lua_type(L, -1) != LUA_TNUMBER || lua_tointeger(L, -1) != CTX)
+    if (lua_topointer(L, 2) != script_of(L)->ctx_name)
         return luaL_error(L, "stream.%s cannot be set; what is the script's own goes to stream.ctx",
                           name ? name : "?");
     if (!lua_istable(L, 3)) return luaL_error(L, "stream.ctx is a table, not a %s", luaL_typename(L, 3));

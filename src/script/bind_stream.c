@@ -226,7 +226,11 @@ static int reset(lua_State *L) {
 }
 
 static int hold(lua_State *L) {
-    check_stream(L, 1, "stream:hold()")->is_held = true;
+    struct stream *stream = check_stream(L, 1, "stream:hold()");
+    if (stream->handler && stream->handler->is_function)
+        return luaL_error(L, "stream:hold() is for tables of hooks: this call is its function's and ends when that "
+                             "returns; stream:wait() waits for the client");
+    stream->is_held = true;
     return 0;
 }
 

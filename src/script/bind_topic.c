@@ -1,35 +1,44 @@
 /* script/bind_topic.c - tidewire.topic for scripts: opening, publishing, and the making of subscriptions. */
 #include <string.h>
 
-#include "base/error.h"
 #include "fanout/topic.h"
 #include "script/fiber.h"
 #include "script/generation.h"
 #include "script/message.h"
+#include "script/names.h"
 #include "script/state.h"
 #include "script/stream.h"
 #include "script/subscriber.h"
 #include "script/subscriber_private.h"
+#include "script/userdata.h"
 
 enum { DEFAULT_QUEUE = 256, MOST_QUEUE = 1 << 20 };
 
 #define SUBSCRIBE "topic:subscribe(stream or f[, { filter = …, echo = …, queue = …, policy = … }])"
 
-/* What a script holds of a topic. */
+/* What a script holds of a topic. It may be used by another generation's code than the one that made it: the types are
+ * always those of the code that runs. */
 struct topic_handle {
     struct topic *topic;
-    struct generation *generation;   /* whose types `type` is of */
+    struct schema *schema;           /* counted; what `type` is of */
     const struct message_type *type; /* NULL: not known yet */
 };
 
 static struct topic_handle *check_topic(lua_State *L, const char *signature) {
     struct script *script = script_of(L);
-    struct topic_handle *handle = lua_touserdata(L, 1);
-    push_ref(L, script->ref.topic_meta);
-    if (!handle || !lua_getmetatable(L, 1) || !lua_rawequal(L, -1, -2)) raise_misuse(L, signature);
-    lua_pop(L, 2);
+    struct topic_handle *handle = userdata_check(L, script->ref.topic_meta, signature);
     script_settle(script);
     return handle;
+}
+
+/* The generation whose code uses the topic. */
+static struct generation *check_user(lua_State *L, struct topic_handle *handle, const char *signature) {
+    struct generation *generation = check_generation(L, script_of(L), signature);
+    if (handle->schema == generation->schema) return generation;
+    schema_unref(&handle->schema);
+    handle->schema = schema_ref(generation->schema);
+    handle->type = NULL;
+    return generation;
 }
 
 static void refuse_in_filter(lua_State *L, const char *what) {
@@ -43,7 +52,6 @@ static void fix_type(lua_State *L, struct topic_handle *handle, const struct mes
     if (!topic_set_type(handle->topic, type->full_name, &has))
         luaL_error(L, "topic \"%s\" carries %s, not %s", topic_name(handle->topic, &length), has,
                    type->full_name);
-    handle->type = type;
 }
 
 /* The topic's type as this generation knows it, or NULL while it has none. */
@@ -51,7 +59,7 @@ static const struct message_type *known_type(lua_State *L, struct topic_handle *
     if (handle->type) return handle->type;
     const char *name = topic_type(handle->topic);
     if (!name) return NULL;
-    handle->type = schema_message(handle->generation->schema, name);
+    handle->type = schema_message(handle->schema, name);
     if (!handle->type) luaL_error(L, "no .proto file has the type %s that this topic carries", name);
     return handle->type;
 }
@@ -65,31 +73,32 @@ static int no_type(lua_State *L, const struct topic_handle *handle) {
 
 static int open_topic(lua_State *L) {
     static const char signature[] = "tidewire.topic(name[, { type = \"pkg.Type\" }])";
+    static const char *const options[] = {"type", NULL};
     struct script *script = script_of(L);
-    struct generation *generation = script_generation(script);
+    struct generation *generation = check_generation(L, script, signature);
+    const struct message_type *type = NULL;
     size_t length;
-    if (lua_type(L, 1) != LUA_TSTRING || !(lua_isnoneornil(L, 2) || lua_istable(L, 2)))
-        return raise_misuse(L, signature);
+    if (lua_type(L, 1) != LUA_TSTRING) return raise_misuse(L, signature);
+    names_check_options(L, 2, options, signature);
     const char *name = lua_tolstring(L, 1, &length);
     lua_settop(L, 2);
-    struct topic_handle *handle = lua_newuserdata(L, sizeof *handle);
-    *handle = (struct topic_handle){.generation = generation};
-    push_ref(L, script->ref.topic_meta);
-    lua_setmetatable(L, 3);
+    if (lua_istable(L, 2)) {
+        lua_getfield(L, 2, "type");
+        if (!lua_isnil(L, 3) && lua_type(L, 3) != LUA_TSTRING) return raise_misuse(L, signature);
+        if (!lua_isnil(L, 3)) type = twl_check_type(L, generation->schema, lua_tostring(L, 3));
+    }
+    struct topic_handle *handle = userdata_new(L, script->ref.topic_meta, sizeof *handle);
+    *handle = (struct topic_handle){.schema = schema_ref(generation->schema)};
     handle->topic = topic_open(script->host.topics, name, length);
     if (!handle->topic) return luaL_error(L, "topic \"%s\": limits.topics is reached", name);
-    if (!lua_istable(L, 2)) return 1;
-    lua_getfield(L, 2, "type");
-    if (lua_type(L, 4) != LUA_TSTRING) return raise_misuse(L, signature);
-    const struct message_type *type = schema_message(generation->schema, lua_tostring(L, 4));
-    if (!type) return luaL_error(L, "no .proto file has the type \"%s\"", lua_tostring(L, 4));
-    fix_type(L, handle, type);
-    lua_settop(L, 3);
+    if (type) fix_type(L, handle, type);
     return 1;
 }
 
 static int close_topic(lua_State *L) {
-    topic_unref(&((struct topic_handle *)lua_touserdata(L, 1))->topic);
+    struct topic_handle *handle = lua_touserdata(L, 1);
+    topic_unref(&handle->topic);
+    if (handle->schema) schema_unref(&handle->schema);
     return 0;
 }
 
@@ -110,18 +119,22 @@ static int count(lua_State *L) {
 
 /* ---- publish ---- */
 
-static struct message *encode(lua_State *L, struct script *script, struct topic_handle *handle) {
+static struct message *encode(lua_State *L, struct script *script, struct topic_handle *handle,
+                              struct twl_schema *messages) {
     const struct message_type *type = known_type(L, handle), *own = twl_message_type(L, 2);
     const uint8_t *bytes;
     size_t length;
     struct message *owner;
     if (!type && !own) no_type(L, handle);
-    if (!type) fix_type(L, handle, type = own);
+    if (!type) {
+        fix_type(L, handle, own);
+        type = known_type(L, handle);
+    }
     if (own == type && twl_message_unchanged(L, 2, &bytes, &length, &owner))
         return message_copy(bytes, length);
     struct buffer *scratch = &script->scratch;
     buffer_clear(scratch);
-    twl_message_encode(L, 2, handle->generation->messages, type, scratch);
+    twl_message_encode(L, 2, messages, type, scratch);
     return message_copy(buffer_bytes(scratch), buffer_length(scratch));
 }
 
@@ -133,7 +146,7 @@ static int publish(lua_State *L) {
     if (lua_isnoneornil(L, 2)) return raise_misuse(L, signature);
     if (!script->running)
         return luaL_error(L, "%s: load code cannot publish: a refused script has done nothing", signature);
-    struct message *message = encode(L, script, handle);
+    struct message *message = encode(L, script, handle, check_user(L, handle, signature)->messages);
     const struct stream *publisher = script->running->stream;
     size_t reached = topic_publish(handle->topic, message, publisher ? publisher->call : NULL);
     message_unref(&message);
@@ -153,69 +166,68 @@ static bool is_one_of(const char *word, const char *const *words) {
     return false;
 }
 
-static void check_option_names(lua_State *L, int index) {
-    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
-        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
-        if (is_one_of(name, option_names)) continue;
-        if (strcmp(name, "key") == 0) raise_not_served(L, "subscribe's key");
-        const char *nearest = error_nearest(name, option_names);
-        if (nearest) luaL_error(L, "subscribe has no option \"%s\" (did you mean \"%s\"?)", name, nearest);
-        luaL_error(L, "expected " SUBSCRIBE);
-    }
+static void refuse_later_option(lua_State *L, int index) {
+    lua_getfield(L, index, "key");
+    if (!lua_isnil(L, -1)) raise_not_served(L, "subscribe's key");
+    lua_pop(L, 1);
 }
 
 static enum topic_policy check_policy(lua_State *L) {
-    const char *name = lua_tostring(L, -1);
+    const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
     if (name && is_one_of(name, later_policies)) {
         lua_pushfstring(L, "the policy \"%s\"", name);
         raise_not_served(L, lua_tostring(L, -1));
     }
-    if (!name || !is_one_of(name, policies)) luaL_error(L, "a policy is \"close\" or \"drop_old\"");
+    if (!name || !is_one_of(name, policies))
+        luaL_error(L, "a policy is \"close\" or \"drop_old\", not %s", name ? name : luaL_typename(L, -1));
     return strcmp(name, "close") == 0 ? TOPIC_CLOSE : TOPIC_DROP_OLD;
 }
 
 static struct subscription_options check_options(lua_State *L, int index) {
     struct subscription_options options = {.queue = DEFAULT_QUEUE, .policy = TOPIC_CLOSE};
+    if (lua_istable(L, index)) refuse_later_option(L, index);
+    names_check_options(L, index, option_names, SUBSCRIBE);
     if (lua_isnoneornil(L, index)) return options;
-    if (!lua_istable(L, index)) raise_misuse(L, SUBSCRIBE);
-    check_option_names(L, index);
     lua_getfield(L, index, "queue");
-    double queue = lua_isnil(L, -1) ? DEFAULT_QUEUE : lua_tonumber(L, -1);
-    if (!(queue >= 1 && queue <= MOST_QUEUE)) luaL_error(L, "queue is a number from 1 to %d", MOST_QUEUE);
-    options.queue = (uint32_t)queue;
+    if (!lua_isnil(L, -1)) {
+        double queue = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
+        if (!(queue >= 1 && queue <= MOST_QUEUE && queue == (double)(uint32_t)queue))
+            luaL_error(L, "queue is a whole number from 1 to %d", MOST_QUEUE);
+        options.queue = (uint32_t)queue;
+    }
     lua_getfield(L, index, "policy");
     if (!lua_isnil(L, -1)) options.policy = check_policy(L);
     lua_getfield(L, index, "echo");
+    if (!lua_isnil(L, -1) && !lua_isboolean(L, -1)) luaL_error(L, "echo is true or false");
     options.no_echo = !lua_isnil(L, -1) && !lua_toboolean(L, -1);
     lua_pop(L, 3);
     return options;
 }
 
-/* From { field = value } at the top: enum names become numbers, unknown fields raise; then a projection takes
- * its place. */
-static void push_equals(lua_State *L, struct script *script, const struct message_type *type) {
+/* From { field = value } at the top: an empty message takes each value and gives it back, which checks names and types
+ * and makes numbers of an enum's names. A projection takes the table's place. */
+static void push_equals(lua_State *L, struct subscriber *subscriber) {
+    struct generation *generation = subscriber->generation;
     int wanted = lua_gettop(L);
-    push_ref(L, script->ref.equals);
+    luaL_checkstack(L, 10, "filter");
+    twl_message_new(L, generation->messages, subscriber->type, wanted + 2, &generation->options);
+    push_ref(L, subscriber->script->ref.equals);
     lua_newtable(L);
     for (lua_pushnil(L); lua_next(L, wanted); lua_pop(L, 1)) {
-        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
-        const struct field *field = name ? message_field(type, name, strlen(name)) : NULL;
-        if (!field) luaL_error(L, "filter: %s has no field \"%s\"", type->full_name, name ? name : "?");
         lua_pushvalue(L, -2);
-        if (field->enumeration && lua_type(L, -2) == LUA_TSTRING) {
-            size_t length;
-            int32_t number;
-            const char *word = lua_tolstring(L, -2, &length);
-            if (!enum_number(field->enumeration, word, length, &number))
-                luaL_error(L, "filter: %s has no value \"%s\"", field->enumeration->full_name, word);
-            lua_pushinteger(L, number);
-        } else {
-            lua_pushvalue(L, -2);
-        }
-        lua_rawset(L, wanted + 2);
+        lua_pushvalue(L, -2);
+        lua_settable(L, wanted + 1);
+        lua_pushvalue(L, -2);
+        lua_pushvalue(L, -3);
+        lua_gettable(L, wanted + 1);
+        if (lua_isuserdata(L, -1) || lua_istable(L, -1))
+            luaL_error(L, "filter: %s.%s is a message, list or map, and only plain values can be equal; use a function",
+                       subscriber->type->full_name, lua_tostring(L, -2));
+        lua_rawset(L, wanted + 3);
     }
     lua_call(L, 1, 1);
     lua_replace(L, wanted);
+    lua_settop(L, wanted);
 }
 
 static void take_projection(lua_State *L, struct subscriber *subscriber) {
@@ -238,7 +250,7 @@ static void take_filter(lua_State *L, struct subscriber *subscriber, int index) 
         return;
     }
     if (!lua_isnil(L, -1)) {
-        if (lua_istable(L, -1)) push_equals(L, subscriber->script, subscriber->type);
+        if (lua_istable(L, -1)) push_equals(L, subscriber);
         if (!twl_is_projection(L, -1))
             luaL_error(L, "filter is a function, a projection or { field = value }");
         take_projection(L, subscriber);
@@ -246,15 +258,15 @@ static void take_filter(lua_State *L, struct subscriber *subscriber, int index) 
     lua_pop(L, 1);
 }
 
-/* With its handle pushed. */
-static struct subscriber *new_subscriber(lua_State *L, struct script *script,
-                                         const struct topic_handle *topic, struct stream *stream) {
-    struct subscriber_handle *handle = lua_newuserdata(L, sizeof *handle);
-    struct subscriber *subscriber = subscriber_new(script, topic->generation, stream, handle);
+/* With its handle pushed. A stream's subscription is of the stream's generation, whoever made it. */
+static struct subscriber *new_subscriber(lua_State *L, struct topic_handle *topic, struct generation *user,
+                                         struct stream *stream) {
+    struct script *script = script_of(L);
+    struct generation *generation = stream ? stream->generation : user;
+    struct subscriber_handle *handle = userdata_new(L, script->ref.subscriber_meta, sizeof *handle);
+    struct subscriber *subscriber = subscriber_new(script, generation, stream, handle);
     subscriber->topic = topic_ref(topic->topic);
-    subscriber->type = topic->type;
-    push_ref(L, script->ref.subscriber_meta);
-    lua_setmetatable(L, -2);
+    subscriber->type = stream ? stream->call->method->response : topic->type;
     return subscriber;
 }
 
@@ -270,9 +282,9 @@ static void check_subject(lua_State *L, struct topic_handle *topic, const struct
 }
 
 static int subscribe(lua_State *L) {
-    struct script *script = script_of(L);
     lua_settop(L, 3);
     struct topic_handle *topic = check_topic(L, SUBSCRIBE);
+    struct generation *user = check_user(L, topic, SUBSCRIBE);
     refuse_in_filter(L, "topic:subscribe()");
     struct stream *stream = to_stream(L, 2);
     if (stream && stream->is_over) {
@@ -282,7 +294,7 @@ static int subscribe(lua_State *L) {
     }
     check_subject(L, topic, stream);
     struct subscription_options options = check_options(L, 3);
-    struct subscriber *subscriber = new_subscriber(L, script, topic, stream);
+    struct subscriber *subscriber = new_subscriber(L, topic, user, stream);
     subscriber->options = options;
     if (!stream) {
         lua_pushvalue(L, 2);
@@ -297,10 +309,8 @@ static int subscribe(lua_State *L) {
 
 static int cancel(lua_State *L) {
     struct script *script = script_of(L);
-    struct subscriber_handle *handle = lua_touserdata(L, 1);
-    push_ref(L, script->ref.subscriber_meta);
-    if (!handle || !lua_getmetatable(L, 1) || !lua_rawequal(L, -1, -2))
-        return raise_misuse(L, "subscription:cancel()");
+    const struct subscriber_handle *handle =
+        userdata_check(L, script->ref.subscriber_meta, "subscription:cancel()");
     refuse_in_filter(L, "subscription:cancel()");
     script_settle(script);
     if (handle->subscriber && !handle->subscriber->is_over) subscriber_end(handle->subscriber);
@@ -315,24 +325,15 @@ static int forget(lua_State *L) {
 
 void bind_topic_open(struct script *script) {
     lua_State *L = script->L;
-    push_locked_metatable(L);
-    lua_newtable(L);
-    set_functions(L, script, (const luaL_Reg[]){{"cancel", cancel}, {NULL, NULL}});
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, forget);
-    lua_setfield(L, -2, "__gc");
-    script->ref.subscriber_meta = luaL_ref(L, LUA_REGISTRYINDEX);
-
-    push_locked_metatable(L);
-    lua_newtable(L);
-    set_functions(
-        L, script,
-        (const luaL_Reg[]){{"subscribe", subscribe}, {"publish", publish}, {"count", count}, {NULL, NULL}});
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, close_topic);
-    lua_setfield(L, -2, "__gc");
+    const luaL_Reg of_subscription[] = {{"cancel", cancel}, {NULL, NULL}};
+    const luaL_Reg of_topic[] = {{"subscribe", subscribe}, {"publish", publish}, {"count", count}, {NULL, NULL}};
+    script->ref.subscriber_meta = userdata_class(script, "a subscription", of_subscription, forget);
+    script->ref.topic_meta = userdata_class(script, "a topic", of_topic, close_topic);
+    push_ref(L, script->ref.topic_meta);
     set_functions(L, script, (const luaL_Reg[]){{"__tostring", topic_tostring}, {NULL, NULL}});
-    script->ref.topic_meta = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_pop(L, 1);
+}
 
+void bind_topic_add(lua_State *L, struct script *script) {
     set_functions(L, script, (const luaL_Reg[]){{"topic", open_topic}, {NULL, NULL}});
 }

@@ -104,8 +104,15 @@ static bool check_hook(const struct entry *entry, lua_State *L) {
     return fault(entry, "%s: %s is a function, not a %s", entry->name, name, luaL_typename(L, -1));
 }
 
+/* Pushes what stands in the table itself: no code of the script runs here. */
+static void push_field(lua_State *L, int index, const char *name) {
+    if (index < 0) index += lua_gettop(L) + 1;
+    lua_pushstring(L, name);
+    lua_rawget(L, index);
+}
+
 static bool has_field(lua_State *L, int index, const char *name) {
-    lua_getfield(L, index, name);
+    push_field(L, index, name);
     bool has = !lua_isnil(L, -1);
     lua_pop(L, 1);
     return has;
@@ -121,6 +128,14 @@ static bool check_mixture(const struct entry *entry, lua_State *L, int index) {
     return true;
 }
 
+/* What an __index would give is neither checked nor called. */
+static bool check_plain(const struct entry *entry, lua_State *L, int index) {
+    if (!lua_getmetatable(L, index)) return true;
+    lua_pop(L, 1);
+    return fault(entry, "%s: a table with a metatable: copy into the table itself what belongs to it",
+                 entry->name ? entry->name : "a script returns a plain table");
+}
+
 /* The entry's value is at `index`. */
 static bool check_entry(const struct entry *entry, lua_State *L, int index) {
     if (lua_isfunction(L, index)) return true;
@@ -129,6 +144,7 @@ static bool check_entry(const struct entry *entry, lua_State *L, int index) {
     if (!lua_istable(L, index))
         return fault(entry, "%s: an entry is a function or a table of hooks, not a %s", entry->name,
                      luaL_typename(L, index));
+    if (!check_plain(entry, L, index)) return false;
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
         if (check_hook(entry, L)) continue;
         lua_pop(L, 2);
@@ -174,7 +190,7 @@ static bool take_hooks(struct handler *handler, lua_State *L, int index, struct 
     }
     bool is_fine = true;
     for (size_t i = 0; i < HOOKS && is_fine; i++) {
-        lua_getfield(L, index, hooks[i].name);
+        push_field(L, index, hooks[i].name);
         if (lua_isfunction(L, -1)) {
             *hook_place(handler, &hooks[i]) = luaL_ref(L, LUA_REGISTRYINDEX);
             continue;
@@ -190,10 +206,10 @@ static bool make_handler(struct generation *generation, const struct script_serv
                          const struct method *method, struct error *error) {
     lua_State *L = generation->script->L;
     push_ref(L, service->file->table);
-    lua_getfield(L, -1, method->name);
+    push_field(L, -1, method->name);
     if (lua_isnil(L, -1)) {
         lua_pop(L, 1);
-        lua_getfield(L, -1, "*");
+        push_field(L, -1, "*");
     }
     bool is_fine = true;
     if (!lua_isnil(L, -1)) {
@@ -250,6 +266,7 @@ static bool check_file(struct generation *generation, const struct script_file *
     bool is_fine = true;
     push_ref(L, file->table);
     int table = lua_gettop(L);
+    is_fine = check_plain(&(struct entry){.generation = generation, .file = file, .error = error}, L, table);
     for (lua_pushnil(L); is_fine && lua_next(L, table); lua_settop(L, table + 1)) {
         struct entry entry = {.generation = generation, .file = file, .error = error};
         if (lua_type(L, table + 1) != LUA_TSTRING) {

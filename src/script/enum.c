@@ -53,16 +53,12 @@ static void push_new(lua_State *L, struct twl_schema *schema, const struct enum_
 
 void twl_enum_push(lua_State *L, struct twl_schema *schema, const char *full_name) {
     const struct enum_type *type = schema_enum(schema->schema, full_name);
-    if (!type) luaL_error(L, "no enum \"%s\" in the loaded .proto files", full_name);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, schema->self);
-    lua_getfenv(L, -1);
-    lua_getfield(L, -1, type->full_name); /* kept beside the types, which stand under numbers */
-    if (lua_isnil(L, -1)) {
-        lua_pop(L, 1);
+    if (type) {
         push_new(L, schema, type);
-        lua_pushvalue(L, -1);
-        lua_setfield(L, -3, type->full_name);
+        return;
     }
-    lua_replace(L, -3);
-    lua_pop(L, 1);
+    const char *nearest = schema_nearest_enum(schema->schema, full_name);
+    if (nearest)
+        luaL_error(L, "no enum \"%s\" in the loaded .proto files (did you mean \"%s\"?)", full_name, nearest);
+    luaL_error(L, "no enum \"%s\" in the loaded .proto files", full_name);
 }

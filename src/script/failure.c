@@ -8,6 +8,7 @@
 #include "script/generation.h"
 #include "script/message.h"
 #include "script/state.h"
+#include "script/userdata.h"
 
 #define FAIL "tidewire.fail(code[, text[, details]])"
 
@@ -142,31 +143,12 @@ static int failure_tostring(lua_State *L) {
     return 1;
 }
 
-static int constant_tostring(lua_State *L) {
-    lua_pushvalue(L, lua_upvalueindex(1));
-    return 1;
-}
-
 static int misspelt_status(lua_State *L) {
     check_status(L, 2);
     return 0;
 }
 
 static int constant_set(lua_State *L) { return luaL_error(L, "this table cannot be written"); }
-
-/* Adds a value that is nothing but itself to the table at the top. */
-static int add_constant(lua_State *L, const char *name, const char *text) {
-    lua_newuserdata(L, 0);
-    push_locked_metatable(L);
-    lua_pushstring(L, text);
-    lua_pushcclosure(L, constant_tostring, 1);
-    lua_setfield(L, -2, "__tostring");
-    lua_setmetatable(L, -2);
-    lua_pushvalue(L, -1);
-    int reference = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_setfield(L, -2, name);
-    return reference;
-}
 
 static void add_status(lua_State *L) {
     lua_newtable(L);
@@ -192,11 +174,18 @@ void bind_failure_open(struct script *script) {
     push_locked_metatable(L);
     set_functions(L, script, (const luaL_Reg[]){{"__tostring", failure_tostring}, {NULL, NULL}});
     script->ref.fail_meta = luaL_ref(L, LUA_REGISTRYINDEX);
-    script->ref.cancelled = add_constant(L, "cancelled", "cancelled");
-    script->ref.drop = add_constant(L, "DROP", "DROP");
+    script->ref.cancelled = userdata_constant(L, "cancelled");
+    script->ref.drop = userdata_constant(L, "DROP");
     push_ref(L, script->ref.drop);
     script->drop = lua_touserdata(L, -1);
     lua_pop(L, 1);
+}
+
+void bind_failure_add(lua_State *L, struct script *script) {
+    push_ref(L, script->ref.cancelled);
+    lua_setfield(L, -2, "cancelled");
+    push_ref(L, script->ref.drop);
+    lua_setfield(L, -2, "DROP");
     add_status(L);
     set_functions(L, script, (const luaL_Reg[]){{"fail", fail}, {NULL, NULL}});
 }

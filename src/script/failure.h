@@ -24,6 +24,7 @@ bool is_drop(struct script *script, lua_State *L, int index);
 /* Pushes the google.rpc.Status with the list of message objects at `index`, or nil when there is none.
  * Raises. */
 void push_status_details(lua_State *L, enum status status, const char *text, int index);
-/* tidewire.fail, .status, .cancelled, .DROP in the table at the top. */
-void bind_failure_open(struct script *script);
+void bind_failure_open(struct script *script); /* once a state */
+/* tidewire.fail, .status, .cancelled, .DROP, into the table at the top. */
+void bind_failure_add(lua_State *L, struct script *script);
 #endif

@@ -25,7 +25,7 @@ static struct script_file *file_for(struct generation *generation, const struct 
     file->path = service->script;
     file->name = memory_copy_string(service->script_name ? service->script_name : service->script);
     file->is_jit = service->is_jit;
-    file->table = file->tidewire = LUA_NOREF;
+    file->table = LUA_NOREF;
     *place = file;
     return file;
 }
@@ -182,7 +182,6 @@ static void free_files(struct generation *generation) {
     for (struct script_file *file = generation->files, *next; file; file = next) {
         next = file->next;
         drop_ref(L, &file->table);
-        drop_ref(L, &file->tidewire);
         free(file->name);
         free(file);
     }

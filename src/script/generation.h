@@ -20,8 +20,7 @@ struct script_file {
     const char *path; /* the config's */
     char *name;       /* as written: what messages and logs say */
     bool is_jit;
-    int table;    /* what it returned */
-    int tidewire; /* its copy of the API */
+    int table; /* what it returned */
 };
 
 /* A service of the config that has a script. */

@@ -152,7 +152,7 @@ static int pump_protected(lua_State *L) {
 static void pump_failed(struct stream *stream, lua_State *L) {
     struct fiber *fiber = stream->main;
     stream->main = NULL;
-    stream_fail_to_convert(stream, L, fiber ? CANNOT_SEND : "cannot read the message");
+    stream_fail_to_convert(stream, L, fiber ? CANNOT_SEND : CANNOT_READ);
     if (fiber) fiber_give(fiber, true);
 }
 

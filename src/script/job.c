@@ -10,8 +10,10 @@
 #include "script/failure.h"
 #include "script/fiber.h"
 #include "script/generation.h"
+#include "script/names.h"
 #include "script/state.h"
 #include "script/stream.h"
+#include "script/userdata.h"
 
 struct job_handle;
 
@@ -178,10 +180,7 @@ void jobs_end(struct list *jobs) {
 
 static int cancel(lua_State *L) {
     struct script *script = script_of(L);
-    struct job_handle *handle = lua_touserdata(L, 1);
-    push_ref(L, script->ref.handle_meta);
-    if (!handle || !lua_getmetatable(L, 1) || !lua_rawequal(L, -1, -2))
-        return raise_misuse(L, "handle:cancel()");
+    const struct job_handle *handle = userdata_check(L, script->ref.handle_meta, "handle:cancel()");
     struct job *job = handle->job;
     if (!job) return 0;
     if (!job->is_spawn)
@@ -212,11 +211,8 @@ static struct job *new_job(lua_State *L, struct script *script, struct stream *s
     struct generation *generation = stream ? stream->generation : script_generation(script);
     if (!generation || generation->is_gone || (is_loads && generation->is_retired))
         luaL_error(L, "this generation of the scripts is over: nothing of it can begin any more");
-    struct job_handle *handle = lua_newuserdata(L, sizeof *handle);
-    struct job *job = memory_new(sizeof *job);
-    handle->job = job;
-    push_ref(L, script->ref.handle_meta);
-    lua_setmetatable(L, -2);
+    struct job_handle *handle = userdata_new(L, script->ref.handle_meta, sizeof *handle);
+    struct job *job = handle->job = memory_new(sizeof *job);
     lua_pushvalue(L, index);
     job->function = luaL_ref(L, LUA_REGISTRYINDEX);
     job->origin = function_origin(L, index);
@@ -240,7 +236,7 @@ static void begin_if_started(struct script *script, struct job *job) {
 
 /* { worker = n } at `index`: false when that is another worker. */
 static bool is_for_this_worker(lua_State *L, struct script *script, int index) {
-    if (!lua_istable(L, index)) return true;
+    if (lua_isnoneornil(L, index)) return true;
     lua_getfield(L, index, "worker");
     bool is = lua_isnil(L, -1);
     if (!is) {
@@ -256,10 +252,8 @@ static bool is_for_this_worker(lua_State *L, struct script *script, int index) {
 }
 
 static int push_inert_handle(lua_State *L, struct script *script) {
-    struct job_handle *handle = lua_newuserdata(L, sizeof *handle);
+    struct job_handle *handle = userdata_new(L, script->ref.handle_meta, sizeof *handle);
     handle->job = NULL;
-    push_ref(L, script->ref.handle_meta);
-    lua_setmetatable(L, -2);
     return 1;
 }
 
@@ -273,33 +267,34 @@ static uint64_t check_interval(lua_State *L, int index, const char *signature) {
     return interval;
 }
 
-static int timer_at(lua_State *L) {
-    static const char signature[] = "tidewire.timer.at(seconds, f[, { worker = n }])";
+/* The timer of tidewire or, with a stream, of that stream; its seconds and function begin at `index`. */
+static int new_timer(lua_State *L, struct stream *stream, int index, bool is_repeating, const char *signature) {
+    static const char *const options[] = {"worker", NULL};
     struct script *script = script_of(L);
-    uint64_t delay = check_seconds(L, 1, signature);
-    check_function(L, 2, signature);
-    if (!is_for_this_worker(L, script, 3)) return push_inert_handle(L, script);
-    struct job *job = new_job(L, script, NULL, 2, is_load_code(script));
-    job->delay = delay;
+    uint64_t seconds = (is_repeating ? check_interval : check_seconds)(L, index, signature);
+    check_function(L, index + 1, signature);
+    if (!stream) {
+        names_check_options(L, index + 2, options, signature);
+        if (!is_for_this_worker(L, script, index + 2)) return push_inert_handle(L, script);
+    }
+    struct job *job = new_job(L, script, stream, index + 1, !stream && is_load_code(script));
+    job->delay = seconds;
+    job->interval = is_repeating ? seconds : 0;
+    job->is_on_grid = is_repeating && !stream && script->loading != NULL;
     begin_if_started(script, job);
     return 1;
+}
+
+static int timer_at(lua_State *L) {
+    return new_timer(L, NULL, 1, false, "tidewire.timer.at(seconds, f[, { worker = n }])");
 }
 
 static int timer_every(lua_State *L) {
-    static const char signature[] = "tidewire.timer.every(seconds, f[, { worker = n }])";
-    struct script *script = script_of(L);
-    uint64_t interval = check_interval(L, 1, signature);
-    check_function(L, 2, signature);
-    if (!is_for_this_worker(L, script, 3)) return push_inert_handle(L, script);
-    struct job *job = new_job(L, script, NULL, 2, is_load_code(script));
-    job->delay = job->interval = interval;
-    job->is_on_grid = script->loading != NULL;
-    begin_if_started(script, job);
-    return 1;
+    return new_timer(L, NULL, 1, true, "tidewire.timer.every(seconds, f[, { worker = n }])");
 }
 
 static bool wants_to_serve(lua_State *L, int index) {
-    if (!lua_istable(L, index)) return false;
+    if (lua_isnoneornil(L, index)) return false;
     lua_getfield(L, index, "serve");
     bool wants = lua_toboolean(L, -1);
     lua_pop(L, 1);
@@ -321,9 +316,10 @@ static void put_on_fiber(lua_State *L, struct job *job, int index, int arguments
 
 static int spawn(lua_State *L) {
     static const char signature[] = "tidewire.spawn(f[, { serve = true, worker = n }])";
+    static const char *const options[] = {"serve", "worker", NULL};
     struct script *script = script_of(L);
     check_function(L, 1, signature);
-    if (!lua_isnoneornil(L, 2) && !lua_istable(L, 2)) return raise_misuse(L, signature);
+    names_check_options(L, 2, options, signature);
     if (!is_for_this_worker(L, script, 2)) return push_inert_handle(L, script);
     struct job *job = new_job(L, script, NULL, 1, is_load_code(script) && !wants_to_serve(L, 2));
     put_on_fiber(L, job, 1, 0);
@@ -339,24 +335,12 @@ static struct stream *check_open_stream(lua_State *L, const char *signature) {
 
 int job_stream_after(lua_State *L) {
     static const char signature[] = "stream:after(seconds, f)";
-    struct stream *stream = check_open_stream(L, signature);
-    uint64_t delay = check_seconds(L, 2, signature);
-    check_function(L, 3, signature);
-    struct job *job = new_job(L, script_of(L), stream, 3, false);
-    job->delay = delay;
-    begin(job);
-    return 1;
+    return new_timer(L, check_open_stream(L, signature), 2, false, signature);
 }
 
 int job_stream_every(lua_State *L) {
     static const char signature[] = "stream:every(seconds, f)";
-    struct stream *stream = check_open_stream(L, signature);
-    uint64_t interval = check_interval(L, 2, signature);
-    check_function(L, 3, signature);
-    struct job *job = new_job(L, script_of(L), stream, 3, false);
-    job->delay = job->interval = interval;
-    begin(job);
-    return 1;
+    return new_timer(L, check_open_stream(L, signature), 2, true, signature);
 }
 
 int job_stream_spawn(lua_State *L) {
@@ -397,23 +381,17 @@ static int monotonic(lua_State *L) {
     return 1;
 }
 
-static void make_handle_metatable(lua_State *L, struct script *script) {
-    push_locked_metatable(L);
-    lua_newtable(L);
-    set_functions(L, script, (const luaL_Reg[]){{"cancel", cancel}, {NULL, NULL}});
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, forget);
-    lua_setfield(L, -2, "__gc");
-    script->ref.handle_meta = luaL_ref(L, LUA_REGISTRYINDEX);
-}
-
 void bind_job_open(struct script *script) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    lua_State *L = script->L;
     pthread_once(&once, set_grid_origin);
-    make_handle_metatable(L, script);
+    const luaL_Reg functions[] = {{"cancel", cancel}, {NULL, NULL}};
+    script->ref.handle_meta = userdata_class(script, "a handle", functions, forget);
+}
+
+void bind_job_add(lua_State *L, struct script *script) {
     lua_newtable(L);
     set_functions(L, script, (const luaL_Reg[]){{"at", timer_at}, {"every", timer_every}, {NULL, NULL}});
+    names_close(L, "tidewire.timer");
     lua_setfield(L, -2, "timer");
     set_functions(L, script,
                   (const luaL_Reg[]){{"spawn", spawn},

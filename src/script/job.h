@@ -23,10 +23,11 @@ void jobs_run_due(struct list *jobs, uint64_t now);
 /* Timers stop, spawned fibers are cancelled (stream's: by the stream); handles point to nothing. */
 void jobs_end(struct list *jobs);
 
-/* after, every, spawn of a stream, for its table of methods; timer, spawn, sleep and the clocks of tidewire.
- */
+/* after, every, spawn of a stream, for its table of methods. */
 int job_stream_after(lua_State *L);
 int job_stream_every(lua_State *L);
 int job_stream_spawn(lua_State *L);
-void bind_job_open(struct script *script);
+void bind_job_open(struct script *script); /* once a state */
+/* tidewire.timer, .spawn, .sleep and the clocks, into the table at the top. */
+void bind_job_add(lua_State *L, struct script *script);
 #endif

@@ -11,6 +11,7 @@
 #include "script/bind.h"
 #include "script/fiber.h"
 #include "script/generation.h"
+#include "script/message.h"
 #include "script/sandbox.h"
 #include "script/state.h"
 
@@ -120,15 +121,6 @@ static bool is_module_name(const char *name) {
     }
 }
 
-static int require_tidewire(lua_State *L, struct script *script, struct script_file *file) {
-    if (file->tidewire == LUA_NOREF) {
-        bind_push_tidewire(script, L, file);
-        file->tidewire = luaL_ref(L, LUA_REGISTRYINDEX);
-    }
-    push_ref(L, file->tidewire);
-    return 1;
-}
-
 /* The table of modules is at -1; leaves the module's value at the top. */
 static void load_module(lua_State *L, struct generation *generation, struct script_file *file,
                         const char *name) {
@@ -148,10 +140,32 @@ static void load_module(lua_State *L, struct generation *generation, struct scri
     lua_pushboolean(L, 1);
 }
 
-int loader_require(lua_State *L, struct script *script, struct script_file *file, const char *name) {
-    struct generation *generation = script_generation(script);
-    if (strcmp(name, "tidewire") == 0) return require_tidewire(L, script, file);
-    if (strncmp(name, "tidewire.", 9) == 0) return raise_not_served(L, name);
+/* A script may have kept its `require` somehow until its file is gone. */
+static struct script_file *check_file(lua_State *L, const struct generation *generation, struct script_file *file) {
+    for (struct script_file *each = generation->files; each; each = each->next)
+        if (each == file) return file;
+    luaL_error(L, "require: this function is of scripts that are no longer in force");
+    return NULL;
+}
+
+/* Pushes the API for the environment whose `require` runs: one table for each. */
+static int require_tidewire(lua_State *L, struct script *script, struct script_file *file, int kept) {
+    lua_pushvalue(L, kept);
+    if (!lua_isnil(L, -1)) return 1;
+    bind_push_tidewire(script, L, file);
+    lua_pushvalue(L, -1);
+    lua_replace(L, kept);
+    return 1;
+}
+
+int loader_require(lua_State *L, struct script *script, struct script_file *file, int kept) {
+    static const char signature[] = "require(name)";
+    if (lua_type(L, 1) != LUA_TSTRING) return raise_misuse(L, signature);
+    const char *name = lua_tostring(L, 1);
+    struct generation *generation = check_generation(L, script, signature);
+    check_file(L, generation, file);
+    if (strcmp(name, "tidewire") == 0) return require_tidewire(L, script, file, kept);
+    if (strcmp(name, "tidewire.test") == 0) return raise_not_served(L, name);
     if (!is_module_name(name))
         return luaL_error(
             L, "require \"%s\": a module is named by words with dots between them, as in \"lib.x\"", name);
@@ -207,7 +221,7 @@ bool loader_load_lua_half(struct script *script, struct error *error) {
     fiber_push_marks(L, script);
     if (!run_own(script, "guard", 4, error)) return false;
     script->ref.guard = luaL_ref(L, LUA_REGISTRYINDEX);
-    push_ref(L, script->ref.tidewire);
+    lua_pushcfunction(L, twl_project);
     if (!run_own(script, "equals", 1, error)) return false;
     script->ref.equals = luaL_ref(L, LUA_REGISTRYINDEX);
     script->has_lua_half = true;

@@ -308,15 +308,17 @@ void twl_object_metatable(lua_State *L, struct twl_schema *schema, bool is_ownin
     lua_setfield(L, -2, "__metatable");
 }
 
-struct object *twl_check_object(lua_State *L, int argument) {
-    struct object *object = twl_object(L, argument);
-    if (!object) luaL_argerror(L, argument, lua_pushfstring(L, "message expected, got %s", luaL_typename(L, argument)));
+int twl_expected(lua_State *L, const char *signature) { return luaL_error(L, "expected %s", signature); }
+
+struct object *twl_check_object(lua_State *L, const char *signature) {
+    struct object *object = twl_object(L, 1);
+    if (!object) luaL_error(L, "expected %s, not a %s", signature, luaL_typename(L, 1));
     return object;
 }
 
-const struct field *twl_check_field(lua_State *L, const struct object *object, int argument) {
-    const char *name = luaL_checkstring(L, argument);
-    const struct field *field = twl_type_field(L, object->type, argument);
-    if (!field) twl_unknown_field(L, object->view.type, name);
+const struct field *twl_check_field(lua_State *L, const struct object *object, const char *signature) {
+    if (lua_type(L, 2) != LUA_TSTRING) twl_expected(L, signature);
+    const struct field *field = twl_type_field(L, object->type, 2);
+    if (!field) twl_unknown_field(L, object->view.type, lua_tostring(L, 2));
     return field;
 }

@@ -66,7 +66,9 @@ bool twl_message_unchanged(lua_State *L, int index, const uint8_t **bytes, size_
 /* The table `tidewire.message` for scripts of one service: `new(type[, table or bytes])` and every method of message
  * objects as a function. The options are copied. [-0, +1, e] */
 void twl_message_library(lua_State *L, struct twl_schema *schema, const struct twl_message_options *options);
-/* What `tidewire.enum "pkg.Level"` gives; raises for an unknown name. The same table each time. [-0, +1, e] */
+/* The type of that name; raises for an unknown one, naming the nearest. [-0, +0, e] */
+const struct message_type *twl_check_type(lua_State *L, const struct schema *schema, const char *full_name);
+/* What `tidewire.enum "pkg.Level"` gives, a new table each time; raises for an unknown name. [-0, +1, e] */
 void twl_enum_push(lua_State *L, struct twl_schema *schema, const char *full_name);
 
 /* Projections. `tidewire.project` is this function: project({fields = …, reply = … | patch = …}, f) returns an opaque

@@ -33,18 +33,30 @@ static bool has_field(lua_State *L, int index, struct object *object, const stru
 }
 
 static int method_has(lua_State *L) {
-    struct object *object = twl_check_object(L, 1);
-    lua_pushboolean(L, has_field(L, 1, object, twl_check_field(L, object, 2)));
+    static const char signature[] = "message:has(field)";
+    struct object *object = twl_check_object(L, signature);
+    lua_pushboolean(L, has_field(L, 1, object, twl_check_field(L, object, signature)));
     return 1;
 }
 
+static int unknown_oneof(lua_State *L, const struct message_type *type, const char *name) {
+    const char **names = lua_newuserdata(L, (type->oneof_count + 1) * sizeof *names);
+    for (size_t i = 0; i < type->oneof_count; i++) names[i] = type->oneofs[i].name;
+    names[type->oneof_count] = NULL;
+    const char *nearest = error_nearest(name, names);
+    if (nearest) return luaL_error(L, "%s has no oneof \"%s\" (did you mean \"%s\"?)", type->full_name, name, nearest);
+    return luaL_error(L, "%s has no oneof \"%s\"", type->full_name, name);
+}
+
 static int method_which(lua_State *L) {
-    struct object *object = twl_check_object(L, 1);
+    static const char signature[] = "message:which(oneof)";
+    struct object *object = twl_check_object(L, signature);
     const struct message_type *type = object->view.type;
     size_t length;
-    const char *name = luaL_checklstring(L, 2, &length);
+    if (lua_type(L, 2) != LUA_TSTRING) return twl_expected(L, signature);
+    const char *name = lua_tolstring(L, 2, &length);
     const struct oneof *oneof = message_oneof(type, name, length);
-    if (!oneof) return luaL_error(L, "%s has no oneof \"%s\"", type->full_name, name);
+    if (!oneof) return unknown_oneof(L, type, name);
     uint16_t chosen = object->view.chosen[oneof - type->oneofs];
     if (chosen) lua_pushstring(L, type->fields[chosen - 1].name);
     else lua_pushnil(L);
@@ -53,8 +65,9 @@ static int method_which(lua_State *L) {
 
 /* As reading the field, but one that is unset reads as its default. */
 static int method_get(lua_State *L) {
-    struct object *object = twl_check_object(L, 1);
-    const struct field *field = twl_check_field(L, object, 2);
+    static const char signature[] = "message:get(field)";
+    struct object *object = twl_check_object(L, signature);
+    const struct field *field = twl_check_field(L, object, signature);
     twl_object_read(L, 1, object, field);
     if (!lua_isnil(L, -1)) return 1;
     struct reader reader = {L, object->type->schema, object->options, NULL, false};
@@ -63,15 +76,16 @@ static int method_get(lua_State *L) {
 }
 
 static int method_clear(lua_State *L) {
-    struct object *object = twl_check_object(L, 1);
-    twl_object_clear(L, 1, object, twl_check_field(L, object, 2));
+    static const char signature[] = "message:clear(field)";
+    struct object *object = twl_check_object(L, signature);
+    twl_object_clear(L, 1, object, twl_check_field(L, object, signature));
     return 0;
 }
 
 /* The iterator of pairs: the field after the named one that is set. */
 static int next_field(lua_State *L) {
-    struct object *object = twl_check_object(L, 1);
-    size_t index = lua_isnoneornil(L, 2) ? 0 : twl_check_field(L, object, 2)->index + 1u;
+    struct object *object = twl_check_object(L, "message:pairs()");
+    size_t index = lua_isnoneornil(L, 2) ? 0 : twl_check_field(L, object, "message:pairs()")->index + 1u;
     for (; index < object->view.type->field_count; index++) {
         const struct field *field = &object->view.type->fields[index];
         if (!has_field(L, 1, object, field)) continue;
@@ -83,14 +97,14 @@ static int next_field(lua_State *L) {
 }
 
 static int method_pairs(lua_State *L) {
-    twl_check_object(L, 1);
+    twl_check_object(L, "message:pairs()");
     lua_pushcfunction(L, next_field);
     lua_pushvalue(L, 1);
     return 2;
 }
 
 static int method_totable(lua_State *L) {
-    struct object *object = twl_check_object(L, 1);
+    struct object *object = twl_check_object(L, "message:totable()");
     size_t length;
     const uint8_t *bytes = twl_object_bytes(L, 1, object, false, &length);
     struct reader reader = {L, object->type->schema, object->options, NULL, true};
@@ -100,7 +114,7 @@ static int method_totable(lua_State *L) {
 }
 
 static int method_json(lua_State *L) {
-    struct object *object = twl_check_object(L, 1);
+    struct object *object = twl_check_object(L, "message:json()");
     struct twl_schema *schema = object->type->schema;
     size_t length;
     const uint8_t *bytes = twl_object_bytes(L, 1, object, false, &length);
@@ -116,7 +130,7 @@ static int method_json(lua_State *L) {
 }
 
 static int method_bytes(lua_State *L) {
-    struct object *object = twl_check_object(L, 1);
+    struct object *object = twl_check_object(L, "message:bytes()");
     size_t length;
     const uint8_t *bytes = twl_object_bytes(L, 1, object, false, &length);
     lua_pushlstring(L, (const char *)bytes, length);
@@ -125,7 +139,7 @@ static int method_bytes(lua_State *L) {
 }
 
 static int method_copy(lua_State *L) {
-    struct object *object = twl_check_object(L, 1);
+    struct object *object = twl_check_object(L, "message:copy()");
     size_t length;
     const uint8_t *bytes = twl_object_bytes(L, 1, object, true, &length);
     struct message *owner = object->is_changed ? NULL : object->owner;
@@ -155,17 +169,25 @@ void twl_methods_push(lua_State *L) {
     }
 }
 
+const struct message_type *twl_check_type(lua_State *L, const struct schema *schema, const char *full_name) {
+    const struct message_type *type = schema_message(schema, full_name);
+    if (type) return type;
+    const char *nearest = schema_nearest_message(schema, full_name);
+    if (nearest)
+        luaL_error(L, "no message type \"%s\" in the loaded .proto files (did you mean \"%s\"?)", full_name, nearest);
+    luaL_error(L, "no message type \"%s\" in the loaded .proto files", full_name);
+    return NULL;
+}
+
 /* new(type[, table, bytes or message]); upvalues: the schema, the options */
 static int library_new(lua_State *L) {
     struct twl_schema *schema = lua_touserdata(L, lua_upvalueindex(1));
     const struct twl_message_options *options = lua_touserdata(L, lua_upvalueindex(2));
-    const char *name = luaL_checkstring(L, 1);
-    const struct message_type *type = schema_message(schema->schema, name);
-    if (!type) return luaL_error(L, "no message type \"%s\" in the loaded .proto files", name);
     int value = lua_type(L, 2);
-    if (value > LUA_TNIL && value != LUA_TTABLE && value != LUA_TSTRING && !twl_object(L, 2))
-        return luaL_argerror(L, 2, "a table, bytes or a message expected");
-    twl_message_new(L, schema, type, 2, options);
+    bool is_content = value <= LUA_TNIL || value == LUA_TTABLE || value == LUA_TSTRING || twl_object(L, 2);
+    if (lua_type(L, 1) != LUA_TSTRING || !is_content)
+        return twl_expected(L, "tidewire.message.new(type[, table, bytes or message])");
+    twl_message_new(L, schema, twl_check_type(L, schema->schema, lua_tostring(L, 1)), 2, options);
     return 1;
 }
 

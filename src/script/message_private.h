@@ -119,9 +119,10 @@ void twl_object_overlaid(lua_State *L, int index, const struct field *field);
 void twl_object_read(lua_State *L, int index, struct object *object, const struct field *field);
 /* Unsets a field. [-0, +0, m] */
 void twl_object_clear(lua_State *L, int index, struct object *object, const struct field *field);
-/* The argument as an object, or as the name of one of its fields; raises otherwise. */
-struct object *twl_check_object(lua_State *L, int argument);
-const struct field *twl_check_field(lua_State *L, const struct object *object, int argument);
+/* The first argument as an object, the second as the name of one of its fields; raises the signature otherwise. */
+struct object *twl_check_object(lua_State *L, const char *signature);
+const struct field *twl_check_field(lua_State *L, const struct object *object, const char *signature);
+int twl_expected(lua_State *L, const char *signature);
 int twl_unknown_field(lua_State *L, const struct message_type *type, const char *name);
 
 /* message_methods.c: pushes the table of methods. [-0, +1, m] */

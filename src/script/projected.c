@@ -92,7 +92,11 @@ bool projected_send(struct stream *stream, struct fiber *fiber) {
     struct script *script = stream->generation->script;
     lua_State *L = fiber->L;
     int results = lua_gettop(L);
-    if (stream->is_over || results == 0 || is_drop(script, L, 1)) return true;
+    if (stream->is_over || results == 0) return true;
+    if (is_drop(script, L, 1)) {
+        stream->has_dropped = true;
+        return true;
+    }
     if (stream_must_stand(stream, fiber)) return false;
     if (write_plainly(L, stream)) return true;
     if (script->is_protected) {

@@ -154,8 +154,6 @@ void sandbox_open(struct script *script) {
     close_the_real_libraries(script);
     /* Room for the traces of many handlers: with the defaults 64 busy methods already evict one another. */
     if (luaL_dostring(L, "jit.opt.start('maxtrace=8000', 'maxrecord=16000', 'maxmcode=40960')")) abort();
-    lua_getglobal(L, "tostring");
-    script->ref.tostring = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 static const char *const plain_functions[] = {
@@ -210,7 +208,7 @@ static void add_guarded(lua_State *L, struct script *script) {
 }
 
 static int require(lua_State *L) {
-    return loader_require(L, script_of(L), lua_touserdata(L, lua_upvalueindex(2)), luaL_checkstring(L, 1));
+    return loader_require(L, script_of(L), lua_touserdata(L, lua_upvalueindex(2)), lua_upvalueindex(3));
 }
 
 static void add_loading(lua_State *L, struct script *script, struct script_file *file) {
@@ -224,7 +222,8 @@ static void add_loading(lua_State *L, struct script *script, struct script_file 
     }
     lua_pushlightuserdata(L, script);
     lua_pushlightuserdata(L, file);
-    lua_pushcclosure(L, require, 2);
+    lua_pushnil(L);
+    lua_pushcclosure(L, require, 3);
     lua_setfield(L, -2, "require");
 }
 

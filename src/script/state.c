@@ -160,6 +160,12 @@ struct generation *script_generation(const struct script *script) {
     return script->running ? script->running->generation : script->loading;
 }
 
+struct generation *check_generation(lua_State *L, const struct script *script, const char *signature) {
+    struct generation *generation = script_generation(script);
+    if (!generation) luaL_error(L, "%s cannot be used here: no handler runs", signature);
+    return generation;
+}
+
 const struct log_scope *script_scope(const struct script *script) {
     const struct fiber *fiber = script->running;
     return fiber && fiber->stream && fiber->stream->call ? &fiber->stream->call->log : NULL;
@@ -219,14 +225,29 @@ const char *push_error_text(struct script *script, lua_State *L, int index) {
         return lua_tostring(L, -1);
     }
     /* A __tostring of the script's own may fail in turn, or never return. */
-    push_ref(L, script->ref.tostring);
-    lua_pushvalue(L, index);
-    if (!script->running) watchdog_enter(&script->watchdog, watchdog_budget(NS_PER_S), NULL);
-    int status = lua_pcall(L, 1, 1, 0);
-    if (!script->running) watchdog_leave(&script->watchdog);
-    if (status == 0 && lua_type(L, -1) == LUA_TSTRING) return lua_tostring(L, -1);
-    lua_pop(L, 1);
+    if (luaL_getmetafield(L, index, "__tostring")) {
+        lua_pushvalue(L, index);
+        if (!script->running) watchdog_go_on(&script->watchdog);
+        int status = lua_pcall(L, 1, 1, 0);
+        if (!script->running) watchdog_leave(&script->watchdog);
+        if (status == 0 && lua_type(L, -1) == LUA_TSTRING) return lua_tostring(L, -1);
+        lua_pop(L, 1);
+    }
     lua_pushfstring(L, "an error that is a %s", luaL_typename(L, index));
+    return lua_tostring(L, -1);
+}
+
+/* Pushes "file:line: " of the innermost function of the script, or "" where the text has its place already. */
+static const char *push_place(lua_State *L, lua_State *from, const char *text) {
+    lua_Debug debug;
+    const char *line = strchr(text, ':');
+    bool has_place = line && line[1] >= '0' && line[1] <= '9' && memchr(text, '\n', (size_t)(line - text)) == NULL;
+    for (int level = 0; !has_place && lua_getstack(from, level, &debug); level++) {
+        lua_getinfo(from, "Sl", &debug);
+        if (debug.currentline <= 0 || strncmp(debug.source, "=tidewire/", 10) == 0) continue;
+        return lua_pushfstring(L, "%s:%d: ", debug.short_src, debug.currentline);
+    }
+    lua_pushliteral(L, "");
     return lua_tostring(L, -1);
 }
 
@@ -234,12 +255,13 @@ void log_lua_error(struct script *script, lua_State *L, const struct log_scope *
     if (!log_is_on(LOG_ERROR)) return;
     lua_State *own = script->L;
     lua_checkstack(L, LUA_MINSTACK);
+    lua_checkstack(own, LUA_MINSTACK);
     int top = lua_gettop(L), own_top = lua_gettop(own);
-    const char *text = push_error_text(script, L, top);
+    const char *text = push_error_text(script, L, top), *place = push_place(own, L, text);
     luaL_traceback(own, L, NULL, 0);
     size_t length, line_length;
     const char *traceback = lua_tolstring(own, -1, &length);
-    lua_pushfstring(own, "%s: %s", what, text);
+    lua_pushfstring(own, "%s: %s%s", what, place, text);
     const char *line = lua_tolstring(own, -1, &line_length);
     const struct log_field field = {.name = "traceback", .value = traceback, .length = length};
     log_write_fields(LOG_ERROR, scope, line, line_length, &field, 1);

@@ -66,13 +66,12 @@ struct script {
 
     bool has_lua_half; /* lua/tidewire/ is loaded */
     struct {
-        int tidewire; /* the table that scripts get copies of */
         int guard;    /* pcall, xpcall and coroutine.* that cancellation gets through */
         int cancelled, drop;
         int fail_meta, stream_meta, handle_meta, topic_meta, subscriber_meta;
         int encode, write_reply, read_fields, pump, add_traceback; /* C functions for protected calls */
-        int tostring;
         int equals; /* makes a projection of { field = value } */
+        int json_null, json_array; /* the value that stands for null; the metatable of arrays */
     } ref;
 };
 
@@ -96,8 +95,10 @@ static inline void script_settle(struct script *script) {
 /* Begins a collection although the heap has not grown: something big has been let go. */
 void script_collect_soon(struct script *script);
 
-/* The generation whose code runs. */
+/* The generation whose code runs; NULL: none's, as in a __tostring that the log calls. */
 struct generation *script_generation(const struct script *script);
+/* The same for functions of scripts, which raise then. */
+struct generation *check_generation(lua_State *L, const struct script *script, const char *signature);
 /* The log scope of what runs: the stream's, or an empty one. */
 const struct log_scope *script_scope(const struct script *script);
 

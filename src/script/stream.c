@@ -154,6 +154,10 @@ void stream_finish_well(struct stream *stream) {
         stream_finish(stream, STATUS_OK, NULL, NULL, 0);
         return;
     }
+    if (stream->has_dropped && !stream->call->method->is_client_streaming) {
+        stream_finish(stream, STATUS_FAILED_PRECONDITION, "the request was dropped", NULL, 0);
+        return;
+    }
     const struct origin *origin = &stream->handler->origin;
     log_error(&stream->call->log, "the handler at %s:%d ended without the reply that the method owes",
               origin->file, origin->line);
@@ -351,8 +355,11 @@ bool stream_must_stand(struct stream *stream, struct fiber *fiber) {
 
 void stream_fail_to_convert(struct stream *stream, lua_State *L, const char *what) {
     struct script *script = stream->generation->script;
+    const struct origin *origin = &stream->handler->origin;
     script_settle(script);
-    log_lua_error(script, L, &stream->call->log, what);
+    char *text = memory_format("%s the handler at %s:%d", what, origin->file, origin->line);
+    log_lua_error(script, L, &stream->call->log, text);
+    free(text);
     stream_finish(stream, STATUS_INTERNAL, "the handler failed", NULL, 0);
 }
 
@@ -385,16 +392,66 @@ static bool is_list(lua_State *L, int index) {
     return is;
 }
 
+/* What sends nothing: false and DROP, as a whole or in a list. */
+static bool is_nothing(struct script *script, lua_State *L, int index) {
+    return !lua_toboolean(L, index) || is_drop(script, L, index);
+}
+
+static int count_elements(lua_State *L, int index) {
+    int count = 0;
+    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) count++;
+    return count;
+}
+
+/* How many of the list's elements are sent; or -1, and what is wrong with it pushed: nothing of it is sent then. */
+static int count_replies(struct stream *stream, lua_State *L, int index) {
+    struct script *script = stream->generation->script;
+    int length = (int)lua_objlen(L, index), replies = 0;
+    for (int i = 1; i <= length; i++) {
+        lua_rawgeti(L, index, i);
+        bool is_hole = lua_isnil(L, -1);
+        replies += !is_nothing(script, L, -1);
+        lua_pop(L, 1);
+        if (!is_hole) continue;
+        lua_pushfstring(L, "the returned list has a hole at [%d]", i);
+        return -1;
+    }
+    if (count_elements(L, index) == length) return replies;
+    lua_pushfstring(L, "the returned list has other keys than 1 to %d: a hole, or a name", length);
+    return -1;
+}
+
+static bool check_list(struct stream *stream, lua_State *L, int index) {
+    int replies = count_replies(stream, L, index);
+    const struct method *method = stream->call->method;
+    if (replies >= 0) {
+        if (method->is_server_streaming || replies + stream->has_replied <= 1) return true;
+        lua_pushfstring(L, "%s has one reply, and the returned list has %d", method->full_name, replies);
+    }
+    stream_fail_to_convert(stream, L, CANNOT_SEND);
+    return false;
+}
+
+/* The one request was dropped by the hook that it was given to, or by the function. */
+static void note_nothing(struct stream *stream, lua_State *L) {
+    bool is_of_request = stream->handler->is_function || (stream->has_opened && !stream->is_half_closed);
+    if (is_of_request && !lua_isnoneornil(L, 1)) stream->has_dropped = true;
+}
+
 bool stream_send_returned(struct stream *stream, struct fiber *fiber) {
+    struct script *script = stream->generation->script;
     lua_State *L = fiber->L;
-    if (!lua_toboolean(L, 1)) return true;
-    if (is_drop(stream->generation->script, L, 1)) return true;
+    if (is_nothing(script, L, 1)) {
+        note_nothing(stream, L);
+        return true;
+    }
     lua_settop(L, 1);
     if (!is_list(L, 1)) return send_value(stream, fiber);
+    if (stream->is_over || (!fiber->progress && !check_list(stream, L, 1))) return true;
     for (;; fiber->progress++) {
         lua_rawgeti(L, 1, (int)fiber->progress + 1);
         if (lua_isnil(L, -1)) return true;
-        if (!send_value(stream, fiber)) {
+        if (!is_nothing(script, L, -1) && !send_value(stream, fiber)) {
             lua_settop(L, 1);
             return false;
         }

@@ -49,6 +49,7 @@ struct stream {
     bool has_ctx; /* the userdata's environment table is stream.ctx */
     bool is_over;
     bool has_replied;     /* a method with one reply has sent it */
+    bool has_dropped;     /* the handler has returned DROP or false for the request */
     bool headers_are_due; /* leave as soon as the function waits or on_open has returned */
     bool is_held;
     bool has_opened;     /* hooks: on_open has returned */
@@ -84,7 +85,7 @@ void stream_reset(struct stream *stream, uint32_t http_error);
 void stream_fail_soon(struct stream *stream);
 /* The function or hook has failed with the error value at the top of `L`. */
 void stream_fail(struct stream *stream, lua_State *L);
-/* Ends it with OK, or, where a reply is owed, INTERNAL. */
+/* Ends it with OK; where a reply is owed, INTERNAL, or FAILED_PRECONDITION when the one request was dropped. */
 void stream_finish_well(struct stream *stream);
 /* Hook form: ends the call by itself when nothing of its own is left that could still send. */
 void stream_settle(struct stream *stream);
@@ -110,9 +111,10 @@ bool stream_send_returned(struct stream *stream, struct fiber *fiber);
 /* For what a fiber returns: whether it has to stand in the row of senders (which it then does). */
 bool stream_must_stand(struct stream *stream, struct fiber *fiber);
 /* A message could not be made into Lua values, or back: the fault is at the top of L. Ends the stream
- * INTERNAL. */
+ * INTERNAL. The handler's place follows `what` in the log. */
 void stream_fail_to_convert(struct stream *stream, lua_State *L, const char *what);
-#define CANNOT_SEND "cannot send what the handler returned"
+#define CANNOT_SEND "cannot send what was returned by"
+#define CANNOT_READ "cannot read the message for"
 /* Whether the method's one reply has been sent; raises then. */
 static inline bool stream_has_replied_once(const struct stream *stream) {
     return stream->has_replied && !stream->call->method->is_server_streaming;

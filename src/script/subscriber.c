@@ -42,6 +42,7 @@ static void free_subscriber(struct subscriber *subscriber) {
         subscriber->fiber->context = NULL;
         subscriber->fiber->origin = NULL;
     }
+    if (subscriber->is_gone) *subscriber->is_gone = true;
     drop_waiting(subscriber);
     drop_ref(L, &subscriber->function);
     drop_ref(L, &subscriber->filter);
@@ -162,7 +163,44 @@ static bool filter(void *context, const struct message *message) {
 
 /* ---- function subscribers ---- */
 
-static void run_function(struct subscriber *subscriber, struct message *message);
+static bool function_ended(struct fiber *fiber, enum fiber_outcome outcome);
+static const struct fiber_kind function_kind = {function_ended};
+
+/* One message that does not decode is passed over: those behind it may. */
+static void run_function(struct subscriber *subscriber, struct message *message) {
+    struct generation *generation = subscriber->generation;
+    struct fiber *fiber =
+        fiber_take(subscriber->script, generation, NULL, &function_kind, subscriber, &subscriber->origin);
+    const char *fault = NULL;
+    fiber->is_loads = subscriber->is_loads;
+    push_ref(fiber->L, subscriber->function);
+    if (!twl_message_push(fiber->L, generation->messages, subscriber->type, message->data, message->length,
+                          message, &generation->options, &fault)) {
+        const struct log_scope scope = {.script = subscriber->origin.file};
+        log_error(&scope, "the subscriber at %s:%d misses a message that is no %s: %s", subscriber->origin.file,
+                  subscriber->origin.line, subscriber->type->full_name, fault);
+        fiber_give(fiber, true);
+        return;
+    }
+    subscriber->fiber = fiber;
+    fiber_run(fiber, 1);
+}
+
+/* Until the function waits again. Its end may be the subscriber's too: `is_gone` is told. */
+static void run_waiting(struct subscriber *subscriber) {
+    bool is_gone = false;
+    struct list *node;
+    subscriber->is_gone = &is_gone;
+    while (!is_gone && !subscriber->is_over && !subscriber->fiber && (node = list_take(&subscriber->waiting))) {
+        struct waiting *waiting = container_of(node, struct waiting, node);
+        struct message *message = waiting->message;
+        free(waiting);
+        subscriber->waiting_count--;
+        run_function(subscriber, message);
+        message_unref(&message);
+    }
+    if (!is_gone) subscriber->is_gone = NULL;
+}
 
 static bool function_ended(struct fiber *fiber, enum fiber_outcome outcome) {
     struct subscriber *subscriber = fiber->context; /* NULL: over, and gone */
@@ -173,34 +211,8 @@ static bool function_ended(struct fiber *fiber, enum fiber_outcome outcome) {
     }
     if (!subscriber) return true;
     subscriber->fiber = NULL;
-    struct list *node = list_take(&subscriber->waiting);
-    if (!node || subscriber->is_over) return true;
-    struct waiting *waiting = container_of(node, struct waiting, node);
-    struct message *message = waiting->message;
-    free(waiting);
-    subscriber->waiting_count--;
-    run_function(subscriber, message);
-    message_unref(&message);
+    if (!subscriber->is_gone) run_waiting(subscriber); /* else it runs already */
     return true;
-}
-
-static const struct fiber_kind function_kind = {function_ended};
-
-static void run_function(struct subscriber *subscriber, struct message *message) {
-    struct generation *generation = subscriber->generation;
-    struct fiber *fiber =
-        fiber_take(subscriber->script, generation, NULL, &function_kind, subscriber, &subscriber->origin);
-    const char *fault = NULL;
-    fiber->is_loads = subscriber->is_loads;
-    push_ref(fiber->L, subscriber->function);
-    if (!twl_message_push(fiber->L, generation->messages, subscriber->type, message->data, message->length,
-                          message, &generation->options, &fault)) {
-        log_error(NULL, "a message of type %s does not decode here: %s", subscriber->type->full_name, fault);
-        fiber_give(fiber, true);
-        return;
-    }
-    subscriber->fiber = fiber;
-    fiber_run(fiber, 1);
 }
 
 /* While the function waits, what comes stands behind it, as many as the subscription's queue may hold. */

@@ -1,6 +1,8 @@
 /* script/subscriber.h - a subscription that a script has made: its filter, its function, its handle. */
 #ifndef TIDEWIRE_SCRIPT_SUBSCRIBER_H
 #define TIDEWIRE_SCRIPT_SUBSCRIBER_H
+#include <luajit-2.1/lua.h>
+
 #include "base/list.h"
 
 struct script;
@@ -12,6 +14,7 @@ void subscribers_end(struct list *subscribers);
 /* Their stream closes; what still comes finds no stream. */
 void subscribers_forget_stream(struct list *subscribers);
 
-/* tidewire.topic in the table at the top. */
-void bind_topic_open(struct script *script);
+void bind_topic_open(struct script *script); /* once a state */
+/* tidewire.topic, into the table at the top. */
+void bind_topic_add(lua_State *L, struct script *script);
 #endif

@@ -28,6 +28,7 @@ struct subscriber {
     struct fiber *fiber; /* runs the function */
     struct list waiting;
     uint32_t waiting_count;
+    bool *is_gone; /* of the loop that runs what waits: told when the subscriber is freed; NULL: none runs */
     bool is_loads, is_over;
     bool filter_has_failed;
 };

@@ -40,10 +40,11 @@ static void *help(void *context) {
     for (;;) {
         while (sem_wait(&helper->bell) != 0) continue;
         if (helper->is_stopping) return NULL;
-        log_error(&(struct log_scope){.script = helper->file},
+        const char *file = *helper->file ? helper->file : NULL;
+        log_error(&(struct log_scope){.script = file},
                   "the handler at %s:%d has used twice its CPU budget and cannot be stopped where it is: "
                   "its worker serves nobody",
-                  helper->file, helper->line);
+                  file ? file : "?", helper->line);
     }
 }
 

@@ -61,6 +61,11 @@ static inline void watchdog_enter(struct watchdog *watchdog, uint32_t budget, co
     watchdog->origin = origin;
     watchdog->is_watching = true;
 }
+/* For what belongs to the handler that has just ended: it has what that one has left of its budget. */
+static inline void watchdog_go_on(struct watchdog *watchdog) {
+    watchdog->origin = NULL; /* may be gone */
+    watchdog->is_watching = true;
+}
 void watchdog_unbark(struct watchdog *watchdog);
 static inline void watchdog_leave(struct watchdog *watchdog) {
     watchdog->is_watching = false;

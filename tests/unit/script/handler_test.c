@@ -376,7 +376,7 @@ static void a_reply_that_does_not_encode_fails_its_stream(void) {
     say_text(call, 1, "x");
     CHECK_STR(sent(call), "a");
     CHECK_STR(status_of(call), "INTERNAL");
-    CHECK(logged("cannot send what the handler returned: ") && logged("greetnig"));
+    CHECK(logged("cannot send what was returned by the handler at main.lua:") && logged("greetnig"));
     CHECK_STR(status_of(other), "open");
     call = open_call(CHAT);
     say_text(call, 1, "x");

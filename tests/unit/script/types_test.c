@@ -1,6 +1,7 @@
 /* lua/tidewire/types.lua, which editors read, has the names that a running state has: no more and no fewer. */
 #include <luajit-2.1/lualib.h>
 
+#include "script/bind.h"
 #include "script/generation.h"
 #include "script/message_private.h"
 #include "script/state.h"
@@ -17,7 +18,9 @@ static void set_index_of(lua_State *L, int metatable, const char *name) {
 static void push_live(lua_State *L) {
     struct script *script = world.script;
     lua_newtable(L);
-    push_ref(L, world.version->generation->files->tidewire);
+    script->loading = world.version->generation;
+    bind_push_tidewire(script, L, world.version->generation->files);
+    script->loading = NULL;
     lua_setfield(L, -2, "tidewire");
     set_index_of(L, script->ref.topic_meta, "Topic");
     set_index_of(L, script->ref.handle_meta, "Handle");

@@ -62,7 +62,7 @@ static void a_filter_or_a_timer_that_never_returns_is_stopped_too(void) {
 static void an_error_value_that_never_becomes_a_text_is_stopped_too(void) {
     run_script("return { Greet = function() error(setmetatable({}, { __tostring = function() while true do end end })) end }");
     CHECK_STR(status_of(unary(GREET, "x")), "INTERNAL");
-    CHECK(logged("handler failed: an error that is a table"));
+    CHECK(logged("handler failed: main.lua:1: an error that is a table"));
 }
 
 static volatile int seen;
