@@ -214,7 +214,7 @@ void json_decode(const struct json_string *string, struct buffer *out) {
     }
 }
 
-/* What stands as it is in a string. Beside what JSON demands, DEL and the controls of U+0080 to U+009F are escaped: they
+/* What stands as it is in a string. Beside what JSON demands, DEL and U+0080 to U+009F are escaped: they
  * are commands to a terminal. */
 static bool is_plain(const char *at, const char *end) {
     unsigned char c = (unsigned char)*at;

@@ -88,7 +88,7 @@ describe("a reader that stops", function()
     local count = settled(function() return gw:count_in_log "sent " end)
     assert.is_true(count < 100) -- 10 MB: windows, socket buffers and the queue are far less
     assert.is_true(gw:resident_bytes() - before < 8 * MIB * gateway.slowness)
-    local other = client.connect(gw.address):call("greet.GreetService/Greet", { name = "a" }, { timeout = 5 })
+    local other = client.connect(gw.address):call("greet.GreetService/Greet", { name = "a" }, client.soon)
     assert.equal("OK", other.code)
     -- As soon as it reads on, so does the handler.
     local mark = gw:mark()
@@ -117,7 +117,7 @@ describe("a reader that stops", function()
     stuck:half_close()
     gw:wait_for_log "sent "
     for _ = 1, 20 do
-      assert.equal("OK", channel:call("greet.GreetService/Greet", { name = "a" }, { timeout = 5 }).code)
+      assert.equal("OK", channel:call("greet.GreetService/Greet", { name = "a" }, client.soon).code)
     end
     stuck:cancel()
   end)
@@ -137,11 +137,11 @@ describe("a handler that does not read", function()
   it("closes the window behind it, and loses nothing when it reads on", function()
     local channel = client.connect(gw.address)
     local stream = channel:open "greet.GreetService/GreetClientStream"
-    local outcome = stream:send_times(10000, { name = ("x"):rep(1000) }, 1)
+    local outcome = stream:send_times(10000, { name = ("x"):rep(1000) }, gateway.slowness)
     assert.equal("timeout", outcome.reason)
     assert.is_true(outcome.sent > 10 and outcome.sent < 2000)
     -- Others of the same connection are served, however full that one is.
-    assert.equal("OK", channel:call("greet.GreetService/Greet", { name = "a" }, { timeout = 5 }).code)
+    assert.equal("OK", channel:call("greet.GreetService/Greet", { name = "a" }, client.soon).code)
     local opener = client.connect(gw.address):open "chat.ChatService/Chat"
     opener:send { sender = "go" }
     local rest = stream:send_times(500, { name = ("x"):rep(1000) }, 10)
@@ -163,17 +163,17 @@ describe("a thousand unfinished messages of one connection", function()
       service "chat.ChatService" { script = "chat.lua" }
     ]] }
     local channel = client.connect(gw.address)
-    assert.equal("OK", channel:call("greet.GreetService/Greet", { name = "a" }, { timeout = 5 }).code)
+    assert.equal("OK", channel:call("greet.GreetService/Greet", { name = "a" }, client.soon).code)
     local before = gw:resident_bytes()
     local wire = assert(raw.connect(gw.address))
     -- All but the last byte of 4 MiB on each of 1,000 streams, as far as the windows let it.
     local outcome = wire:ask("pour", { count = 1000, fields = raw.request "greet.GreetService/GreetClientStream",
-      message = 4 * MIB, leave = 1, quiet = 4, seconds = 12 })
+      message = 4 * MIB, leave = 1, quiet = 3 + gateway.slowness, seconds = 12 * gateway.slowness })
     assert.is_true(outcome.sent < 1000 * 4 * MIB)
     local growth = gw:resident_bytes() - before
     assert.is_true(growth < 1.5 * 32 * MIB * gateway.slowness, "resident memory grew by " .. growth)
     for _ = 1, 20 do
-      assert.equal("OK", channel:call("greet.GreetService/Greet", { name = "a" }, { timeout = 5 }).code)
+      assert.equal("OK", channel:call("greet.GreetService/Greet", { name = "a" }, client.soon).code)
     end
     assert.is_true(outcome.statuses["8"] ~= nil) -- those that stood still are RESOURCE_EXHAUSTED
   end)

@@ -190,7 +190,8 @@ describe("tidewire call", function()
   it("gives the call a deadline", function()
     local _, out = run('{"name":"remaining"}', address, "greet.GreetService/Greet", "--timeout", "30")
     assert.equal('{"greeting":"true"}\n', out)
-    local code, _, err = run('{"name":"sleep"}', address, "greet.GreetService/Greet", "--max-time=200ms") -- as grpcurl calls it
+    -- As grpcurl calls it.
+    local code, _, err = run('{"name":"sleep"}', address, "greet.GreetService/Greet", "--max-time=200ms")
     assert.equal(1, code)
     assert.is_truthy(err:find "^DEADLINE_EXCEEDED: ")
     for _, time in ipairs { "0", "-1s", "5parsecs", "nan", "inf", "" } do

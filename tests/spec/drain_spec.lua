@@ -20,7 +20,6 @@ end
 -- Waits for the drain, says goodbye, ends.
 greet.GreetClientStream = {
   run = function(stream)
-    stream.ctx.went = tidewire.sleep
     while not (stream.draining and stream.ctx.was_told) do pcall(tidewire.sleep, 0.01) end
     return { greeting = "goodbye" }
   end,

@@ -13,7 +13,7 @@ describe("the greeter", function()
   end)
 
   it("answers each name of a stream as it comes", function()
-    local stream = channel:open("greet.GreetService/GreetStream", { timeout = 10 })
+    local stream = channel:open("greet.GreetService/GreetStream", client.soon)
     for i = 1, 20 do
       stream:send { name = "triple " .. i }
       assert.same({ greeting = "triple " .. i }, stream:receive())

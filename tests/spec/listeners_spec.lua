@@ -22,7 +22,7 @@ local function start(config)
 end
 
 local function greet(address)
-  return client.connect(address):call("greet.GreetService/Greet", {}, { timeout = 10 }).message.greeting
+  return client.connect(address):call("greet.GreetService/Greet", {}, client.soon).message.greeting
 end
 
 describe("a listener", function()

@@ -40,7 +40,7 @@ local function start(scripts)
 end
 
 local function greeting(channel)
-  return channel:call("greet.GreetService/Greet", {}, { timeout = 10 }).message.greeting
+  return channel:call("greet.GreetService/Greet", {}, client.soon).message.greeting
 end
 
 describe("a reload", function()

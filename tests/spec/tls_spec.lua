@@ -38,7 +38,7 @@ local h2 = { "h2" }
 
 local function greet(gw, tls)
   tls.ca = ca
-  local reply = client.connect(gw.address, { tls = tls }):call("greet.GreetService/Greet", {}, { timeout = 10 })
+  local reply = client.connect(gw.address, { tls = tls }):call("greet.GreetService/Greet", {}, client.soon)
   return reply.message and reply.message.greeting, reply.code
 end
 

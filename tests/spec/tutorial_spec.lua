@@ -6,7 +6,7 @@ describe("the accumulator", function()
 
   it("answers 1 to 10 with the sums 1, 3, 6 … 55 and then ends with OK", function()
     local gw = gateway.start { config = gateway.examples }
-    local stream = client.connect(gw.address):open("tutorial.NumberService/AccumulateNumbers", { timeout = 5 })
+    local stream = client.connect(gw.address):open("tutorial.NumberService/AccumulateNumbers", client.soon)
     local sums = {}
     for i = 1, 10 do
       stream:send { num = i }

@@ -29,6 +29,9 @@ end
 
 local open_channels = {}
 
+-- Options of a call that has to be answered although others make trouble: it does not wait for ever.
+client.soon = { timeout = 10 * gateway.slowness }
+
 -- options: tls = { ca =, certificate =, key =, name = }, max_receive =, max_send =, compression =, options = { … }
 function client.connect(address, options)
   address = address:gsub("^%[?::%]?:", "[::1]:"):gsub("^0%.0%.0%.0:", "127.0.0.1:")
