@@ -157,6 +157,62 @@ static void a_call_that_makes_progress_is_left_alone(void) {
     record_free(&record);
 }
 
+/* What waits to be sent counts from when it began to wait, however long its call was silent before. */
+static void an_answer_that_has_just_begun_is_not_stalled(void) {
+    struct record record = {.is_idle = true, .is_many = true};
+    const struct rpc_limits small = {.buffered_per_connection = 8000, .stalled = 10 * NS_PER_S};
+    static char text[9000];
+    fake_start(&small);
+    serve(&record);
+    struct http_session *session = fake_accept();
+    struct http_stream *streams[2];
+    for (int i = 0; i < 2; i++) {
+        streams[i] = fake_request(session, "/test.Service/Stream", false, NULL);
+        streams[i]->window = 0;
+        fake_receive(streams[i], "\0\0\0\0\0", 5, false);
+        CHECK_INT(record_take(&record), CALL_MESSAGE); /* it follows the one that was told last */
+        call_send_bytes(record.call, text, i ? 1 : sizeof text);
+        fake_turn();
+        streams[i]->window = i ? 6 : 0;
+        fake_turn();
+    }
+    struct call *late = record.call;
+    fake_advance(8 * NS_PER_S);
+    CHECK(call_send_bytes(late, text, sizeof text - 100));
+    fake_advance(3 * NS_PER_S);
+    CHECK(streams[0]->is_closed && !streams[1]->is_closed);
+    fake_advance(8 * NS_PER_S);
+    CHECK(streams[1]->is_closed);
+    fake_stop();
+    for (int i = 0; i < 2; i++) fake_stream_free(streams[i]);
+    record_free(&record);
+}
+
+/* Its trailers may not come without the messages before them: only a reset is left, which says why. */
+static void a_finished_answer_that_nobody_takes_is_reset(void) {
+    const struct rpc_limits small = {.buffered_per_connection = 8000, .stalled = 10 * NS_PER_S};
+    static char text[9000];
+    for (int has_deadline = 0; has_deadline < 2; has_deadline++) {
+        struct record record = {.is_idle = true};
+        fake_start(&small);
+        serve(&record);
+        struct http_stream *stream = fake_request(fake_accept(), "/test.Service/Stream", false, "grpc-timeout",
+                                                  has_deadline ? "5S" : "1H", NULL);
+        fake_receive(stream, NULL, 0, true);
+        stream->window = 0;
+        call_send_bytes(record.call, text, sizeof text);
+        call_finish(record.call, STATUS_OK, NULL, NULL, 0);
+        fake_turn();
+        fake_advance(11 * NS_PER_S);
+        CHECK(stream->is_closed);
+        CHECK_INT(stream->reset, has_deadline ? HTTP_CANCEL : HTTP_ENHANCE_YOUR_CALM);
+        CHECK_INT(record.status, has_deadline ? STATUS_DEADLINE_EXCEEDED : STATUS_RESOURCE_EXHAUSTED);
+        fake_stop();
+        fake_stream_free(stream);
+        record_free(&record);
+    }
+}
+
 static void taking_opens_the_windows_again(void) {
     struct record record = {.is_idle = true};
     const struct rpc_limits small = {.buffered_per_connection = 8000};
@@ -268,6 +324,8 @@ int main(void) {
     RUN(a_thousand_unfinished_messages_stay_within_the_bound_and_others_are_served);
     RUN(the_largest_of_the_stalled_calls_ends_first);
     RUN(a_call_that_makes_progress_is_left_alone);
+    RUN(an_answer_that_has_just_begun_is_not_stalled);
+    RUN(a_finished_answer_that_nobody_takes_is_reset);
     RUN(taking_opens_the_windows_again);
     RUN(a_held_back_window_is_given_later);
     RUN(a_peer_that_takes_nothing_is_cut_off);

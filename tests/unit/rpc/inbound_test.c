@@ -214,6 +214,25 @@ static void broken_framing_ends_the_call_after_the_messages_before_it(void) {
     faulty("\0\0\0\0\2a", 6, true, STATUS_INTERNAL, "the stream ended inside of a message", 0);
 }
 
+/* One read may bring many frames: the fault is only told after the last. */
+static void nothing_behind_a_fault_is_kept(void) {
+    struct record record = {0};
+    fake_start(NULL);
+    record_serve(&record);
+    struct http_stream *stream = fake_request(fake_accept(), "/test.Service/Stream", false, NULL);
+    fake_data(stream, "\0\0\1", 3);
+    fake_data(stream, "\x86\xA1", 2); /* too large by one */
+    fake_data(stream, "payload", 7);
+    CHECK_INT(rpc_counters(fake_rpc)->buffered, 0);
+    fake_read_done(stream->session);
+    fake_turn();
+    CHECK_INT(record.messages, 0);
+    CHECK_INT(record.status, STATUS_RESOURCE_EXHAUSTED);
+    fake_stop();
+    fake_stream_free(stream);
+    record_free(&record);
+}
+
 static void a_message_of_the_limit_passes(void) {
     struct record record = {0};
     struct buffer bytes = {0};
@@ -261,6 +280,7 @@ int main(void) {
     RUN(a_second_large_message_waits_for_the_first_to_be_taken);
     RUN(what_is_taken_outside_of_a_handler_is_released_in_the_same_turn);
     RUN(broken_framing_ends_the_call_after_the_messages_before_it);
+    RUN(nothing_behind_a_fault_is_kept);
     RUN(a_message_of_the_limit_passes);
     RUN(an_announced_message_takes_no_memory);
     return 0;
