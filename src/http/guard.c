@@ -21,7 +21,8 @@ enum {
     PRICE_PING = 10,         /* where no interval is policed, and for ACKs */
     PRICE_WINDOW_UPDATE = 2, /* beyond those that data and new streams have earned */
     PRICE_EMPTY_DATA = 10,
-    PRICE_OTHER = 5, /* GOAWAY and the like; unknown types are skipped by nghttp2 */
+    PRICE_OTHER = 5, /* GOAWAY and the like */
+    PRICE_UNKNOWN = 1, /* extensions, which are ignored */
 
     UPDATES_PER_STREAM = 4,
     MOST_STRIKES = 2,
@@ -31,7 +32,8 @@ enum {
 #define LONE_PING_INTERVAL (2 * 3600 * NS_PER_S)
 
 void http_guard_init(struct http_session *session) {
-    session->guard = (struct http_guard){.tokens = MOST_TOKENS, .refilled = loop_now(session->worker->loop)};
+    session->guard = (struct http_guard){
+        .tokens = MOST_TOKENS, .refilled = loop_now(session->worker->loop), .newest = -1};
 }
 
 static void refill(struct http_session *session) {
@@ -54,7 +56,8 @@ static void charge(struct http_session *session, int price, const char *what) {
 }
 
 /* nghttp2 forgets a stream when it is closed, and ignores what still comes for it. That is right for streams
- * that we have reset; a peer that goes on after its own end is at fault (RFC 9113 section 5.1, "closed"). */
+ * that we have ended: those frames were on their way. A peer that goes on after its own end is at fault
+ * (RFC 9113 section 5.1, "closed"). */
 void http_guard_on_ended(struct http_session *session, int32_t id) {
     struct http_guard *guard = &session->guard;
     guard->ended[guard->next_ended] = id;
@@ -62,34 +65,68 @@ void http_guard_on_ended(struct http_session *session, int32_t id) {
 }
 
 static void refuse_after_end(struct http_session *session, int32_t id) {
-    for (int i = 0; i < ENDED_REMEMBERED; i++) {
-        if (session->guard.ended[i] == id && id)
-            http_session_close(session, HTTP_STREAM_CLOSED, "a frame for a closed stream");
+    bool has_ended = false;
+    for (int i = 0; i < ENDED_REMEMBERED; i++) has_ended |= session->guard.ended[i] == id;
+    if (has_ended && id) http_session_close(session, HTTP_STREAM_CLOSED, "a frame for a closed stream");
+}
+
+/* A client opens its streams in the order of their identifiers (RFC 9113 section 5.1.1). What comes for one
+ * that is not new are trailers, and they end it. */
+static void check_order(struct http_session *session, const nghttp2_frame_hd *frame) {
+    struct http_guard *guard = &session->guard;
+    int32_t id = frame->stream_id;
+    if (!session->is_server) return;
+    if (id > guard->newest) {
+        if (id > guard->newest + 2) {
+            guard->skipped_from = guard->newest;
+            guard->skipped_to = id;
+        }
+        guard->newest = id;
+    } else if (id && (!(frame->flags & NGHTTP2_FLAG_END_STREAM) ||
+                      (id > guard->skipped_from && id < guard->skipped_to))) {
+        http_session_close(session, HTTP_PROTOCOL_ERROR, "a stream that is not new");
     }
 }
 
-void http_guard_on_frame(struct http_session *session, const nghttp2_frame_hd *frame) {
+static void check_priority(struct http_session *session, const nghttp2_frame_hd *frame, uint32_t parent) {
+    /* nghttp2 doesn't look at them, because our SETTINGS say that we don't. */
+    if (!frame->stream_id)
+        http_session_close(session, HTTP_PROTOCOL_ERROR, "PRIORITY for stream 0");
+    else if (parent == (uint32_t)frame->stream_id)
+        http_session_close(session, HTTP_PROTOCOL_ERROR, "a stream that depends on itself");
+    charge(session, PRICE_PRIORITY, "too many priority frames");
+}
+
+static void check_window_update(struct http_session *session, const nghttp2_frame_hd *frame, uint32_t by) {
+    if (!by && frame->length == 4)
+        http_session_close(session, HTTP_PROTOCOL_ERROR, "WINDOW_UPDATE by 0");
+    else if (session->guard.window_updates)
+        session->guard.window_updates--;
+    else
+        charge(session, PRICE_WINDOW_UPDATE, "too many window updates");
+}
+
+void http_guard_on_frame(struct http_session *session, const nghttp2_frame_hd *frame, uint32_t number) {
     struct http_guard *guard = &session->guard;
     switch (frame->type) {
     case NGHTTP2_DATA:
-        if (frame->length)
-            guard->has_received_since_ping = true;
-        else if (!(frame->flags & NGHTTP2_FLAG_END_STREAM))
+        refuse_after_end(session, frame->stream_id);
+        if (!frame->length && !(frame->flags & NGHTTP2_FLAG_END_STREAM))
             charge(session, PRICE_EMPTY_DATA, "too many empty frames");
         break;
     case NGHTTP2_HEADERS:
         refuse_after_end(session, frame->stream_id);
+        check_order(session, frame);
         if (guard->window_updates < UINT32_MAX / 2) guard->window_updates += UPDATES_PER_STREAM;
         break;
-    case NGHTTP2_WINDOW_UPDATE:
-        if (guard->window_updates)
-            guard->window_updates--;
-        else
-            charge(session, PRICE_WINDOW_UPDATE, "too many window updates");
+    case NGHTTP2_RST_STREAM: /* its price: http_guard_on_reset() */
+        http_guard_on_ended(session, frame->stream_id);
         break;
-    case NGHTTP2_PRIORITY: /* nghttp2 doesn't look at them, because our SETTINGS say that we don't */
-        if (!frame->stream_id) http_session_close(session, HTTP_PROTOCOL_ERROR, "PRIORITY for stream 0");
-        charge(session, PRICE_PRIORITY, "too many priority frames");
+    case NGHTTP2_WINDOW_UPDATE:
+        check_window_update(session, frame, number);
+        break;
+    case NGHTTP2_PRIORITY:
+        check_priority(session, frame, number);
         break;
     case NGHTTP2_SETTINGS:
         charge(session, PRICE_SETTINGS, "too many settings");
@@ -97,11 +134,11 @@ void http_guard_on_frame(struct http_session *session, const nghttp2_frame_hd *f
     case NGHTTP2_PING:
         if (frame->flags & NGHTTP2_FLAG_ACK) charge(session, PRICE_PING, "too many pings");
         break;
-    case NGHTTP2_RST_STREAM:
-    case NGHTTP2_CONTINUATION:
-        break; /* http_guard_on_reset(); nghttp2's own limit */
+    case NGHTTP2_CONTINUATION: /* nghttp2's own limit */
+        break;
     default:
-        charge(session, PRICE_OTHER, "too many useless frames");
+        charge(session, frame->type > NGHTTP2_CONTINUATION ? PRICE_UNKNOWN : PRICE_OTHER,
+               "too many useless frames");
         break;
     }
 }

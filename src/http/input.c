@@ -47,12 +47,6 @@ static void end_header_block(struct http_session *session) {
     session->header_due = 0;
 }
 
-static int on_begin_frame(nghttp2_session *h2, const nghttp2_frame_hd *frame, void *user_data) {
-    (void)h2;
-    http_guard_on_frame(user_data, frame);
-    return 0;
-}
-
 static int on_begin_headers(nghttp2_session *h2, const nghttp2_frame *frame, void *user_data) {
     struct http_session *session = user_data;
     (void)h2;
@@ -166,12 +160,9 @@ static int on_frame(nghttp2_session *h2, const nghttp2_frame *frame, void *user_
         else
             http_guard_on_ping(session, frame->ping.opaque_data);
         break;
-    case NGHTTP2_RST_STREAM: {
-        struct http_stream *stream = http_stream_find(session, frame->hd.stream_id);
-        if (stream) stream->has_peer_ended = true;
-        http_guard_on_reset(session, stream);
+    case NGHTTP2_RST_STREAM:
+        http_guard_on_reset(session, http_stream_find(session, frame->hd.stream_id));
         break;
-    }
     case NGHTTP2_GOAWAY:
         on_goaway(session, &frame->goaway);
         break;
@@ -188,19 +179,27 @@ static int on_invalid_frame(nghttp2_session *h2, const nghttp2_frame *frame, int
     return 0;
 }
 
+/* The peer goes on with a request whose answer, a text, it has had in full. */
+static bool is_in_vain(const struct http_stream *stream, uint8_t flags) {
+    return stream && stream->text && !(flags & NGHTTP2_FLAG_END_STREAM) &&
+           nghttp2_session_get_stream_local_close(stream->session->h2, (int32_t)stream->id) == 1;
+}
+
 static int on_data(nghttp2_session *h2, uint8_t flags, int32_t id, const uint8_t *bytes, size_t length,
                    void *user_data) {
     struct http_session *session = user_data;
     (void)h2;
-    (void)flags;
     session->withheld += length;
+    session->guard.has_received_since_ping = true;
     struct http_stream *stream = http_stream_find(session, id);
-    if (is_heard(stream)) session->events->on_data(stream->user, bytes, length);
+    if (is_heard(stream))
+        session->events->on_data(stream->user, bytes, length);
+    else if (is_in_vain(stream, flags))
+        http_stream_reset(stream, HTTP_NO_ERROR);
     return 0;
 }
 
 void http_input_set_callbacks(nghttp2_session_callbacks *callbacks) {
-    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback2(callbacks, on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
@@ -237,6 +236,8 @@ void http_input_return_window(struct http_session *session) {
 }
 
 void http_input_bytes(struct http_session *session, const uint8_t *bytes, size_t length) {
+    http_frames_walk(session, bytes, length);
+    if (!http_session_is_alive(session)) return;
     if (session->header_stream) swap_fields(session);
     ssize_t taken = nghttp2_session_mem_recv(session->h2, bytes, length);
     keep_unfinished_block(session);

@@ -3,6 +3,7 @@
  *   worker.c    nghttp2's settings and call table, made once for a thread
  *   session.c   a session's life: ready, open, closing, lingering, gone; the connection's events
  *   preface.c   what the first bytes of a client say
+ *   frames.c    a look at each frame's header, before nghttp2 has it
  *   input.c     bytes from the peer → events of the user
  *   output.c    frames and bodies → one gathered write
  *   stream.c    what the user does with a stream
@@ -60,11 +61,19 @@ struct http_guard {
     uint64_t refilled; /* when tokens were added last */
     uint64_t last_ping;
     int32_t tokens;
-    int32_t ended[ENDED_REMEMBERED]; /* streams that are closed, and the peer's part had ended */
+    int32_t ended[ENDED_REMEMBERED];  /* streams that are closed, and that the peer had ended or reset */
+    int32_t newest;                   /* server: the highest identifier that the peer has opened; -1: none */
+    int32_t skipped_from, skipped_to; /* the last identifiers that it has passed over lie between these */
     uint32_t window_updates;         /* that our DATA and the peer's new streams have earned the peer */
     uint8_t ping_strikes;
     uint8_t next_ended;
     bool has_sent_since_ping, has_received_since_ping; /* HEADERS or DATA; DATA */
+};
+
+/* frames.c: where the frame ends that the last read has cut. */
+struct http_walk {
+    uint32_t payload_left;
+    uint8_t head_length, head[13];
 };
 
 struct http_session {
@@ -84,6 +93,7 @@ struct http_session {
     char *reason; /* why it ends */
     struct http_limits limits;
     struct http_guard guard;
+    struct http_walk walk;
     /* deadlines.c; 0: none */
     uint64_t setup_due, header_due, stall_due, ping_due, drain_due, linger_due;
     uint64_t idle_since, last_read;
@@ -107,6 +117,7 @@ struct http_stream {
     struct http_session *session;
     void *user;
     struct http_trailers *trailers; /* wait for the end of the body */
+    const char *text;               /* what is left of a body that is a constant text; else NULL */
     uint32_t id;
     uint32_t consumed;       /* given back by the user, not yet told to nghttp2 */
     bool has_body : 1;       /* a data source is attached */
@@ -114,7 +125,7 @@ struct http_stream {
     bool is_finished : 1;    /* no more body comes */
     bool has_trailed : 1;    /* trailers are with nghttp2 */
     bool is_answered : 1;    /* server: response headers were submitted; client: they have come */
-    bool has_peer_ended : 1; /* END_STREAM or RST_STREAM has come */
+    bool has_peer_ended : 1; /* END_STREAM has come */
     bool is_reset : 1;       /* by us: the user hears nothing more but on_close */
 };
 
@@ -131,6 +142,10 @@ void http_session_set_reason(struct http_session *session, const char *reason, s
 /* preface.c */
 /* How many of the bytes belong to the preface; the phase has changed when all of it has come. */
 size_t http_preface_take(struct http_session *session, const uint8_t *bytes, size_t length);
+
+/* frames.c */
+/* Tells the guard of every frame that begins in these bytes; the guard may close the session. */
+void http_frames_walk(struct http_session *session, const uint8_t *bytes, size_t length);
 
 /* input.c */
 void http_input_bytes(struct http_session *session, const uint8_t *bytes, size_t length);
@@ -162,7 +177,8 @@ void http_goaway_on_ping_ack(struct http_session *session, const uint8_t *payloa
 
 /* guard.c */
 void http_guard_init(struct http_session *session);
-void http_guard_on_frame(struct http_session *session, const nghttp2_frame_hd *frame);
+/* `number`: what a PRIORITY or WINDOW_UPDATE frame begins with, without its highest bit. */
+void http_guard_on_frame(struct http_session *session, const nghttp2_frame_hd *frame, uint32_t number);
 void http_guard_on_ping(struct http_session *session, const uint8_t *payload);
 void http_guard_on_reset(struct http_session *session, const struct http_stream *stream);
 void http_guard_on_ended(struct http_session *session, int32_t id);

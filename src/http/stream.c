@@ -149,17 +149,44 @@ struct http_session *http_stream_session(const struct http_stream *stream) {
 }
 uint32_t http_stream_id(const struct http_stream *stream) { return stream->id; }
 
-void http_stream_respond(struct http_stream *stream, const struct http_header *headers, size_t count,
-                         bool is_end) {
+static void respond(struct http_stream *stream, const struct http_header *headers, size_t count,
+                    nghttp2_data_source_read_callback read, bool is_finished) {
     struct http_session *session = stream->session;
     if (stream->is_reset || stream->is_answered || !session->is_server) return;
-    nghttp2_data_provider body = {.source.ptr = stream, .read_callback = read_body};
+    nghttp2_data_provider body = {.source.ptr = stream, .read_callback = read};
     nghttp2_submit_response(session->h2, (int32_t)stream->id,
-                            to_names_values(session->worker, headers, count), count, is_end ? NULL : &body);
+                            to_names_values(session->worker, headers, count), count, read ? &body : NULL);
     stream->is_answered = true;
-    stream->has_body = !is_end;
-    stream->is_finished |= is_end;
+    stream->has_body = read != NULL;
+    stream->is_finished |= is_finished;
     http_session_mark(session);
+}
+
+void http_stream_respond(struct http_stream *stream, const struct http_header *headers, size_t count,
+                         bool is_end) {
+    respond(stream, headers, count, is_end ? NULL : read_body, is_end);
+}
+
+static ssize_t read_text(nghttp2_session *h2, int32_t id, uint8_t *bytes, size_t length, uint32_t *flags,
+                         nghttp2_data_source *source, void *user_data) {
+    struct http_stream *stream = source->ptr;
+    (void)h2;
+    (void)id;
+    (void)user_data;
+    size_t left = strlen(stream->text);
+    if (left <= length) {
+        length = left;
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+    }
+    memcpy(bytes, stream->text, length);
+    stream->text += length;
+    return (ssize_t)length;
+}
+
+void http_stream_respond_text(struct http_stream *stream, const struct http_header *headers, size_t count,
+                              const char *text) {
+    stream->text = text;
+    respond(stream, headers, count, read_text, true);
 }
 
 void http_stream_resume(struct http_stream *stream) {

@@ -120,6 +120,10 @@ uint32_t http_stream_id(const struct http_stream *stream);
  * complete (here or by http_stream_finish()) before its peer has ended is reset with NO_ERROR behind the answer, so
  * that the peer stops uploading; that counts as a close with HTTP_NO_ERROR. */
 void http_stream_respond(struct http_stream *stream, const struct http_header *headers, size_t count, bool is_end);
+/* Server: the whole answer of a stream without user, its body a short text that lives on. Only a peer that goes on
+ * uploading is reset. */
+void http_stream_respond_text(struct http_stream *stream, const struct http_header *headers, size_t count,
+                              const char *text);
 /* The body source has bytes (again). Cheap; may be called for every message. */
 void http_stream_resume(struct http_stream *stream);
 /* No more body after what body_ready() still counts: then the trailers (server), or END_STREAM (count 0).

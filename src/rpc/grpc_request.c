@@ -102,5 +102,5 @@ bool grpc_path_split(struct text path, struct text *service, struct text *method
     if (!slash) return false;
     *service = (struct text){path.data + 1, (size_t)(slash - path.data - 1)};
     *method = (struct text){slash + 1, path.length - service->length - 2};
-    return true;
+    return service->length && method->length;
 }

@@ -26,7 +26,18 @@ struct arrival {
     struct grpc_request request;
 };
 
+static bool is(struct text text, const char *word) {
+    return text.length == strlen(word) && memcmp(text.data, word, text.length) == 0;
+}
+
 /* ---- refusing ---- */
+
+static void count_refused(const struct arrival *arrival, enum status status) {
+    struct rpc *rpc = arrival->connection->rpc;
+    rpc->counters.calls_started++;
+    rpc->counters.calls_ended[status]++;
+    access_refused(arrival->connection, arrival->request.path.data, arrival->request.path.length, status);
+}
 
 /* The whole answer in one header block; there is no call. */
 static void refuse_with(const struct arrival *arrival, const char *http_status, enum status status,
@@ -34,7 +45,7 @@ static void refuse_with(const struct arrival *arrival, const char *http_status, 
     struct rpc *rpc = arrival->connection->rpc;
     struct header_block *block = &rpc->block;
     const struct grpc_request *request = &arrival->request;
-    bool is_repeated = request->content != CONTENT_OTHER && request->type.length <= TYPE_MOST;
+    bool is_repeated = request->type.length <= TYPE_MOST;
     const struct text *type = is_repeated ? &request->type : &plain_type;
     char number[4];
     int length = snprintf(number, sizeof number, "%d", (int)status);
@@ -45,9 +56,26 @@ static void refuse_with(const struct arrival *arrival, const char *http_status, 
     header_block_add(block, "grpc-status", 11, number, (size_t)length);
     header_block_add_message(block, text);
     http_stream_respond(arrival->stream, block->headers, block->count, true);
-    rpc->counters.calls_started++;
-    rpc->counters.calls_ended[status]++;
-    access_refused(arrival->connection, request->path.data, request->path.length, status);
+    count_refused(arrival, status);
+}
+
+/* To a client that doesn't speak gRPC, in a form that people can read. */
+static bool refuse_plain(const struct arrival *arrival, const char *http_status, enum status status) {
+    static const char text[] =
+        "This is a gRPC server: it answers POST requests whose content-type is application/grpc.\n";
+    char length[8];
+    snprintf(length, sizeof length, "%zu", sizeof text - 1);
+    const struct http_header headers[] = {
+        {.name = ":status", .value = http_status, .name_length = 7, .value_length = 3},
+        HEADER("content-type", "text/plain"),
+        {.name = "content-length", .value = length, .name_length = 14, .value_length = strlen(length)},
+    };
+    if (is(arrival->request.method, "HEAD"))
+        http_stream_respond(arrival->stream, headers, 3, true);
+    else
+        http_stream_respond_text(arrival->stream, headers, 3, text);
+    count_refused(arrival, status);
+    return false;
 }
 
 /* Returns false: a check that fails ends with it. */
@@ -88,25 +116,23 @@ static bool refuse_encoding(const struct arrival *arrival) {
 
 /* ---- checking, in the order of grpc-go ---- */
 
-static bool is(struct text text, const char *word) {
-    return text.length == strlen(word) && memcmp(text.data, word, text.length) == 0;
-}
-
 static bool check_headers(const struct arrival *arrival, bool is_too_large) {
     const struct grpc_request *request = &arrival->request;
+    bool is_plain = request->content == CONTENT_OTHER;
     if (is_too_large) {
         arrival->connection->rpc->counters.limited++;
-        return refuse(arrival, request->content == CONTENT_OTHER ? "431" : "200", STATUS_RESOURCE_EXHAUSTED,
-                      "the headers of the request are too large");
+        return is_plain ? refuse_plain(arrival, "431", STATUS_RESOURCE_EXHAUSTED)
+                        : refuse(arrival, "200", STATUS_RESOURCE_EXHAUSTED,
+                                 "the headers of the request are too large");
     }
     if (request->authorities > 1 || request->hosts > 1)
-        return refuse(arrival, "400", STATUS_INTERNAL, "the request names more than one authority");
+        return is_plain ? refuse_plain(arrival, "400", STATUS_INTERNAL)
+                        : refuse(arrival, "400", STATUS_INTERNAL, "the request names more than one authority");
     if (request->has_connection) { /* RFC 9113 section 8.2.2 */
         http_stream_reset(arrival->stream, HTTP_PROTOCOL_ERROR);
         return false;
     }
-    if (request->content == CONTENT_OTHER)
-        return refuse(arrival, "415", STATUS_INVALID_ARGUMENT, "the content-type is not application/grpc");
+    if (is_plain) return refuse_plain(arrival, "415", STATUS_INVALID_ARGUMENT);
     return true;
 }
 

@@ -152,7 +152,8 @@ describe("a request that is at fault", function()
   end
 
   it("for an unknown service or method is UNIMPLEMENTED, in trailers alone", function()
-    for i, path in ipairs { "greet.GreetService/Nope", "no.Such/Greet", "Greet", "greet.GreetService/", "/", "" } do
+    local paths = { "greet.GreetService/Nope", "no.Such/Greet", "Greet", "greet.GreetService/", "/", "", "//" }
+    for i, path in ipairs(paths) do
       local status, fields = answer(2 * i - 1, path, nil, hello)
       assert.equal("12", status, path)
       assert.equal("200", fields[":status"])
@@ -164,11 +165,24 @@ describe("a request that is at fault", function()
     assert.equal("12", (answer(1, "tutorial.NumberService/AccumulateNumbers", nil, hello)))
   end)
 
-  it("with another content-type is 415", function()
+  it("with another content-type is 415, with a text that says what is served", function()
     for i, content_type in ipairs { "text/plain", "application/json", "application/grpcx", false } do
-      local _, fields = answer(2 * i - 1, "greet.GreetService/Greet", { ["content-type"] = content_type }, hello)
-      assert.equal("415", fields[":status"], tostring(content_type))
+      local stream = 2 * i - 1
+      wire:headers(stream, "greet.GreetService/Greet", { ["content-type"] = content_type })
+      local headers = wire:expect { type = "HEADERS", stream = stream }
+      assert.equal("415", headers.fields[":status"], tostring(content_type))
+      assert.equal("text/plain", headers.fields["content-type"])
+      local body = wire:expect { type = "DATA", stream = stream }
+      assert.is_truthy(body.bytes:find("application/grpc", 1, true))
+      assert.equal(headers.fields["content-length"], tostring(#body.bytes))
+      assert.is_true(body.is_end)
     end
+    wire:headers(9, "", { [":method"] = "HEAD", ["content-type"] = false }, true)
+    assert.is_true(wire:expect({ type = "HEADERS", stream = 9 }).is_end)
+    wire:headers(11, "greet.GreetService/Greet", { ["content-type"] = "text/plain" })
+    wire:expect { type = "DATA", stream = 11 }
+    wire:data(11, "more and more")
+    assert.equal("NO_ERROR", wire:expect({ type = "RST_STREAM", stream = 11 }).code)
   end)
 
   it("with a content-type of gRPC's family is served, and echoed", function()

@@ -159,6 +159,7 @@ static void floods_of_useless_frames_end_the_connection(void) {
         {"too many window updates", WINDOW_UPDATE, 0, 0, "\0\0\0\1", 4, 2000, 200000},
         {"too many window updates", WINDOW_UPDATE, 0, 1, "\0\0\0\1", 4, 2000, 200000},
         {"too many pings", PING, ACK, 0, "12345678", 8, 100, 50000},
+        {"too many useless frames", 200, 0, 0, "x", 1, 5000, 200000},
     };
     for (size_t i = 0; i < sizeof floods / sizeof *floods; i++) run_flood(&floods[i]);
 }
@@ -272,15 +273,124 @@ static void frames_that_break_the_protocol_end_the_connection(void) {
     }
 }
 
-static void headers_for_a_stream_that_its_peer_has_ended_are_refused(void) {
+static void answer_all(struct side *side, enum event event, struct exchange *exchange) {
+    (void)side;
+    if (event == ON_REQUEST) http_stream_respond(exchange->stream, ok_headers, 2, true);
+}
+
+/* Stream 1 was ended by its peer, and is closed. */
+static void open_ended(struct rig *rig, bool is_reset) {
+    struct side *side = rig_open_one(rig, &usual_limits, true);
+    put_preface(rig);
+    if (!is_reset) side->on_event = answer_all;
+    put_request(rig, 1, is_reset ? 0 : END_STREAM);
+    WAIT(rig, side->opened == 1);
+    if (is_reset) put_number(rig, RST_STREAM, 1, HTTP_CANCEL);
+    WAIT(rig, side->closed == 1);
+}
+
+static void a_peer_may_not_go_on_with_a_stream_that_it_has_ended(void) {
+    for (int is_reset = 0; is_reset < 2; is_reset++) {
+        struct rig rig;
+        open_ended(&rig, is_reset);
+        put_frame(&rig, DATA, END_STREAM, 1, "x", 1);
+        check_goaway(&rig, HTTP_STREAM_CLOSED, NULL);
+        rig_close(&rig);
+        open_ended(&rig, is_reset);
+        put_request(&rig, 1, END_STREAM);
+        check_goaway(&rig, HTTP_STREAM_CLOSED, NULL);
+        rig_close(&rig);
+    }
+}
+
+static void a_reset_counts_from_where_it_stands_in_the_bytes(void) {
+    struct rig rig;
+    struct buffer bytes = {0};
+    rig_open_one(&rig, &usual_limits, true);
+    put_preface(&rig);
+    frame_build(&bytes, HEADERS, END_HEADERS, 1, request_block, sizeof request_block);
+    frame_build(&bytes, DATA, 0, 1, "x", 1);
+    frame_build(&bytes, RST_STREAM, 0, 1, "\0\0\0\x8", 4);
+    put_bytes(&rig, buffer_bytes(&bytes), buffer_length(&bytes));
+    settle(&rig);
+    CHECK(!rig.has_peer_closed);
+    buffer_clear(&bytes);
+    frame_build(&bytes, HEADERS, END_HEADERS, 3, request_block, sizeof request_block);
+    frame_build(&bytes, RST_STREAM, 0, 3, "\0\0\0\x8", 4);
+    frame_build(&bytes, DATA, 0, 3, "x", 1);
+    put_bytes(&rig, buffer_bytes(&bytes), buffer_length(&bytes));
+    check_goaway(&rig, HTTP_STREAM_CLOSED, NULL);
+    buffer_free(&bytes);
+    rig_close(&rig);
+}
+
+static void what_was_on_its_way_to_a_stream_that_we_ended_is_ignored(void) {
     struct rig rig;
     struct side *side = rig_open_one(&rig, &usual_limits, true);
+    side->on_event = answer_all;
     put_preface(&rig);
-    put_request(&rig, 1, 0);
-    put_number(&rig, RST_STREAM, 1, HTTP_CANCEL);
-    WAIT(&rig, side->closed == 1);
-    put_request(&rig, 1, END_STREAM);
-    check_goaway(&rig, HTTP_STREAM_CLOSED, NULL);
+    for (uint32_t id = 1; id < 100; id += 2) put_request(&rig, id, 0);
+    WAIT(&rig, side->closed == 50);
+    for (uint32_t id = 1; id < 100; id += 2) {
+        put_frame(&rig, DATA, 0, id, "x", 1);
+        if (id % 3 == 0) put_frame(&rig, DATA, END_STREAM, id, "x", 1);
+        else if (id % 3 == 1) put_frame(&rig, HEADERS, END_HEADERS | END_STREAM, id, request_block + 3, 3);
+        else put_number(&rig, RST_STREAM, id, HTTP_CANCEL);
+        put_number(&rig, WINDOW_UPDATE, id, 1);
+    }
+    put_request(&rig, 101, 0);
+    WAIT(&rig, side->opened == 51);
+    settle(&rig);
+    CHECK(!rig.has_peer_closed);
+    rig_close(&rig);
+}
+
+static void streams_are_opened_in_order(void) {
+    static const struct { uint32_t first, second; int flags; bool is_refused; } cases[] = {
+        {5, 3, END_STREAM, true}, {5, 1, END_STREAM, true}, {5, 3, 0, true},
+        {1, 1, 0, true},          {1, 3, 0, false},         {3, 7, END_STREAM, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct rig rig;
+        struct side *side = rig_open_one(&rig, &usual_limits, true);
+        side->on_event = answer_all;
+        put_preface(&rig);
+        put_request(&rig, cases[i].first, 0);
+        WAIT(&rig, side->closed == 1);
+        put_request(&rig, cases[i].second, cases[i].flags);
+        if (cases[i].is_refused) check_goaway(&rig, HTTP_PROTOCOL_ERROR, NULL);
+        else WAIT(&rig, side->opened == 2);
+        rig_close(&rig);
+    }
+}
+
+static void a_frame_is_looked_at_however_reads_cut_it(void) {
+    for (size_t cut = 0; cut <= 14; cut++) {
+        struct rig rig;
+        struct buffer bytes = {0};
+        rig_open_one(&rig, &usual_limits, true);
+        put_preface(&rig);
+        frame_build(&bytes, PING, ACK, 0, "12345678", 8);
+        frame_build(&bytes, PRIORITY, 0, 3, "\0\0\0\5\x10", 5);
+        put_bytes(&rig, buffer_bytes(&bytes), buffer_length(&bytes));
+        settle(&rig);
+        buffer_clear(&bytes);
+        frame_build(&bytes, PRIORITY, 0, 3, "\0\0\0\3\x10", 5);
+        for (size_t i = 0; i < buffer_length(&bytes) && !rig.has_peer_closed; i++) {
+            put_bytes(&rig, buffer_bytes(&bytes) + i, 1);
+            if (i < cut) turn(&rig);
+        }
+        check_goaway(&rig, HTTP_PROTOCOL_ERROR, "a stream that depends on itself");
+        buffer_free(&bytes);
+        rig_close(&rig);
+    }
+}
+
+static void a_window_update_of_nothing_is_refused_for_any_stream(void) {
+    struct rig rig;
+    open_ended(&rig, false);
+    put_number(&rig, WINDOW_UPDATE, 1, 0);
+    check_goaway(&rig, HTTP_PROTOCOL_ERROR, NULL);
     rig_close(&rig);
 }
 
@@ -357,7 +467,12 @@ int main(void) {
     RUN(calls_cancelled_after_their_headers_are_no_rapid_resets);
     RUN(faults_that_make_us_reset_end_the_connection);
     RUN(frames_that_break_the_protocol_end_the_connection);
-    RUN(headers_for_a_stream_that_its_peer_has_ended_are_refused);
+    RUN(a_peer_may_not_go_on_with_a_stream_that_it_has_ended);
+    RUN(a_reset_counts_from_where_it_stands_in_the_bytes);
+    RUN(what_was_on_its_way_to_a_stream_that_we_ended_is_ignored);
+    RUN(streams_are_opened_in_order);
+    RUN(a_frame_is_looked_at_however_reads_cut_it);
+    RUN(a_window_update_of_nothing_is_refused_for_any_stream);
     RUN(a_flood_of_continuations_ends_the_connection);
     RUN(a_long_list_of_settings_ends_the_connection);
     RUN(a_peer_that_takes_no_answers_is_not_read_from);

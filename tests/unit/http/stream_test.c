@@ -377,6 +377,51 @@ static void a_closed_connection_window_stops_all_streams_until_it_opens(void) {
     rig_close(&rig);
 }
 
+static void answer_with_text(struct side *side, enum event event, struct exchange *exchange) {
+    (void)side;
+    if (event != ON_REQUEST) return;
+    http_stream_set_user(exchange->stream, NULL);
+    http_stream_respond_text(exchange->stream, ok_headers, 2, "a text");
+    exchange->is_closed = true;
+    exchange->side->closed++;
+}
+
+/* The text comes in as many DATA frames as the window makes of it. */
+static void expect_text(struct rig *rig, uint32_t id, size_t piece) {
+    char text[16] = "";
+    for (size_t at = 0;;) {
+        struct frame frame = wait_frame(rig, DATA);
+        CHECK(frame.id == id && frame.length <= piece && at + frame.length < sizeof text);
+        memcpy(text + at, frame.payload, frame.length);
+        at += frame.length;
+        if (frame.flags & END_STREAM) break;
+        put_number(rig, WINDOW_UPDATE, id, (uint32_t)piece);
+    }
+    CHECK_STR(text, "a text");
+}
+
+static void a_text_is_sent_and_stops_only_who_goes_on_uploading(void) {
+    struct rig rig;
+    struct side *side = rig_open_one(&rig, &usual_limits, true);
+    side->on_event = answer_with_text;
+    put_preface(&rig);
+    put_request(&rig, 1, END_STREAM);
+    expect_text(&rig, 1, 6);
+    put_frame(&rig, SETTINGS, 0, 0, "\0\4\0\0\0\1", 6);
+    rig.settings_sent++;
+    put_request(&rig, 3, 0);
+    expect_text(&rig, 3, 1);
+    put_request(&rig, 5, 0);
+    expect_text(&rig, 5, 1);
+    put_frame(&rig, DATA, END_STREAM, 3, "x", 1);
+    put_frame(&rig, DATA, 0, 5, "x", 1);
+    struct frame reset = wait_frame(&rig, RST_STREAM);
+    CHECK_INT(reset.id, 5);
+    CHECK_INT(read_number(reset.payload), HTTP_NO_ERROR);
+    CHECK_INT(http_session_stream_count(side->session), 0);
+    rig_close(&rig);
+}
+
 static void padding_does_not_eat_the_window(void) {
     struct rig rig;
     struct http_limits limits = usual_limits;
@@ -559,6 +604,7 @@ int main(void) {
     RUN(large_bodies_pass_small_windows_both_ways);
     RUN(a_stream_that_is_not_consumed_stops_at_its_window_and_no_other);
     RUN(a_closed_connection_window_stops_all_streams_until_it_opens);
+    RUN(a_text_is_sent_and_stops_only_who_goes_on_uploading);
     RUN(padding_does_not_eat_the_window);
     RUN(a_thousand_streams_open_and_reset_cost_the_peer_nothing);
     RUN(streams_beyond_the_limit_are_refused);

@@ -230,6 +230,13 @@ void http_stream_respond(struct http_stream *stream, const struct http_header *h
     stream->is_finished = is_end;
     fake_write_headers(&stream->headers, headers, count);
 }
+void http_stream_respond_text(struct http_stream *stream, const struct http_header *headers, size_t count,
+                              const char *text) {
+    CHECK(!stream->user);
+    http_stream_respond(stream, headers, count, false);
+    stream->is_finished = true;
+    buffer_append_text(&stream->body, text);
+}
 void http_stream_resume(struct http_stream *stream) { CHECK(!stream->is_closed); }
 void http_stream_finish(struct http_stream *stream, const struct http_header *trailers, size_t count) {
     CHECK(!stream->is_finished && !stream->is_closed);

@@ -19,30 +19,24 @@ static void stop(struct http_stream *stream) {
 }
 
 /* What is answered to a request for which no call comes to be. */
-static void refused(struct http_stream *stream, const char *headers) {
+static void refused_with(struct http_stream *stream, const char *headers, const char *body) {
     fake_read_done(session);
     fake_turn();
     CHECK_STR(fake_text(&stream->headers), headers);
-    CHECK(stream->is_finished && !stream->has_body && stream->is_closed);
+    CHECK_MEM(buffer_bytes(&stream->body), buffer_length(&stream->body), body, strlen(body));
+    CHECK(stream->is_finished && stream->has_body == (*body != 0) && stream->is_closed);
     CHECK_STR(record.events, "");
     CHECK_INT(rpc_counters(fake_rpc)->calls, 0);
     CHECK_INT(rpc_counters(fake_rpc)->calls_started, 1);
     stop(stream);
 }
 
+static void refused(struct http_stream *stream, const char *headers) { refused_with(stream, headers, ""); }
+
 #define PATH "/test.Service/Stream"
 #define GRPC "content-type: application/grpc\n"
 
 static void requests_that_are_no_calls_are_refused(void) {
-    start();
-    refused(fake_request(session, PATH, false, "content-type", "text/html", NULL),
-            ":status: 415\n" GRPC "grpc-status: 3\ngrpc-message: the content-type is not application/grpc\n");
-    start();
-    refused(fake_request(session, PATH, false, "content-type", "application/grpc-web", NULL),
-            ":status: 415\n" GRPC "grpc-status: 3\ngrpc-message: the content-type is not application/grpc\n");
-    start();
-    refused(fake_request(session, PATH, false, "content-type", NULL, NULL),
-            ":status: 415\n" GRPC "grpc-status: 3\ngrpc-message: the content-type is not application/grpc\n");
     start();
     refused(fake_request(session, PATH, true, ":method", "GET", NULL),
             ":status: 405\n" GRPC "grpc-status: 13\ngrpc-message: a call is a POST request\n");
@@ -65,6 +59,28 @@ static void requests_that_are_no_calls_are_refused(void) {
             "grpc-message: messages are served as application/grpc+proto only\n");
 }
 
+#define PLAIN "content-type: text/plain\ncontent-length: 88\n"
+static const char plain_text[] =
+    "This is a gRPC server: it answers POST requests whose content-type is application/grpc.\n";
+
+static void requests_of_another_kind_are_told_what_is_served(void) {
+    static const char *const types[] = {"text/html", "application/grpc-web", "application/json", NULL};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        start();
+        refused_with(fake_request(session, PATH, false, "content-type", types[i], NULL), ":status: 415\n" PLAIN,
+                     plain_text);
+    }
+    start();
+    refused_with(fake_request(session, "/", true, ":method", "GET", "content-type", NULL, NULL),
+                 ":status: 415\n" PLAIN, plain_text);
+    start();
+    refused_with(fake_request(session, "/", true, ":method", "HEAD", "content-type", NULL, NULL),
+                 ":status: 415\n" PLAIN, "");
+    start();
+    refused_with(fake_request(session, "/", true, "content-type", NULL, "host", "a", "host", "b", NULL),
+                 ":status: 400\n" PLAIN, plain_text);
+}
+
 static void unknown_methods_are_named(void) {
     start();
     refused(fake_request(session, "/test.Service/Nope", false, NULL),
@@ -81,6 +97,12 @@ static void unknown_methods_are_named(void) {
     refused(fake_request(session, "test.Service/Stream", false, NULL),
             ":status: 200\n" GRPC
             "grpc-status: 12\ngrpc-message: malformed method name: \"test.Service/Stream\"\n");
+    start();
+    refused(fake_request(session, "//", false, NULL),
+            ":status: 200\n" GRPC "grpc-status: 12\ngrpc-message: malformed method name: \"//\"\n");
+    start();
+    refused(fake_request(session, "/test.Service/", false, NULL),
+            ":status: 200\n" GRPC "grpc-status: 12\ngrpc-message: malformed method name: \"/test.Service/\"\n");
     start();
     refused(fake_request(session, "/test%", false, NULL),
             ":status: 200\n" GRPC "grpc-status: 12\ngrpc-message: malformed method name: \"/test%25\"\n");
@@ -100,10 +122,11 @@ static void headers_over_the_limit_have_a_status(void) {
         struct http_stream *stream = fake_stream(session);
         stream->keeps = true;
         session->events->on_request(session, stream, grpc, count, false, true);
-        refused(stream, count ? ":status: 200\n" GRPC
-                                "grpc-status: 8\ngrpc-message: the headers of the request are too large\n"
-                              : ":status: 431\n" GRPC
-                                "grpc-status: 8\ngrpc-message: the headers of the request are too large\n");
+        if (count)
+            refused(stream, ":status: 200\n" GRPC
+                            "grpc-status: 8\ngrpc-message: the headers of the request are too large\n");
+        else
+            refused_with(stream, ":status: 431\n" PLAIN, plain_text);
     }
 }
 
@@ -286,6 +309,7 @@ static void texts_to_the_peer_are_bounded(void) {
 
 int main(void) {
     RUN(requests_that_are_no_calls_are_refused);
+    RUN(requests_of_another_kind_are_told_what_is_served);
     RUN(unknown_methods_are_named);
     RUN(an_unknown_encoding_is_refused_with_those_that_are_known);
     RUN(headers_over_the_limit_have_a_status);
