@@ -27,8 +27,8 @@ static bool is_own(const struct script *script, const struct stream *stream) {
 
 /* ---- receiving ---- */
 
-static struct stream *check_reader(lua_State *L, const char *signature) {
-    struct stream *stream = check_stream(L, 1, signature);
+static struct stream *check_reader(lua_State *L, const struct script *script, const char *signature) {
+    struct stream *stream = check_own_stream(L, script, signature);
     if (stream->is_over) return stream;
     if (!stream->handler->is_function)
         luaL_error(L, "%s: the messages of this stream go to its on_message hook", signature);
@@ -83,7 +83,7 @@ static int recv(lua_State *L) {
     static const char signature[] = "stream:recv([timeout])";
     struct script *script = script_of(L);
     script_settle(script);
-    struct stream *stream = check_reader(L, signature);
+    struct stream *stream = check_reader(L, script, signature);
     uint64_t timeout = lua_isnoneornil(L, 2) ? 0 : check_seconds(L, 2, signature) + 1;
     return receive(L, script, stream, "stream:recv()", timeout);
 }
@@ -91,7 +91,7 @@ static int recv(lua_State *L) {
 static int next_message(lua_State *L) {
     struct script *script = script_of(L);
     script_settle(script);
-    struct stream *stream = check_reader(L, "for message in stream:messages() do");
+    struct stream *stream = check_reader(L, script, "for message in stream:messages() do");
     return receive(L, script, stream, "stream:messages()", 0);
 }
 
@@ -140,9 +140,9 @@ static int send_message(lua_State *L) {
     static const char signature[] = "stream:send(message[, timeout])";
     struct script *script = script_of(L);
     script_settle(script);
-    struct stream *stream = check_stream(L, 1, signature);
+    struct stream *stream = check_own_stream(L, script, signature);
     if (lua_isnoneornil(L, 2)) return raise_misuse(L, signature);
-    uint64_t timeout = lua_isnoneornil(L, 3) ? 0 : check_seconds(L, 3, signature) + 1;
+    uint64_t timeout = lua_gettop(L) < 3 || lua_isnil(L, 3) ? 0 : check_seconds(L, 3, signature) + 1;
     if (stream->is_over) return send_closed(L, script, stream);
     stream_check_reply(L, stream);
     if (is_blocked(stream)) return send_later(L, script, stream, timeout);
@@ -155,7 +155,7 @@ static int try_send(lua_State *L) {
     static const char signature[] = "stream:try_send(message)";
     struct script *script = script_of(L);
     script_settle(script);
-    struct stream *stream = check_stream(L, 1, signature);
+    struct stream *stream = check_own_stream(L, script, signature);
     if (lua_isnoneornil(L, 2)) return raise_misuse(L, signature);
     if (stream->is_over) return nil_and(L, "closed");
     stream_check_reply(L, stream);

@@ -222,9 +222,13 @@ static int index_object(lua_State *L) {
     struct object *object = lua_touserdata(L, 1);
     const struct field *field = twl_type_field(L, object->type, 2);
     if (!field) return read_other(L, object);
-    /* Numbers first, without the detour: they are most of what is read. */
-    if (codec_is_scalar(field) && !field->is_repeated && codec_bit(object->view.presence, field->index))
-        twl_push_scalar(L, field, object->view.slots[field->index].bits, object->options.int64);
+    /* Numbers and strings first, without the detour: they are most of what is read. */
+    const struct codec_slot *slot = &object->view.slots[field->index];
+    bool is_one = !field->is_repeated && codec_bit(object->view.presence, field->index);
+    if (is_one && codec_is_scalar(field))
+        twl_push_scalar(L, field, slot->bits, object->options.int64);
+    else if (is_one && !codec_is_message(field) && !object->has_overlay)
+        lua_pushlstring(L, (const char *)object->view.bytes + slot->offset, slot->length);
     else
         twl_object_read(L, 1, object, field);
     return 1;

@@ -166,13 +166,16 @@ struct writer {
 void twl_write_message(struct writer *writer, int index, const struct message_type *type, const struct step *step);
 /* One field with its tag(s), from the value at `index`. Unset defaults are not written. [-0, +0, e] */
 void twl_write_field(struct writer *writer, int index, const struct field *field, const struct step *up);
+/* The same for a singular scalar, string or bytes whose value is right at the first look. False, nothing appended: it
+ * may be right or wrong. Never raises. [-0, +0, -] */
+bool twl_write_plain(lua_State *L, int index, const struct field *field, struct buffer *out);
 _Noreturn void twl_write_fault(const struct writer *writer, const struct step *step, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 _Noreturn void twl_write_mistyped(const struct writer *writer, const struct step *step, const char *expected,
                                   int index);
 /* The bits for a slot. */
-/* As twl_to_bits() for what is right at the first look at the value, which is of the `type`; never raises. False: it may be
- * right or wrong. [-0, +0, -] */
+/* As twl_to_bits() for what is right at the first look at the value, which is of the `type`. False: it may be right
+ * or wrong. Never raises. [-0, +0, -] */
 bool twl_plain_bits(lua_State *L, int index, int type, const struct field *field, uint64_t *bits);
 uint64_t twl_to_bits(const struct writer *writer, int index, const struct step *step);
 /* The string or bytes, checked. */

@@ -140,9 +140,27 @@ static void write_map(struct writer *writer, int index, const struct step *step)
     }
 }
 
+bool twl_write_plain(lua_State *L, int index, const struct field *field, struct buffer *out) {
+    int type = lua_type(L, index);
+    uint64_t bits;
+    size_t length;
+    if (codec_is_scalar(field)) {
+        if (!twl_plain_bits(L, index, type, field, &bits)) return false;
+        if (bits || field->has_presence) codec_write_scalar(out, field, bits);
+        return true;
+    }
+    if (type != LUA_TSTRING) return false;
+    const char *text = lua_tolstring(L, index, &length);
+    if (field->is_utf8 && !codec_is_utf8(text, length)) return false;
+    if (length || field->has_presence) codec_write_bytes(out, field, text, length);
+    return true;
+}
+
 void twl_write_field(struct writer *writer, int index, const struct field *field, const struct step *up) {
     struct step step = {.up = up, .field = field};
     size_t length;
+    bool is_plain = !field->is_repeated && !codec_is_message(field);
+    if (is_plain && twl_write_plain(writer->L, index, field, writer->out)) return;
     if (field->is_repeated) {
         if (lua_type(writer->L, index) != LUA_TTABLE)
             twl_write_mistyped(writer, &step, field->is_map ? "a table of keys and values" : "a list", index);

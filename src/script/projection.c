@@ -350,29 +350,13 @@ static void check_results(const struct writer *writer, const struct projection *
     }
 }
 
-static bool write_plain(lua_State *L, int index, const struct field *field, struct buffer *out) {
-    int type = lua_type(L, index);
-    uint64_t bits;
-    size_t length;
-    if (codec_is_scalar(field)) {
-        if (!twl_plain_bits(L, index, type, field, &bits)) return false;
-        if (bits || field->has_presence) codec_write_scalar(out, field, bits);
-        return true;
-    }
-    if (type != LUA_TSTRING) return false;
-    const char *text = lua_tolstring(L, index, &length);
-    if (field->is_utf8 && !codec_is_utf8(text, length)) return false;
-    if (length || field->has_presence) codec_write_bytes(out, field, text, length);
-    return true;
-}
-
 bool twl_projection_plain_result(lua_State *L, const struct projection *projection, int first, struct buffer *out) {
     int count = (int)projection->result_count;
     if (!projection->has_plain_results || lua_gettop(L) - first + 1 < count) return false;
     size_t before = buffer_length(out);
     for (int i = 0; i < count; i++) {
         int place = projection->order[i];
-        if (write_plain(L, first + place, projection->results[place], out)) continue;
+        if (twl_write_plain(L, first + place, projection->results[place], out)) continue;
         out->end = out->start + before;
         return false;
     }

@@ -14,6 +14,7 @@
 #include "rpc/call.h"
 #include "script/fiber.h"
 #include "script/generation.h"
+#include "script/state.h"
 
 /* How a call ends while its subscriptions still hand over what they had queued. */
 struct farewell {
@@ -69,6 +70,11 @@ void stream_close(struct stream *stream, enum status status, const char *text);
 struct stream *to_stream(lua_State *L, int index);
 /* Raises the signature when it is none. */
 struct stream *check_stream(lua_State *L, int index, const char *signature);
+/* The same for a first argument that mostly is the stream of the code that runs. */
+static inline struct stream *check_own_stream(lua_State *L, const struct script *script, const char *signature) {
+    struct stream *own = script->running ? script->running->stream : NULL;
+    return own && lua_touserdata(L, 1) == own ? own : check_stream(L, 1, signature);
+}
 static inline void push_stream(lua_State *L, const struct stream *stream) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, stream->self);
 }
