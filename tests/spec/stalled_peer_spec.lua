@@ -13,10 +13,14 @@ function greet.GreetStream(stream)
   tidewire.log.info "the handler has returned"
 end
 
--- Sends large messages for ever.
+-- Sends large messages for ever, and says when it has to wait.
 local large = ("x"):rep(60000)
 function greet.GreetServerStream(stream)
-  while stream:send { greeting = large } do end
+  while true do
+    local is_sent, why = stream:send({ greeting = large }, 0.3)
+    if why == "closed" then return end
+    if not is_sent then tidewire.log.info "the peer takes nothing" end
+  end
 end
 
 function greet.Greet(_, request) return { greeting = request.name } end
@@ -53,6 +57,7 @@ local function connect_deaf(gw)
   wire:send { { send = "window", stream = 0, by = WIDE - 65535 } }
   wire:headers(1, "greet.GreetService/GreetServerStream")
   wire:data(1, raw.message(raw.text(1, "a")), true)
+  gw:wait_for_log "the peer takes nothing"
   return wire
 end
 
