@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 bool error_set(struct error *error, const char *format, ...) {
     va_list arguments;
@@ -23,6 +24,17 @@ bool error_at(struct error *error, const char *file, int line, const char *forma
     vsnprintf(error->text + used, sizeof error->text - (size_t)used, format, arguments);
     va_end(arguments);
     return false;
+}
+
+/* Other threads may run already: no exit handlers. */
+void error_exit(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("error: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+    _exit(1);
 }
 
 enum { LONGEST_WORD = 64 };

@@ -16,6 +16,9 @@ bool error_set(struct error *error, const char *format, ...) __attribute__((form
 bool error_at(struct error *error, const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* For what the process cannot begin without: says so on standard error and ends it with 1. */
+_Noreturn void error_exit(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* The one of `words` (ended by NULL) that `word` was most likely meant to be, or NULL when none is near. */
 const char *error_nearest(const char *word, const char *const *words);
 #endif

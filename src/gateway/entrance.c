@@ -14,8 +14,11 @@ struct door {
     struct entrance *entrance;
     char *address; /* as the config writes it: what makes two doors the same */
     struct listener *listener;
-    struct tls_server *tls, *next_tls;
-    bool is_new, is_kept; /* while a reload is prepared */
+    struct tls_server *tls;
+    /* While a reload is prepared. */
+    const struct config_listener *next; /* the config's; NULL: the door is closed */
+    struct tls_server *next_tls;
+    bool is_new;
 };
 
 struct entrance {
@@ -64,15 +67,18 @@ static struct tls_server *make_tls(const struct config_tls *tls, struct error *e
                           error);
 }
 
+static struct listener_options options_of(const struct config_listener *config) {
+    return (struct listener_options){.host = config->host,
+                                     .port = config->port,
+                                     .path = config->path,
+                                     .mode = config->mode,
+                                     .backlog = (int)config->backlog,
+                                     .proxy_from = config->proxy_from};
+}
+
 static bool open_listener(struct door *door, const struct config_listener *config, struct error *error) {
-    door->listener = listener_open(door->entrance->loop,
-                                   &(struct listener_options){.host = config->host,
-                                                              .port = config->port,
-                                                              .path = config->path,
-                                                              .mode = config->mode,
-                                                              .backlog = (int)config->backlog,
-                                                              .proxy_from = config->proxy_from},
-                                   accepted, door, error);
+    const struct listener_options options = options_of(config);
+    door->listener = listener_open(door->entrance->loop, &options, accepted, door, error);
     if (!door->listener) return false;
     listener_pause(door->listener);
     return true;
@@ -96,7 +102,7 @@ static bool prepare_door(struct entrance *entrance, const struct config_listener
         list_append(&entrance->doors, &door->node);
         if (!open_listener(door, config, error)) return false;
     }
-    door->is_kept = true;
+    door->next = config;
     if (config->tls && !(door->next_tls = make_tls(config->tls, error))) return false;
     return true;
 }
@@ -111,24 +117,33 @@ bool entrance_prepare(struct entrance *entrance, const struct config *config, st
     return true;
 }
 
+static void door_take_over(struct door *door) {
+    tls_server_unref(&door->tls);
+    door->tls = door->next_tls;
+    door->next_tls = NULL;
+    if (door->is_new) {
+        listener_resume(door->listener);
+        log_info(NULL, "listening on %s", listener_address(door->listener));
+    } else {
+        const struct listener_options options = options_of(door->next);
+        struct error why;
+        if (!listener_change(door->listener, &options, &why)) log_warn(NULL, "%s", why.text);
+    }
+    door->next = NULL;
+    door->is_new = false;
+}
+
 void entrance_commit(struct entrance *entrance) {
     for (struct list *node = entrance->doors.next, *next; node != &entrance->doors; node = next) {
         struct door *door = container_of(node, struct door, node);
         next = node->next;
-        if (!door->is_kept) {
+        if (door->next) {
+            door_take_over(door);
+        } else {
             listener_accept_waiting(door->listener);
             log_info(NULL, "no longer listening on %s", listener_address(door->listener));
             door_free(door);
-            continue;
         }
-        tls_server_unref(&door->tls);
-        door->tls = door->next_tls;
-        door->next_tls = NULL;
-        if (door->is_new) {
-            listener_resume(door->listener);
-            log_info(NULL, "listening on %s", listener_address(door->listener));
-        }
-        door->is_new = door->is_kept = false;
     }
 }
 
@@ -137,7 +152,7 @@ void entrance_discard(struct entrance *entrance) {
         struct door *door = container_of(node, struct door, node);
         next = node->next;
         tls_server_unref(&door->next_tls);
-        door->is_kept = false;
+        door->next = NULL;
         if (door->is_new) door_free(door);
     }
 }

@@ -1,7 +1,8 @@
 /* gateway/entrance.h - the listeners that a config names, and how they change at a reload.
  *
  * A reload opens what is new before the config is taken, so that a busy port refuses the reload, and closes what is
- * gone only after that. Listeners that both configs name keep their socket; their TLS is made anew. */
+ * gone only after that. Listeners that both configs name keep their socket; TLS, mode, backlog
+ * and proxy_from become those of the new config. */
 #ifndef TIDEWIRE_GATEWAY_ENTRANCE_H
 #define TIDEWIRE_GATEWAY_ENTRANCE_H
 #include <stdbool.h>
@@ -19,7 +20,7 @@ typedef void entrance_accept_fn(void *context, int fd, struct tls_server *tls, b
 struct entrance *entrance_new(struct loop *loop, entrance_accept_fn *on_accept, void *context);
 void entrance_free(struct entrance **entrance); /* closes what is open */
 /* Opens sockets and reads certificates as the config asks, beside what is in force; nothing is accepted on the new
- * ones yet. False and an error text on any fault, and then nothing has changed. */
+ * ones yet. The config must live until commit or discard. False and an error text on any fault, and then nothing has changed. */
 bool entrance_prepare(struct entrance *entrance, const struct config *config, struct error *error);
 /* What was prepared is in force; logs `listening on ADDRESS` for each socket that is new. */
 void entrance_commit(struct entrance *entrance);

@@ -18,6 +18,7 @@
 #include "fanout/topic.h"
 #include "gateway/entrance.h"
 #include "gateway/paths.h"
+#include "gateway/reading.h"
 #include "gateway/revision.h"
 #include "gateway/worker.h"
 #include "net/listener.h"
@@ -45,10 +46,11 @@ struct gateway {
     struct worker **workers;
     uint32_t worker_count, running; /* threads that have not stopped */
     uint32_t awaited;               /* workers that have not answered for the revision that is being prepared */
-    uint32_t last_number;
+    struct reading *reading;        /* of the config, while RELOADING or a signal has ended that */
     struct revision *in_force, *prepared;
     struct error fault; /* the first worker's that refused what is prepared; empty when none did */
     bool reload_again;  /* HUP came while RELOADING */
+    uint64_t refused, refused_told; /* connections since the last line about them, and when that was */
     struct timer drain_timer;
     atomic_uint alive;
     uint64_t unfinished_calls;
@@ -68,12 +70,23 @@ static struct worker *least_loaded(struct gateway *gateway, uint64_t *total) {
     return least;
 }
 
+/* At most a line a second, however many come. */
+static void tell_refused(struct gateway *gateway, uint64_t most) {
+    uint64_t now = loop_now(gateway->loop);
+    gateway->refused++;
+    if (gateway->refused_told && now - gateway->refused_told < NS_PER_S) return;
+    log_warn(NULL, "connections refused: %llu, limits.connections (%llu) is reached",
+             (unsigned long long)gateway->refused, (unsigned long long)most);
+    gateway->refused = 0;
+    gateway->refused_told = now;
+}
+
 static void accepted(void *context, int fd, struct tls_server *tls, bool reads_proxy_header) {
     struct gateway *gateway = context;
     uint64_t open, most = gateway->in_force->config->limits.connections;
     struct worker *worker = least_loaded(gateway, &open);
     if (most && open >= most) {
-        log_warn(NULL, "connection refused: limits.connections (%llu) is reached", (unsigned long long)most);
+        tell_refused(gateway, most);
         tls_server_unref(&tls);
         close(fd);
         return;
@@ -133,6 +146,10 @@ static void take(struct gateway *gateway) {
 
 static void begin_reload(struct gateway *gateway);
 
+static void reload_again(struct gateway *gateway) {
+    if (gateway->reload_again && gateway->state == SERVING) begin_reload(gateway);
+}
+
 /* All workers have answered. */
 static void decide(struct gateway *gateway) {
     struct error fault = gateway->fault;
@@ -142,7 +159,7 @@ static void decide(struct gateway *gateway) {
         for (uint32_t i = 0; i < gateway->worker_count; i++) worker_discard(gateway->workers[i]);
         refuse(gateway, fault.text);
     }
-    if (gateway->reload_again && gateway->state == SERVING) begin_reload(gateway);
+    reload_again(gateway);
 }
 
 static void on_prepared(void *context, struct worker *worker, const struct error *fault) {
@@ -160,18 +177,26 @@ static void prepare(struct gateway *gateway, struct revision *revision) {
     for (uint32_t i = 0; i < gateway->worker_count; i++) worker_prepare(gateway->workers[i], revision);
 }
 
+static void on_read(void *context, struct revision *revision, const struct error *error) {
+    struct gateway *gateway = context;
+    gateway->reading = NULL;
+    if (gateway->state != RELOADING) { /* a signal to stop came in between */
+        revision_unref(&revision);
+    } else if (revision) {
+        prepare(gateway, revision);
+    } else {
+        refuse(gateway, error->text);
+        reload_again(gateway);
+    }
+}
+
 static void begin_reload(struct gateway *gateway) {
     struct error error;
     gateway->reload_again = false;
     gateway->state = RELOADING;
-    struct revision *revision =
-        revision_read(gateway->config_file, gateway->last_number + 1, &gateway->alive, &error);
-    if (!revision) {
-        refuse(gateway, error.text);
-        return;
-    }
-    gateway->last_number++;
-    prepare(gateway, revision);
+    gateway->reading = reading_start(gateway->config_file, gateway->in_force->number + 1, &gateway->alive,
+                                     gateway->reports, on_read, gateway, &error);
+    if (!gateway->reading) refuse(gateway, error.text);
 }
 
 /* ---- the end ---- */
@@ -228,21 +253,26 @@ static void on_user_signal(void *context, int number) {
 
 /* ---- start ---- */
 
-static void start_workers(struct gateway *gateway, const struct config *config) {
-    gateway->worker_count = gateway->running = config->workers;
+/* False when not all of them could be had; those that could are counted. */
+static bool start_workers(struct gateway *gateway, const struct config *config, struct error *error) {
     gateway->topics = topic_registry_new(config->workers, config->limits.topics);
     gateway->workers = memory_new(config->workers * sizeof(struct worker *));
-    for (uint32_t i = 0; i < config->workers; i++)
-        gateway->workers[i] = worker_start(&(struct worker_options){.index = i,
-                                                                    .count = config->workers,
-                                                                    .topics = gateway->topics,
-                                                                    .health = gateway->health,
-                                                                    .lua_path = gateway_lua_path(),
-                                                                    .reports = gateway->reports,
-                                                                    .config = config,
-                                                                    .on_prepared = on_prepared,
-                                                                    .on_stopped = on_stopped,
-                                                                    .context = gateway});
+    for (uint32_t i = 0; i < config->workers; i++) {
+        const struct worker_options options = {.index = i,
+                                               .count = config->workers,
+                                               .topics = gateway->topics,
+                                               .health = gateway->health,
+                                               .lua_path = gateway_lua_path(),
+                                               .reports = gateway->reports,
+                                               .config = config,
+                                               .on_prepared = on_prepared,
+                                               .on_stopped = on_stopped,
+                                               .context = gateway};
+        gateway->workers[i] = worker_start(&options, error);
+        if (!gateway->workers[i]) return false;
+        gateway->worker_count = ++gateway->running;
+    }
+    return true;
 }
 
 static void stop_workers(struct gateway *gateway) {
@@ -276,12 +306,19 @@ static void serve(struct gateway *gateway, struct revision *first) {
     gateway->reports = mailbox_new(gateway->loop, gateway, SIZE_MAX, SIZE_MAX);
     gateway->health = health_new();
     timer_init(&gateway->drain_timer, drain_is_over);
-    start_workers(gateway, first->config);
-    prepare(gateway, first);
+    struct error fault;
+    gateway->prepared = first;
+    if (start_workers(gateway, first->config, &fault)) prepare(gateway, first);
+    else refuse(gateway, fault.text);
 
-    loop_run(gateway->loop);
+    if (gateway->running) loop_run(gateway->loop);
 
     stop_workers(gateway);
+    if (gateway->reading && !reading_wait(gateway->reading, GRACE)) {
+        log_warn(NULL, "the config is still being read: the process ends without that");
+        log_stop();
+        _exit(gateway->exit_status);
+    }
     revision_unref(&gateway->prepared);
     revision_unref(&gateway->in_force);
     timer_stop(gateway->loop, &gateway->drain_timer);
@@ -294,7 +331,7 @@ static void serve(struct gateway *gateway, struct revision *first) {
 }
 
 int gateway_run(const char *config_file) {
-    struct gateway gateway = {.config_file = config_file, .last_number = 1};
+    struct gateway gateway = {.config_file = config_file};
     struct error error;
     net_prepare_process();
     struct revision *first = revision_read(config_file, 1, &gateway.alive, &error);

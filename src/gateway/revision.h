@@ -19,7 +19,7 @@ struct revision {
     atomic_uint *alive; /* counts living revisions */
 };
 
-/* One reference; NULL and an error text on any fault. Main thread only. */
+/* One reference; NULL and an error text on any fault. One thread at a time. */
 struct revision *revision_read(const char *file, uint32_t number, atomic_uint *alive, struct error *error);
 struct revision *revision_ref(struct revision *revision);
 void revision_unref(struct revision **revision);

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "admin/health.h"
@@ -301,18 +302,38 @@ static void *run(void *context) {
     return NULL;
 }
 
-static void start_thread(struct worker *worker) {
+/* Lua ends a recursion at 65 thousand slots, but string.gsub and load take 8 KiB of this stack at each level
+ * of it: there must be room for all of them. Memory is taken only for what is used. */
+#define STACK_SIZE ((size_t)128 << 20)
+
+static bool start_thread(struct worker *worker, struct error *error) {
     /* Signals of the process belong to the main thread. */
     sigset_t blocked, before;
     sigemptyset(&blocked);
     const int ours[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) sigaddset(&blocked, ours[i]);
     pthread_sigmask(SIG_BLOCK, &blocked, &before);
-    if (pthread_create(&worker->thread, NULL, run, worker) != 0) abort();
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_SIZE);
+    int fault = pthread_create(&worker->thread, &attributes, run, worker);
+    pthread_attr_destroy(&attributes);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return !fault || error_set(error, "worker %u has no thread: %s", (unsigned)worker->options.index, strerror(fault));
 }
 
-struct worker *worker_start(const struct worker_options *options) {
+static void free_worker(struct worker *worker) {
+    timer_stop(worker->loop, &worker->look);
+    rpc_free(&worker->rpc);
+    script_free(&worker->script);
+    health_worker_free(&worker->health);
+    topics_free(&worker->topics);
+    mailbox_free(&worker->mailbox);
+    loop_free(&worker->loop);
+    free(worker);
+}
+
+struct worker *worker_start(const struct worker_options *options, struct error *error) {
     struct worker *worker = memory_new(sizeof *worker);
     struct rpc_limits limits = worker_rpc_limits(options->config, options->count);
     worker->options = *options;
@@ -323,8 +344,9 @@ struct worker *worker_start(const struct worker_options *options) {
     worker->topics = topics_new(options->topics, options->index, worker->loop);
     worker->health = health_worker_new(options->health, worker->loop);
     timer_init(&worker->look, look_whether_empty);
-    start_thread(worker);
-    return worker;
+    if (start_thread(worker, error)) return worker;
+    free_worker(worker);
+    return NULL;
 }
 
 uint64_t worker_join(struct worker **handle) {
@@ -332,13 +354,6 @@ uint64_t worker_join(struct worker **handle) {
     *handle = NULL;
     pthread_join(worker->thread, NULL);
     uint64_t calls = rpc_counters(worker->rpc)->calls;
-    timer_stop(worker->loop, &worker->look);
-    rpc_free(&worker->rpc);
-    script_free(&worker->script);
-    health_worker_free(&worker->health);
-    topics_free(&worker->topics);
-    mailbox_free(&worker->mailbox);
-    loop_free(&worker->loop);
-    free(worker);
+    free_worker(worker);
     return calls;
 }

@@ -29,7 +29,8 @@ struct worker_options {
     void *context;
 };
 
-struct worker *worker_start(const struct worker_options *options);
+/* NULL and an error text when the system has no thread for it. */
+struct worker *worker_start(const struct worker_options *options, struct error *error);
 /* After on_stopped: waits for the thread, frees everything. Returns how many calls were still open. */
 uint64_t worker_join(struct worker **worker);
 

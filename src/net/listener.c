@@ -176,11 +176,24 @@ void listener_accept_waiting(struct listener *listener) {
 }
 
 /* Another process may have put its own socket there since. */
-static void remove_path(const struct listener *listener) {
+static bool has_path(const struct listener *listener) {
     struct stat status;
-    if (listener->path && stat(listener->path, &status) == 0 && status.st_dev == listener->device &&
-        status.st_ino == listener->inode)
-        unlink(listener->path);
+    return listener->path && stat(listener->path, &status) == 0 && status.st_dev == listener->device &&
+           status.st_ino == listener->inode;
+}
+
+bool listener_change(struct listener *listener, const struct listener_options *options, struct error *error) {
+    struct network_list *proxy_from = network_list_new(options->proxy_from, error);
+    if (!proxy_from) return false;
+    network_list_free(&listener->proxy_from);
+    listener->proxy_from = proxy_from;
+    bool is_done = true;
+    for (int i = 0; i < listener->count; i++)
+        if (listen(listener->sources[i].fd, listener_socket_backlog(options)) < 0)
+            is_done = error_set(error, "%s: the backlog stays: %s", listener->address, strerror(errno));
+    if (has_path(listener) && chmod(listener->path, (mode_t)options->mode) < 0)
+        is_done = error_set(error, "%s: the mode stays: %s", listener->address, strerror(errno));
+    return is_done;
 }
 
 void listener_close(struct listener **listener) {
@@ -190,7 +203,7 @@ void listener_close(struct listener **listener) {
     old->is_closed = true;
     timer_stop(old->loop, &old->rest);
     update_accepting(old);
-    remove_path(old);
+    if (has_path(old)) unlink(old->path);
     for (int i = 0; i < old->count; i++) close(old->sources[i].fd);
     if (old->reserve >= 0) close(old->reserve);
     loop_defer(old->loop, LOOP_FREE, &old->free);

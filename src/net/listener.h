@@ -36,6 +36,9 @@ struct listener *listener_open(struct loop *loop, const struct listener_options 
 const char *listener_address(const struct listener *listener);
 void listener_pause(struct listener *listener);
 void listener_resume(struct listener *listener);
+/* Takes over mode, backlog and proxy_from, for connections that are accepted from now on; the address stays. False and
+ * an error text when not all of it could be done. */
+bool listener_change(struct listener *listener, const struct listener_options *options, struct error *error);
 /* Accepts what waits in the kernel now: connections that a close of the listener would reset. */
 void listener_accept_waiting(struct listener *listener);
 /* Stops listening; a unix socket's file goes. */

@@ -37,7 +37,7 @@ static void set_tcp_options(int fd, int family) {
     if (family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
 }
 
-static int backlog_of(const struct listener_options *options) {
+int listener_socket_backlog(const struct listener_options *options) {
     return options->backlog > 0 ? options->backlog : SOMAXCONN;
 }
 
@@ -151,7 +151,7 @@ int listener_socket_tcp(const struct listener_options *options, int *fds, struct
                   result == EAI_SYSTEM ? strerror(errno) : gai_strerror(result));
         return 0;
     }
-    int count = listen_at_found(found, backlog_of(options), fds, error);
+    int count = listen_at_found(found, listener_socket_backlog(options), fds, error);
     freeaddrinfo(found);
     return count;
 }
@@ -186,7 +186,7 @@ int listener_socket_unix(const struct listener_options *options, int *fds, struc
     bool is_bound = bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
     /* Nobody can connect before listen(): the mode is set by then. */
     if (is_bound && chmod(options->path, (mode_t)options->mode) == 0 &&
-        listen(fd, backlog_of(options)) == 0) {
+        listen(fd, listener_socket_backlog(options)) == 0) {
         fds[0] = fd;
         return 1;
     }

@@ -5,11 +5,14 @@
  * do not touch it; a wake-up that comes too early because of that finds nothing due and waits again. */
 #include "net/loop.h"
 
+#include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
+#include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "net/loop_private.h"
@@ -45,10 +48,7 @@ struct loop *loop_new(void) {
     struct loop *loop = memory_new(sizeof *loop);
     loop->base = event_base_new_with_config(config);
     event_config_free(config);
-    if (!loop->base) {
-        log_error(NULL, "the kernel gives no epoll descriptor");
-        abort();
-    }
+    if (!loop->base) error_exit("an event loop has no epoll descriptor: %s", strerror(errno));
     event_assign(&loop->alarm, loop->base, -1, 0, on_alarm, loop);
     for (int phase = 0; phase < LOOP_PHASES; phase++) {
         list_init(&loop->tasks[phase]);

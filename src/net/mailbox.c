@@ -4,14 +4,16 @@
  * read it: a burst costs the senders one system call and the receiver none beside its wait. */
 #include "net/mailbox.h"
 
+#include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "base/log.h"
+#include "base/error.h"
 #include "base/memory.h"
 #include "net/loop.h"
 #include "net/loop_private.h"
@@ -88,10 +90,7 @@ struct mailbox *mailbox_new(struct loop *loop, void *receiver, size_t most_mail,
     mailbox->most_mail = most_mail;
     mailbox->most_weight = most_weight;
     mailbox->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (mailbox->fd < 0) {
-        log_error(NULL, "the kernel gives no eventfd");
-        abort();
-    }
+    if (mailbox->fd < 0) error_exit("a worker has no eventfd: %s", strerror(errno));
     pthread_mutex_init(&mailbox->lock, NULL);
     chain_init(mailbox);
     task_init(&mailbox->more, deliver_more);

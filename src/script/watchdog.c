@@ -1,6 +1,7 @@
 /* script/watchdog.c - see watchdog.h */
 #include "script/watchdog.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "script/state.h"
@@ -118,7 +120,8 @@ static void start_helper(struct watchdog *watchdog) {
     sem_init(&helper->bell, 0, 0);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (pthread_create(&helper->thread, NULL, help, helper) != 0) abort();
+    int fault = pthread_create(&helper->thread, NULL, help, helper);
+    if (fault) error_exit("the watchdog of a worker has no thread: %s", strerror(fault));
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     watchdog->helper = helper;
 }
@@ -131,7 +134,8 @@ void watchdog_start(struct watchdog *watchdog, lua_State *L) {
     struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = TICK_SIGNAL};
     event.sigev_value.sival_ptr = watchdog;
     event.sigev_notify_thread_id = gettid();
-    if (timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &watchdog->timer) != 0) abort();
+    if (timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &watchdog->timer) != 0)
+        error_exit("the watchdog of a worker has no timer: %s", strerror(errno));
     const struct timespec tick = {.tv_nsec = TICK};
     timer_settime(watchdog->timer, 0, &(struct itimerspec){.it_interval = tick, .it_value = tick}, NULL);
 }

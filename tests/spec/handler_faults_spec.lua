@@ -60,6 +60,25 @@ describe("a handler that", function()
     assert.equal("OK", client.connect(slow.address):call("greet.GreetService/Greet", { name = "a" }).code)
   end)
 
+  -- Each level of string.gsub takes 8 KiB of the worker's own stack, long before Lua's limit.
+  it("recurses through the callbacks of string.gsub, or through load, ends its own call", function()
+    local deep = gateway.start { scripts = { ["greet.lua"] = [[
+      local greet = {}
+      local function by_gsub(n) return (("x"):gsub(".", function() return by_gsub(n + 1) end)) end
+      local function by_load(n) return load(function() by_load(n + 1) return nil end) end
+      function greet.Greet(_, request)
+        return { greeting = request.name == "gsub" and by_gsub(1) or request.name == "load" and by_load(1) or "fine" }
+      end
+      return greet
+    ]] }, config = 'workers = 1\nservice "greet.GreetService" { script = "greet.lua" }' }
+    local channel = client.connect(deep.address)
+    for _, way in ipairs { "gsub", "load", "gsub" } do
+      assert.equal("INTERNAL", channel:call("greet.GreetService/Greet", { name = way }).code)
+      assert.equal("fine", channel:call("greet.GreetService/Greet", { name = "a" }).message.greeting)
+    end
+    assert.is_string(deep:wait_for_log "stack overflow")
+  end)
+
   it("sends to a stream that has gone hears that it is closed", function()
     local first = misbehave "sends_to_gone"
     assert.equal("OK", first:status().code)

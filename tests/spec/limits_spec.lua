@@ -1,6 +1,7 @@
 local gateway = require "support.gateway"
 local client = require "support.client"
 local raw = require "support.raw"
+local process = require "support.process"
 
 local script = [[
 local greet = {}
@@ -139,6 +140,23 @@ describe("the limit of", function()
     assert.equal("b", waiting:receive().greeting)
   end)
 
+  it("connections tells of a flood of refused ones in a line a second", function()
+    local gw = start [[
+      limits { connections = 1 }
+      service "greet.GreetService" { script = "greet.lua" }
+    ]]
+    local first = assert(raw.connect(gw.address))
+    assert.is_table(first:expect { type = "SETTINGS" })
+    local began = process.now()
+    for _ = 1, 100 do
+      local wire = assert(raw.connect(gw.address))
+      wire:await_gone()
+      wire:close()
+    end
+    local lines = gw:count_in_log "connections refused"
+    assert.is_true(lines >= 1 and lines <= process.now() - began + 1, lines)
+  end)
+
   it("connections refuses one more, and takes it when one has gone", function()
     local gw = start [[
       limits { connections = 2 }
@@ -150,7 +168,6 @@ describe("the limit of", function()
     local third = raw.connect(gw.address)
     assert.is_true(third:await_gone())
     first:close()
-    local process = require "support.process"
     assert.is_truthy(process.await(10 * gateway.slowness, function()
       local again = raw.connect(gw.address)
       return again and again:expect({ type = "SETTINGS" }, 1)

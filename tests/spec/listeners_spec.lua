@@ -109,6 +109,41 @@ listen "unix:rpc.sock" { }
   end)
 end)
 
+describe("a listener whose address stays at a reload", function()
+  after_each(gateway.stop_all)
+
+  local function change(gw, config)
+    gw:configure(config .. '\nservice "greet.GreetService" { script = "greet.lua" }')
+    assert.is_number((gw:reload()))
+  end
+
+  it("takes the new mode, on the socket that it has", function()
+    local gw = start [[ listen "unix:gateway.sock" { mode = 0600 } ]]
+    local before = stat.stat(gw:path "gateway.sock")
+    change(gw, [[ listen "unix:gateway.sock" { mode = 0666 } ]])
+    local after = stat.stat(gw:path "gateway.sock")
+    assert.same({ 384, 438 }, { before.st_mode % 512, after.st_mode % 512 })
+    assert.equal(before.st_ino, after.st_ino)
+  end)
+
+  it("takes the new backlog", function()
+    local gw = start [[ listen "127.0.0.1:0" { backlog = 1 } ]]
+    -- How many of six clients are connected while nobody accepts.
+    local function waiting()
+      gw:signal "STOP"
+      local count = 0
+      for _ = 1, 6 do
+        if raw.connect(gw.address, { preface = false, seconds = 0.3 }) then count = count + 1 end
+      end
+      gw:signal "CONT"
+      return count
+    end
+    assert.is_true(waiting() < 4)
+    change(gw, [[ listen "127.0.0.1:0" { backlog = 100 } ]])
+    assert.equal(6, waiting())
+  end)
+end)
+
 describe("connections", function()
   after_each(gateway.stop_all)
 
@@ -155,6 +190,16 @@ describe("connections", function()
 end)
 
 describe("tidewire --version", function()
+  it("says so when the system has no thread for a worker", function()
+    if gateway.slowness > 1 then return end -- a sanitizer needs more than this much address space for itself
+    local gw = gateway.prepare { scripts = { ["greet.lua"] = script },
+      config = 'workers = 16\nservice "greet.GreetService" { script = "greet.lua" }' }
+    local child = process.start({ "sh", "-c", "ulimit -v 1000000; exec \"$0\" run -c \"$1\"", gateway.binary,
+      gw:path "tidewire.conf" }, { output = gw.output })
+    assert.equal(1, child:wait(20))
+    assert.is_truthy(gw:log():find "^worker %d+ has no thread: ")
+  end)
+
   it("names itself and its libraries", function()
     local code, output = gateway.run { "--version" }
     assert.equal(0, code)

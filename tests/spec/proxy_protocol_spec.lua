@@ -7,12 +7,13 @@ function greet.Greet(stream) return { greeting = stream.peer } end
 return greet
 ]] }
 
-local function start(from)
-  return gateway.start { scripts = scripts, config = ([[
+local function config(from)
+  return ([[
     listen "127.0.0.1:0" { proxy_from = { %s } }
     service "greet.GreetService" { script = "greet.lua" }
-  ]]):format(from) }
+  ]]):format(from)
 end
+local function start(from) return gateway.start { scripts = scripts, config = config(from) } end
 
 -- What the script takes for the client's address; nil when the connection is closed without an answer.
 local function peer(gw, header)
@@ -72,6 +73,19 @@ describe("the PROXY protocol", function()
       assert.is_nil(peer(gw, header), header)
     end
     assert.equal("203.0.113.9:4711", peer(gw, version_2(1, 0x11, ipv4)))
+  end)
+
+  it("is believed or not as a reload says, on the address that stays", function()
+    local header = "PROXY TCP4 203.0.113.9 127.0.0.1 4711 50051\r\n"
+    local gw = start '"10.0.0.0/8"'
+    assert.is_nil(peer(gw, header))
+    gw:configure(config '"127.0.0.0/8"')
+    assert.equal(2, gw:reload())
+    assert.equal("203.0.113.9:4711", peer(gw, header))
+    gw:configure(config '"10.0.0.0/8"')
+    assert.equal(3, gw:reload())
+    assert.is_nil(peer(gw, header))
+    assert.is_truthy(peer(gw, nil):find "^127%.0%.0%.1:%d+$")
   end)
 
   it("from a network that is not trusted is no PROXY header", function()

@@ -229,3 +229,54 @@ describe("a reload of", function()
     assert.equal(0, gw:count_in_log "ghost")
   end)
 end)
+
+-- protoc is one that waits for as long as the file `hold` is there.
+describe("a reload whose files are slow to read", function()
+  local gw
+  before_each(function()
+    gw = gateway.prepare { scripts = { ["greet.lua"] = says "one" },
+      config = 'service "greet.GreetService" { script = "greet.lua" }' }
+    gw:write("bin/protoc", ('#!/bin/sh\nwhile [ -e "%s" ]; do sleep 0.02; done\nPATH=%s\nexec protoc "$@"\n')
+      :format(gw:path "hold", os.getenv "PATH"))
+    assert.equal(0, require("posix.sys.stat").chmod(gw:path "bin/protoc", 448))
+    gw:launch { environment = { PATH = gw:path "bin" .. ":" .. os.getenv "PATH" } }
+    gw.address = gw:wait_for_log("listening on"):match "listening on (.+)$"
+    gw:wait_for_log "generation 1 is in force"
+    gw:write("hold", "")
+    gw:signal "HUP"
+  end)
+  after_each(function()
+    os.remove(gw:path "hold")
+    gateway.stop_all()
+  end)
+
+  local function greet() return client.connect(gw.address):call("greet.GreetService/Greet", { name = "a" }) end
+
+  it("holds up no new connection, and is taken when it is done", function()
+    for _ = 1, 3 do assert.equal("OK", greet().code) end
+    local mark = gw:mark()
+    os.remove(gw:path "hold")
+    assert.is_string(gw:wait_for_log("generation 2 is in force", mark))
+  end)
+
+  it("does not hold up the end", function()
+    assert.equal("OK", greet().code)
+    gw.may_end = 0
+    gw:signal "TERM"
+    assert.equal(0, gw:wait_exit(5))
+    gw:wait_for_log "the config is still being read"
+  end)
+end)
+
+describe("a reload that scripts refuse", function()
+  after_each(gateway.stop_all)
+
+  it("uses up no number", function()
+    local gw = gateway.start { scripts = { ["greet.lua"] = says "first" },
+      config = 'service "greet.GreetService" { script = "greet.lua" }' }
+    gw:write("scripts/greet.lua", "error 'not yet'")
+    assert.is_nil((gw:reload()))
+    gw:write("scripts/greet.lua", says "second")
+    assert.equal(2, gw:reload())
+  end)
+end)
