@@ -10,15 +10,9 @@
 
 #include "base/memory.h"
 #include "config/address.h"
+#include "config/build_private.h"
 #include "config/keys.h"
 #include "config/value.h"
-
-struct build {
-    struct config *config;
-    const struct source *source;
-    struct error *error;
-    cfg_t *tree;
-};
 
 /* --- from keys to members --- */
 
@@ -70,8 +64,7 @@ static void put_key(void *object, const struct key *key, cfg_t *section, const c
     put_number(object, key, number);
 }
 
-/* Every member of the section, at its default where the file (`section` may be NULL) does not set it. */
-static void put_section(const struct build *build, void *object, enum section_id id, cfg_t *section) {
+void build_put_section(const struct build *build, void *object, enum section_id id, cfg_t *section) {
     for (size_t i = 0; i < key_count; i++)
         if (keys[i].section == id && keys[i].size) put_key(object, &keys[i], section, build->config->file);
 }
@@ -86,25 +79,19 @@ static void put_call_limits(struct config_limits *limits, cfg_t *section) {
 
 /* --- faults --- */
 
-static struct place place_of_key(const struct build *build, cfg_t *section, const char *name) {
+struct place build_place_of_key(const struct build *build, cfg_t *section, const char *name) {
     const struct value *value = section ? tree_value(section, name, 0) : NULL;
     if (value) return value->place;
     return section && section != build->tree ? tree_place(build->source, section)
                                              : (struct place){build->config->file, 0};
 }
 
-#define KEY_FAULT(build, section, name, ...)                                                                 \
-    place_error(place_of_key(build, section, name), (build)->error, __VA_ARGS__)
-#define SECTION_FAULT(build, section, ...)                                                                   \
-    place_error(tree_place((build)->source, section), (build)->error, __VA_ARGS__)
-
 static bool is_folder(const char *path) {
     struct stat status;
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-/* Every file of a list is there and may be read. */
-static bool check_files(const struct build *build, cfg_t *section, const char *name) {
+bool build_check_files(const struct build *build, cfg_t *section, const char *name) {
     for (size_t i = 0; i < tree_value_count(section, name); i++) {
         const struct value *value = tree_value(section, name, i);
         char *path = source_resolve(value->place.file, value->text);
@@ -171,7 +158,7 @@ static bool build_proto(const struct build *build) {
 /* --- listeners --- */
 
 static bool build_tls(const struct build *build, cfg_t *section, struct config_tls *tls) {
-    put_section(build, tls, SECTION_TLS, section);
+    build_put_section(build, tls, SECTION_TLS, section);
     const struct value *minimum = tree_value(section, "minimum", 0);
     tls->is_tls13_only = minimum && minimum->number == 1;
     size_t certificates = tree_value_count(section, "certificate"),
@@ -189,8 +176,8 @@ static bool build_tls(const struct build *build, cfg_t *section, struct config_t
         return KEY_FAULT(
             build, section, "client_ca",
             "`client_ca` is of no use while `client_certificate` is none: make it optional or required");
-    return check_files(build, section, "certificate") && check_files(build, section, "key") &&
-           check_files(build, section, "client_ca");
+    return build_check_files(build, section, "certificate") && build_check_files(build, section, "key") &&
+           build_check_files(build, section, "client_ca");
 }
 
 static bool build_proxy_from(const struct build *build, cfg_t *section, struct config_listener *listener) {
@@ -233,7 +220,7 @@ static bool build_address(const struct build *build, cfg_t *section, struct conf
 static bool build_listener(const struct build *build, cfg_t *section, struct config_listener *listener) {
     listener->address = memory_copy_string(cfg_title(section));
     listener->line = tree_place(build->source, section).line;
-    put_section(build, listener, SECTION_LISTEN, section);
+    build_put_section(build, listener, SECTION_LISTEN, section);
     if (!build_address(build, section, listener) || !build_proxy_from(build, section, listener)) return false;
     cfg_t *tls = tree_section(section, "tls", 0);
     if (!tls) return true;
@@ -277,7 +264,9 @@ static bool is_pattern(const char *name) {
 
 static bool build_script(const struct build *build, cfg_t *section, struct config_service *service) {
     const struct value *value = tree_value(section, "script", 0);
-    if (!value) return SECTION_FAULT(build, section, "`service \"%s\"` needs a `script`", service->name);
+    if (!value && service->upstream) return true;
+    if (!value)
+        return SECTION_FAULT(build, section, "`service \"%s\"` needs a `script` or an `upstream`", service->name);
     service->script_name = memory_copy_string(value->text);
     service->script = *value->text == '/' ? memory_copy_string(value->text)
                                           : memory_format("%s/%s", build->config->script_path, value->text);
@@ -285,6 +274,23 @@ static bool build_script(const struct build *build, cfg_t *section, struct confi
     if (is_there) return true;
     return place_error(value->place, build->error, "`script`: %s: %s", service->script,
                        strerror(is_folder(service->script) ? EISDIR : errno));
+}
+
+static bool check_upstream(const struct build *build, cfg_t *section, const struct config_service *service) {
+    const struct config *config = build->config;
+    if (!service->upstream) return true;
+    if (!config_find_upstream(config, service->upstream)) {
+        const char **names = memory_new((config->upstream_count + 1) * sizeof *names);
+        for (size_t i = 0; i < config->upstream_count; i++) names[i] = config->upstreams[i]->name;
+        const char *nearest = error_nearest(service->upstream, names);
+        KEY_FAULT(build, section, "upstream", "there is no `upstream \"%s\"`%s%s%s", service->upstream,
+                  nearest ? " (did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?)" : "");
+        free(names);
+        return false;
+    }
+    if (service->script)
+        return KEY_FAULT(build, section, "upstream", "this version does not serve `upstream` with a `script` yet");
+    return KEY_FAULT(build, section, "upstream", "this version does not serve `upstream` without a `script` yet");
 }
 
 /* Messages that are larger than what may be buffered could never arrive. */
@@ -316,14 +322,14 @@ static bool build_service(const struct build *build, cfg_t *section, struct conf
     service->file = place.file;
     service->line = place.line;
     service->limits = build->config->limits;
-    put_section(build, service, SECTION_SERVICE, section);
+    build_put_section(build, service, SECTION_SERVICE, section);
     put_call_limits(&service->limits, section);
     if (!is_pattern(service->name))
         return place_error(place, build->error,
                            "\"%s\" is not a service: write \"pkg.Service\", \"pkg.*\" or \"*\"",
                            service->name);
-    return build_script(build, section, service) && check_message_limit(build, section, &service->limits) &&
-           build_methods(build, section, service);
+    return build_script(build, section, service) && check_upstream(build, section, service) &&
+           check_message_limit(build, section, &service->limits) && build_methods(build, section, service);
 }
 
 static bool build_services(const struct build *build) {
@@ -380,13 +386,13 @@ bool build_config(struct config *config, const struct source *source, cfg_t *tre
     const struct build all = {.config = config, .source = source, .error = error, .tree = tree},
                        *build = &all;
     cfg_t *limits = tree_section(build->tree, "limits", 0);
-    put_section(build, config, SECTION_FILE, build->tree);
-    put_section(build, config, SECTION_KEEPALIVE, tree_section(build->tree, "keepalive", 0));
-    put_section(build, config, SECTION_LOG, tree_section(build->tree, "log", 0));
-    put_section(build, &config->limits, SECTION_LIMITS, limits);
+    build_put_section(build, config, SECTION_FILE, build->tree);
+    build_put_section(build, config, SECTION_KEEPALIVE, tree_section(build->tree, "keepalive", 0));
+    build_put_section(build, config, SECTION_LOG, tree_section(build->tree, "log", 0));
+    build_put_section(build, &config->limits, SECTION_LIMITS, limits);
     if (!config->workers) config->workers = processors();
     return override_log(build, "TIDEWIRE_LOG_LEVEL", "level") &&
            override_log(build, "TIDEWIRE_LOG_FORMAT", "format") && check_limits(build, limits) &&
            check_folders(build, "proto_path") && check_folders(build, "script_path") && build_proto(build) &&
-           build_listeners(build) && build_services(build);
+           build_listeners(build) && build_upstreams(build) && build_services(build);
 }

@@ -61,12 +61,47 @@ static void free_listener(struct config_listener *listener) {
     free(listener->tls);
 }
 
+struct config_upstream *config_upstream_ref(struct config_upstream *upstream) {
+    atomic_fetch_add(&upstream->references, 1);
+    return upstream;
+}
+
+void config_upstream_unref(struct config_upstream **handle) {
+    struct config_upstream *upstream = *handle;
+    *handle = NULL;
+    if (!upstream || atomic_fetch_sub(&upstream->references, 1) != 1) return;
+    free_list(upstream->targets);
+    free(upstream->name);
+    free(upstream->hash_key);
+    free(upstream->authority);
+    free(upstream->fingerprint);
+    if (upstream->tls) {
+        free(upstream->tls->ca);
+        free(upstream->tls->certificate);
+        free(upstream->tls->key);
+        free(upstream->tls->server_name);
+    }
+    if (upstream->health) free(upstream->health->service);
+    free(upstream->tls);
+    free(upstream->health);
+    free(upstream->ejection);
+    free(upstream->retry);
+    free(upstream);
+}
+
+struct config_upstream *config_find_upstream(const struct config *config, const char *name) {
+    for (size_t i = 0; i < config->upstream_count; i++)
+        if (!strcmp(config->upstreams[i]->name, name)) return config->upstreams[i];
+    return NULL;
+}
+
 static void free_service(struct config_service *service) {
     for (size_t i = 0; i < service->method_count; i++) free(service->methods[i].name);
     free(service->methods);
     free(service->name);
     free(service->script);
     free(service->script_name);
+    free(service->upstream);
 }
 
 void config_free(struct config **config) {
@@ -75,7 +110,9 @@ void config_free(struct config **config) {
     if (!old) return;
     for (size_t i = 0; i < old->listener_count; i++) free_listener(&old->listeners[i]);
     for (size_t i = 0; i < old->service_count; i++) free_service(&old->services[i]);
+    for (size_t i = 0; i < old->upstream_count; i++) config_upstream_unref(&old->upstreams[i]);
     free(old->listeners);
+    free(old->upstreams);
     free(old->services);
     free_list(old->proto_path);
     free_list(old->proto);

@@ -5,6 +5,7 @@
  * against the file that named them. */
 #ifndef TIDEWIRE_CONFIG_CONFIG_H
 #define TIDEWIRE_CONFIG_CONFIG_H
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -46,6 +47,60 @@ struct config_listener {
     int line;
 };
 
+struct config_upstream_tls {
+    char *ca;                /* PEM file, or NULL: the system's */
+    char *certificate, *key; /* our own PEM files, or NULL */
+    char *server_name;       /* SNI, and the name that the certificate must carry; NULL: the target's host */
+    bool is_verified;
+};
+
+struct config_health_check {
+    char *service; /* NULL: the whole server */
+    uint64_t interval, timeout;
+    uint32_t unhealthy, healthy; /* so many checks in a row change the verdict */
+};
+
+struct config_ejection {
+    uint32_t failures; /* calls in a row */
+    uint64_t time;     /* out of service at first; each time again so much longer */
+    uint32_t most;     /* percent of the targets */
+};
+
+struct config_retry {
+    uint32_t attempts; /* the first included */
+    uint32_t on;       /* statuses: 1 << number */
+    uint64_t backoff, backoff_most;
+    uint64_t buffer; /* of what was sent, for sending it again */
+};
+
+struct config_upstream_keepalive {
+    uint64_t interval, timeout; /* 0 never */
+    bool without_streams;
+};
+
+/* Counted, so that an upstream that a reload leaves alone keeps it when the config is gone. */
+struct config_upstream {
+    char *name;
+    char **targets; /* "host:port", "[v6]:port", "unix:/path"; ended by NULL, at least one */
+    enum { BALANCE_ROUND_ROBIN, BALANCE_LEAST_STREAMS, BALANCE_HASH } balance;
+    char *hash_key;  /* of the request's metadata; only with BALANCE_HASH */
+    char *authority; /* NULL: the target as it is written */
+    bool waits;      /* calls wait while no target can be reached, instead of failing */
+    uint64_t connect_timeout; /* until the peer's SETTINGS */
+    uint64_t backoff, backoff_most;
+    uint64_t linger, max_age; /* max_age 0: none */
+    uint64_t streams;         /* of one connection; 0: as many as the peer allows */
+    uint32_t connections;     /* to one target, of one worker */
+    uint32_t waiting;         /* calls that may wait for a connection, in one worker */
+    struct config_upstream_keepalive keepalive;
+    struct config_upstream_tls *tls;     /* NULL: plaintext */
+    struct config_health_check *health;  /* NULL: none */
+    struct config_ejection *ejection;    /* NULL: none */
+    struct config_retry *retry;          /* NULL: only what the server has not seen */
+    char *fingerprint; /* equal for upstreams that are the same in everything, contents of certificate files included */
+    atomic_uint references;
+};
+
 struct config_method {
     char *name;
     struct config_limits limits; /* the service's, with the method's own over them */
@@ -53,8 +108,9 @@ struct config_method {
 
 struct config_service {
     char *name;      /* "pkg.Service", "pkg.*" or "*" */
-    char *script;    /* resolved path */
+    char *script;    /* resolved path; NULL: passed through to the upstream */
     char *script_name; /* as written, for logs */
+    char *upstream;  /* the name of one of config.upstreams, or NULL */
     bool is_jit;
     enum { INT64_NUMBER, INT64_STRING, INT64_EXACT } int64; /* how scripts read 64-bit integers */
     struct config_limits limits;
@@ -73,6 +129,8 @@ struct config {
     char *script_path;      /* a folder */
     struct config_listener *listeners;
     size_t listener_count;
+    struct config_upstream **upstreams;
+    size_t upstream_count;
     struct config_service *services;
     size_t service_count;
     struct config_limits limits;
@@ -98,6 +156,10 @@ struct config *config_read_text(const char *file, const char *text, size_t lengt
 void config_free(struct config **config);
 /* The service that owns `name` ("pkg.Service"): the longest match; NULL when there is none. */
 const struct config_service *config_find_service(const struct config *config, const char *name);
+/* NULL when there is none of that name. */
+struct config_upstream *config_find_upstream(const struct config *config, const char *name);
+struct config_upstream *config_upstream_ref(struct config_upstream *upstream); /* any thread */
+void config_upstream_unref(struct config_upstream **upstream);
 /* The limits of one method of a service; the service's own when the method has none. */
 const struct config_limits *config_method_limits(const struct config_service *service, const char *method);
 /* A commented file with every key at its default (`tidewire config default`), and the reference page. */

@@ -19,6 +19,35 @@ const struct section sections[SECTION_COUNT] = {
         {.name = "tls",
          .parent = SECTION_LISTEN,
          .help = "TLS on this address, HTTP/2 by ALPN. Without it the address speaks HTTP/2 in plain text."},
+    [SECTION_UPSTREAM] =
+        {.name = "upstream",
+         .title = "NAME",
+         .example = "numbers",
+         .help = "A gRPC server, or several of one kind, that this gateway calls. One connection carries the calls of "
+                 "each worker to a target; it is made when a call needs it. A reload keeps the connections of an "
+                 "upstream whose section, and whose certificate files, have not changed."},
+    [SECTION_UPSTREAM_TLS] = {.name = "tls",
+                              .parent = SECTION_UPSTREAM,
+                              .help = "Call the targets by TLS, which must speak HTTP/2 by ALPN. Without it: HTTP/2 in "
+                                      "plain text."},
+    [SECTION_UPSTREAM_KEEPALIVE] = {.name = "keepalive",
+                                    .parent = SECTION_UPSTREAM,
+                                    .help = "PINGs to silent targets. Many servers take offence at more than one in "
+                                            "five minutes; one that says so gets half as many."},
+    [SECTION_HEALTH] = {.name = "health",
+                        .parent = SECTION_UPSTREAM,
+                        .help = "Ask every target for its health by grpc.health.v1.Health/Check, and call no unhealthy "
+                                "one. A target that does not know this service counts as healthy. Each worker asks "
+                                "for itself, and keeps a connection to every target."},
+    [SECTION_EJECT] = {.name = "eject",
+                       .parent = SECTION_UPSTREAM,
+                       .help = "Leave out, for a while, a target whose calls fail one after the other: UNAVAILABLE, "
+                               "INTERNAL or UNKNOWN without an answer, lost connections."},
+    [SECTION_RETRY] = {.name = "retry",
+                       .parent = SECTION_UPSTREAM,
+                       .help = "Call again, while nothing of an answer has come, when a call ends with one of the "
+                               "statuses `on`. Calls that no server has seen (refused streams, a GOAWAY) are always "
+                               "made again. A server's grpc-retry-pushback-ms is obeyed."},
     [SECTION_SERVICE] = {.name = "service",
                          .title = "NAME",
                          .example = "greet.GreetService",
@@ -42,6 +71,8 @@ static const char *const automatic[] = {"auto", NULL};
 static const char *const int64_words[] = {"number", "string", "exact", NULL};
 static const char *const certificate_words[] = {"none", "optional", "required", NULL};
 static const char *const tls_words[] = {"1.2", "1.3", NULL};
+static const char *const balance_words[] = {"round-robin", "least-streams", "hash", NULL};
+static const char *const unlimited[] = {"unlimited", NULL};
 
 #define AT(type, member) .offset = offsetof(struct type, member), .size = sizeof(((struct type *)0)->member)
 #define KIB UINT64_C(1024)
@@ -98,9 +129,103 @@ const struct key keys[] = {
     {SECTION_TLS, "minimum", VALUE_WORD, .standard = "1.2", .words = tls_words,
      .help = "The oldest TLS version that is spoken."},
 
+    {SECTION_UPSTREAM, "target", VALUE_TEXT, .is_list = true, .example = "\"127.0.0.1:50052\"",
+     AT(config_upstream, targets),
+     .help = "Where the servers are: `host:port`, `[::1]:port`, `unix:path`. All addresses of a name are targets; "
+             "names are looked up again when they age. Required."},
+    {SECTION_UPSTREAM, "balance", VALUE_WORD, .standard = "round-robin", .words = balance_words,
+     AT(config_upstream, balance),
+     .help = "Which target gets a call: each in turn, the one with the fewest calls of this worker, or by a `hash` of "
+             "the metadata `hash_key`: the same value goes to the same target as long as it is there."},
+    {SECTION_UPSTREAM, "hash_key", VALUE_TEXT, .example = "\"x-user\"", AT(config_upstream, hash_key),
+     .help = "The metadata whose value picks the target. Calls without it are spread over all."},
+    {SECTION_UPSTREAM, "authority", VALUE_TEXT, .example = "\"numbers.example.com\"",
+     AT(config_upstream, authority),
+     .help = "The `:authority` of calls. Without it: the target as it is written here."},
+    {SECTION_UPSTREAM, "wait", VALUE_BOOLEAN, .standard = "off", AT(config_upstream, waits),
+     .help = "While no target can be reached calls wait, until their deadline, instead of ending UNAVAILABLE."},
+    {SECTION_UPSTREAM, "connect_timeout", VALUE_DURATION, .standard = "20s", .least = 10 * MS, .most = H,
+     AT(config_upstream, connect_timeout),
+     .help = "How long connecting may take, up to the server's first words in HTTP/2."},
+    {SECTION_UPSTREAM, "backoff", VALUE_DURATION, .standard = "1s", .least = 10 * MS, .most = H,
+     AT(config_upstream, backoff),
+     .help = "A target that could not be reached is left alone for so long; each further time for 1.6 times as long, "
+             "a fifth more or less by chance."},
+    {SECTION_UPSTREAM, "backoff_most", VALUE_DURATION, .standard = "120s", .least = 10 * MS, .most = 24 * H,
+     AT(config_upstream, backoff_most), .help = "Where that growth ends."},
+    {SECTION_UPSTREAM, "linger", VALUE_DURATION, .standard = "30s", .most = 8760 * H, AT(config_upstream, linger),
+     .help = "A connection without calls is closed after this time; 0 at once."},
+    {SECTION_UPSTREAM, "max_age", VALUE_DURATION, .standard = "0", .most = 8760 * H, AT(config_upstream, max_age),
+     .help = "A connection of this age, a tenth more or less by chance, takes no more calls and is closed after its "
+             "last; 0 never."},
+    {SECTION_UPSTREAM, "streams", VALUE_COUNT, .standard = "unlimited", .least = 1, .most = 1000000,
+     .words = unlimited, AT(config_upstream, streams),
+     .help = "Calls on one connection at once; where the server allows fewer, that counts. Another connection is made "
+             "when all have as many."},
+    {SECTION_UPSTREAM, "connections", VALUE_COUNT, .standard = "8", .least = 1, .most = 10000,
+     AT(config_upstream, connections), .help = "Connections of one worker to one target that take calls."},
+    {SECTION_UPSTREAM, "waiting", VALUE_COUNT, .standard = "10000", .most = 10000000, AT(config_upstream, waiting),
+     .help = "Calls of one worker that may wait for a connection; more end UNAVAILABLE."},
+
+    {SECTION_UPSTREAM_TLS, "ca", VALUE_PATH, .example = "\"ca.pem\"", AT(config_upstream_tls, ca),
+     .help = "PEM file of the authorities that the target's certificate must come from. Without it: the system's."},
+    {SECTION_UPSTREAM_TLS, "certificate", VALUE_PATH, .example = "\"client.pem\"",
+     AT(config_upstream_tls, certificate),
+     .help = "PEM file: our own certificate, with its chain, for servers that ask."},
+    {SECTION_UPSTREAM_TLS, "key", VALUE_PATH, .example = "\"client.key\"", AT(config_upstream_tls, key),
+     .help = "PEM file: its private key."},
+    {SECTION_UPSTREAM_TLS, "server_name", VALUE_TEXT, .example = "\"numbers.example.com\"",
+     AT(config_upstream_tls, server_name),
+     .help = "The name that is asked for (SNI) and that the certificate must carry. Without it: the target's host."},
+    {SECTION_UPSTREAM_TLS, "verify", VALUE_BOOLEAN, .standard = "on", AT(config_upstream_tls, is_verified),
+     .help = "Check the target's certificate and name. Switch it off for experiments only."},
+
+    {SECTION_UPSTREAM_KEEPALIVE, "interval", VALUE_DURATION, .standard = "5m", .most = 8760 * H,
+     AT(config_upstream_keepalive, interval), .help = "A target that was silent for so long gets a PING; 0 never."},
+    {SECTION_UPSTREAM_KEEPALIVE, "timeout", VALUE_DURATION, .standard = "20s", .least = 10 * MS, .most = H,
+     AT(config_upstream_keepalive, timeout),
+     .help = "A PING that is not answered for so long ends the connection and, with UNAVAILABLE, its calls."},
+    {SECTION_UPSTREAM_KEEPALIVE, "without_streams", VALUE_BOOLEAN, .standard = "off",
+     AT(config_upstream_keepalive, without_streams), .help = "Also while there are no calls on the connection."},
+
+    {SECTION_HEALTH, "service", VALUE_TEXT, .example = "\"tutorial.NumberService\"",
+     AT(config_health_check, service), .help = "Whose health is asked for; without it the whole server's."},
+    {SECTION_HEALTH, "interval", VALUE_DURATION, .standard = "10s", .least = 10 * MS, .most = 24 * H,
+     AT(config_health_check, interval), .help = "From one check of a target to the next."},
+    {SECTION_HEALTH, "timeout", VALUE_DURATION, .standard = "5s", .least = 10 * MS, .most = H,
+     AT(config_health_check, timeout), .help = "A check that takes longer has failed."},
+    {SECTION_HEALTH, "unhealthy", VALUE_COUNT, .standard = "2", .least = 1, .most = 1000,
+     AT(config_health_check, unhealthy), .help = "So many checks in a row must fail before a target is left out."},
+    {SECTION_HEALTH, "healthy", VALUE_COUNT, .standard = "1", .least = 1, .most = 1000,
+     AT(config_health_check, healthy), .help = "So many must succeed before it is called again."},
+
+    {SECTION_EJECT, "failures", VALUE_COUNT, .standard = "5", .least = 1, .most = 1000000,
+     AT(config_ejection, failures), .help = "So many calls in a row that fail eject the target."},
+    {SECTION_EJECT, "time", VALUE_DURATION, .standard = "30s", .least = 10 * MS, .most = 24 * H,
+     AT(config_ejection, time),
+     .help = "For how long; twice as long the second time in a row, three times the third, and so on."},
+    {SECTION_EJECT, "most", VALUE_COUNT, .standard = "50", .least = 1, .most = 100, AT(config_ejection, most),
+     .help = "Percent of the targets that may be ejected at once. The only target of an upstream never is."},
+
+    {SECTION_RETRY, "attempts", VALUE_COUNT, .standard = "3", .least = 2, .most = 5, AT(config_retry, attempts),
+     .help = "How often a call is made at most, the first time included."},
+    {SECTION_RETRY, "on", VALUE_TEXT, .is_list = true, .standard = "UNAVAILABLE",
+     .help = "The statuses that are worth another attempt."},
+    {SECTION_RETRY, "backoff", VALUE_DURATION, .standard = "100ms", .least = MS, .most = H,
+     AT(config_retry, backoff),
+     .help = "The wait before the second attempt; twice as long before each further one, a fifth more or less by "
+             "chance."},
+    {SECTION_RETRY, "backoff_most", VALUE_DURATION, .standard = "5s", .least = MS, .most = H,
+     AT(config_retry, backoff_most), .help = "Where that growth ends."},
+    {SECTION_RETRY, "buffer", VALUE_SIZE, .standard = "64KiB", .least = KIB, .most = 16 * MIB,
+     AT(config_retry, buffer),
+     .help = "What a call keeps of what it has sent, to send it again. One that has sent more is not retried."},
+
     {SECTION_SERVICE, "script", VALUE_TEXT, .example = "\"greet.lua\"",
      .list_fault = "chained scripts are not served yet: name one",
      .help = "The handler script, in `script_path`. Required."},
+    {SECTION_SERVICE, "upstream", VALUE_TEXT, .example = "\"numbers\"", AT(config_service, upstream),
+     .help = "The `upstream` that stands behind this service."},
     {SECTION_SERVICE, "jit", VALUE_BOOLEAN, .standard = "off", AT(config_service, is_jit),
      .help = "Let LuaJIT compile the script. A compiled hook that never returns cannot be stopped by "
              "`handler_time`."},
@@ -174,13 +299,11 @@ const size_t key_count = sizeof keys / sizeof *keys;
 
 static const struct later later_keys[] = {
     {SECTION_FILE, "admin"},
-    {SECTION_FILE, "upstream"},
     {SECTION_FILE, "peer"},
     {SECTION_FILE, "shared_dict"},
     {SECTION_FILE, "bus"},
     {SECTION_FILE, "cors"},
     {SECTION_FILE, "route"},
-    {SECTION_SERVICE, "upstream"},
     {SECTION_SERVICE, "cors"},
     {SECTION_SERVICE, "route"},
     {SECTION_LIMITS, "messages_per_second"},

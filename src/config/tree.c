@@ -28,18 +28,12 @@ static struct place place_of(const struct source *source, int line) {
 
 /* --- values --- */
 
-static enum section_id section_of(const cfg_t *section) {
-    for (int id = SECTION_FILE + 1; id < SECTION_COUNT; id++)
-        if (!strcmp(sections[id].name, section->name)) return (enum section_id)id;
-    return SECTION_FILE;
-}
-
 static int read_value(cfg_t *section, cfg_opt_t *option, const char *text, void *result) {
-    const struct key *key = key_find(section_of(section), option->name);
+    const struct key *key = &keys[option->def.number];
     struct value value = {.place = place_of(parse.source, section->line)};
     struct error why;
-    if (!key || !value_parse(key, text, &value.number, &why)) {
-        place_error(value.place, parse.error, "%s", key ? why.text : "an unknown key");
+    if (!value_parse(key, text, &value.number, &why)) {
+        place_error(value.place, parse.error, "%s", why.text);
         parse.has_failed = true;
         return -1;
     }
@@ -77,6 +71,7 @@ static void make_options(struct options *options) {
             *end_of(options->of[id]) = (cfg_opt_t){.name = keys[i].name,
                                                    .type = CFGT_PTR,
                                                    .flags = flags,
+                                                   .def.number = (long)i, /* sections of one name have other keys */
                                                    .parsecb = read_value,
                                                    .freecb = free_value};
         }

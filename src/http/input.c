@@ -124,6 +124,7 @@ static void on_settings(struct http_session *session, bool is_ack) {
     else
         session->awaits_settings = false;
     if (!session->awaits_settings && !session->awaits_settings_ack) session->setup_due = 0;
+    if (!is_ack) http_session_tell_room(session);
 }
 
 static void on_goaway(struct http_session *session, const nghttp2_goaway *frame) {
@@ -133,6 +134,7 @@ static void on_goaway(struct http_session *session, const nghttp2_goaway *frame)
              length ? (const char *)frame->opaque_data : "");
     http_session_set_reason(session, text, strlen(text));
     session->is_goaway_received = true;
+    http_session_tell_room(session);
 }
 
 static int on_frame(nghttp2_session *h2, const nghttp2_frame *frame, void *user_data) {

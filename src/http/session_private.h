@@ -137,6 +137,8 @@ void http_session_fail(struct http_session *session, int nghttp2_error);
 void http_session_cut(struct http_session *session, const char *reason);
 /* The streams end; then the connection is shut down. */
 void http_session_finish_closing(struct http_session *session);
+/* The user may look for room again. */
+void http_session_tell_room(struct http_session *session);
 void http_session_set_reason(struct http_session *session, const char *reason, size_t length);
 
 /* preface.c */

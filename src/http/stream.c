@@ -83,6 +83,7 @@ void http_stream_closed(struct http_stream *stream, uint32_t error, bool is_conn
         session->idle_since = loop_now(session->worker->loop);
         http_deadlines_watch(session);
     }
+    http_session_tell_room(session);
 }
 
 static void submit_trailers(struct http_stream *stream, const struct http_header *fields, size_t count) {
@@ -120,12 +121,31 @@ static ssize_t read_body(nghttp2_session *h2, int32_t id, uint8_t *bytes, size_t
     return (ssize_t)ready;
 }
 
+bool http_session_is_closing(const struct http_session *session) {
+    return session->is_draining || session->is_goaway_received || !http_session_is_alive(session) ||
+           !nghttp2_session_check_request_allowed(session->h2);
+}
+
+bool http_session_is_set_up(const struct http_session *session) { return !session->awaits_settings; }
+
+static uint32_t peers_limit(const struct http_session *session) {
+    return nghttp2_session_get_remote_settings(session->h2, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
+uint32_t http_session_room(const struct http_session *session) {
+    if (session->awaits_settings || http_session_is_closing(session)) return 0;
+    uint32_t most = peers_limit(session);
+    return session->stream_count < most ? most - (uint32_t)session->stream_count : 0;
+}
+
+void http_session_tell_room(struct http_session *session) {
+    if (!session->is_server && session->events->on_room && session->phase != HTTP_GONE)
+        session->events->on_room(session);
+}
+
 struct http_stream *http_session_open(struct http_session *session, const struct http_header *headers,
                                       size_t count, bool has_body, void *user) {
-    if (session->is_server || session->is_draining || session->is_goaway_received ||
-        !http_session_is_alive(session) || !nghttp2_session_check_request_allowed(session->h2) ||
-        session->stream_count >=
-            nghttp2_session_get_remote_settings(session->h2, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS))
+    if (session->is_server || http_session_is_closing(session) || session->stream_count >= peers_limit(session))
         return NULL;
     struct http_stream *stream = http_stream_new(session, 0);
     nghttp2_data_provider body = {.source.ptr = stream, .read_callback = read_body};

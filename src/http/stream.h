@@ -58,6 +58,9 @@ struct http_events {
     void (*on_close)(void *user, uint32_t error, bool is_connection);
     /* Everything that one read of the socket brought has been told: work through it now, before the bytes go. */
     void (*after_read)(struct http_session *session);
+    /* Client, may be NULL: the first SETTINGS have come, a stream has closed, the peer allows another number of
+     * streams or takes no more (GOAWAY): http_session_room() may say something else now. */
+    void (*on_room)(struct http_session *session);
     /* Once, last of the session, when its last stream is closed. `reason` is a sentence. */
     void (*on_session_end)(struct http_session *session, const char *reason);
 
@@ -99,6 +102,12 @@ void http_session_attach(struct http_session *session, struct connection *connec
 void *http_session_owner(const struct http_session *session);
 struct connection *http_session_connection(const struct http_session *session); /* NULL once it is gone */
 size_t http_session_stream_count(const struct http_session *session);
+/* Client: how many more streams may be opened now; 0 until the peer's first SETTINGS are there. */
+uint32_t http_session_room(const struct http_session *session);
+/* Client: no new streams, now or later: draining, GOAWAY, ids used up, closing. */
+bool http_session_is_closing(const struct http_session *session);
+/* The peer's first SETTINGS have come. */
+bool http_session_is_set_up(const struct http_session *session);
 /* Why the session ends, as on_session_end will say: for on_close with is_connection. NULL before. */
 const char *http_session_reason(const struct http_session *session);
 /* Two-phase GOAWAY: streams that are open finish, new ones are refused, then the connection closes. Idempotent. */
@@ -109,7 +118,8 @@ void http_session_close(struct http_session *session, enum http_error error, con
 void http_session_set_window_open(struct http_session *session, bool is_open);
 
 /* Client: NULL when the session takes no more streams (draining, peer's limit, ids used up). Before the connection
- * stands too: the request leaves when it does. */
+ * stands too: the request leaves when it does. A stream that the peer has not seen, or refused before it did anything,
+ * closes with HTTP_REFUSED_STREAM: also one above the last stream of its GOAWAY. */
 struct http_stream *http_session_open(struct http_session *session, const struct http_header *headers, size_t count,
                                       bool has_body, void *user);
 

@@ -98,14 +98,33 @@ static const struct {
     {LISTEN "message = 5MiB", "t.conf:2: error: `message` belongs in limits { … }"},
     {GREET "service a.B { script = greet.lua\n topics = 5 }",
      "t.conf:4: error: `topics` belongs in limits { … }"},
-    {LISTEN "upstream numbers { target = a }", "t.conf:2: error: this version does not serve `upstream` yet"},
+    {LISTEN "peer numbers { address = a }", "t.conf:2: error: this version does not serve `peer` yet"},
     {LISTEN "shared_dict tokens { size = 1MiB }",
      "t.conf:2: error: this version does not serve `shared_dict` yet"},
     {LISTEN "admin \"127.0.0.1:1\" { }", "t.conf:2: error: this version does not serve `admin` yet"},
     {LISTEN "limits { messages_per_second = 5 }",
      "t.conf:2: error: this version does not serve `messages_per_second` yet"},
-    {GREET "service a.B {\n upstream = \"numbers\" }",
-     "t.conf:4: error: this version does not serve `upstream` yet"},
+    /* upstreams */
+    {LISTEN "upstream numbers {\n target = a }",
+     "t.conf:3: error: \"a\" is not an address: HOST:PORT, [V6]:PORT, *:PORT or unix:PATH"},
+    {LISTEN "upstream numbers { }", "t.conf:2: error: `upstream \"numbers\"` needs a `target`"},
+    {LISTEN "upstream numbers { target = { \"a:1\",\n\"A:01\" } }", "t.conf:3: error: `target` a:1 is there twice"},
+    {LISTEN "upstream numbers { target = \"*:1\" }",
+     "t.conf:2: error: \"*:1\" is nothing that can be called: name host and port"},
+    {LISTEN "upstream numbers { target = \"a:1\"\nbalance = hash }",
+     "t.conf:3: error: `balance = hash` needs a `hash_key`"},
+    {LISTEN "upstream numbers { target = \"a:1\"\nhash_key = x }",
+     "t.conf:3: error: `hash_key` is of no use without `balance = hash`"},
+    {LISTEN "upstream numbers { target = \"a:1\"\nbalance = hash\nhash_key = \"X-User\" }",
+     "t.conf:4: error: \"X-User\" is not the name of metadata, which is in lower case"},
+    {LISTEN "upstream numbers { target = \"a:1\"\nretry {\non = UNAVAILBLE } }",
+     "t.conf:4: error: \"UNAVAILBLE\" is not a status that a failed call has (did you mean \"UNAVAILABLE\"?)"},
+    {LISTEN "upstream numbers { target = \"a:1\"\ntls { key = greet.lua } }",
+     "t.conf:3: error: `certificate` and `key` need each other"},
+    {LISTEN "upstream numbers { target = \"a:1\"\ntls { client_ca = greet.lua } }",
+     "t.conf:3: error: `tls` has no key `client_ca`"},
+    {GREET "upstream numbers { target = \"a:1\" }\nservice a.B {\n upstream = \"number\" }",
+     "t.conf:5: error: there is no `upstream \"number\"` (did you mean \"numbers\"?)"},
     /* twice */
     {LISTEN "workers = 1\nhealth = on\nworkers = 2", "t.conf:4: error: `workers` is already in line 2"},
     {LISTEN "limits { }\nlimits { }", "t.conf:3: error: `limits` is already in line 2"},
@@ -180,7 +199,7 @@ static const struct {
     {TLS_OPEN "certificate = server.pem key = server.key minimum = 1.1 } }",
      "t.conf:3: error: `minimum` = \"1.1\" is unknown (did you mean \"1.2\"?)"},
     /* services */
-    {GREET "service a.B {\n}", "t.conf:3: error: `service \"a.B\"` needs a `script`"},
+    {GREET "service a.B {\n}", "t.conf:3: error: `service \"a.B\"` needs a `script` or an `upstream`"},
     {GREET "service a.B {\nscript = { greet.lua, chat.lua } }",
      "t.conf:4: error: chained scripts are not served yet: name one"},
     {GREET "service a.B {\nscript = none.lua }",
@@ -580,7 +599,8 @@ static void the_default_file_reads_with_its_comments_taken_away(void) {
         *end = '\0';
         char *mark = strstr(line, "# ");
         bool is_code = mark && (strstr(line, " = ") || line[strlen(line) - 1] == '{' || mark[2] == '}');
-        bool is_left_out = strstr(line, "mode =") || strstr(line, "client_certificate = none");
+        bool is_left_out = strstr(line, "mode =") || strstr(line, "client_certificate = none") ||
+                           strstr(line, "hash_key =") || strstr(line, " upstream = ");
         if (is_code && !is_left_out) memset(mark, ' ', 1);
         buffer_format(&bare, "%s\n", is_left_out ? "" : line);
         if (strstr(line, "client_ca = ")) buffer_append_text(&bare, "client_certificate = required\n");
@@ -589,6 +609,9 @@ static void the_default_file_reads_with_its_comments_taken_away(void) {
     write_file("greet.lua", "");
     write_file("greet.proto", "");
     write_file("clients.pem", "");
+    write_file("ca.pem", "");
+    write_file("client.pem", "");
+    write_file("client.key", "");
     struct config *config = read_text((char *)bare.data);
     CHECK(config->listeners[0].tls && config->listeners[0].proxy_from);
     CHECK_STR(config->services[0].methods[0].name, "Greet");

@@ -1,0 +1,29 @@
+/* config/build_private.h - what the files that build the struct share. Private to config/build*.c. */
+#ifndef TIDEWIRE_CONFIG_BUILD_PRIVATE_H
+#define TIDEWIRE_CONFIG_BUILD_PRIVATE_H
+#include "config/config.h"
+#include "config/keys.h"
+#include "config/source.h"
+#include "config/tree.h"
+
+struct build {
+    struct config *config;
+    const struct source *source;
+    struct error *error;
+    cfg_t *tree;
+};
+
+/* Every member of the section, at its default where the file (`section` may be NULL) does not set it. */
+void build_put_section(const struct build *build, void *object, enum section_id id, cfg_t *section);
+/* Every file of a list is there and may be read. */
+bool build_check_files(const struct build *build, cfg_t *section, const char *name);
+struct place build_place_of_key(const struct build *build, cfg_t *section, const char *name);
+
+#define KEY_FAULT(build, section, name, ...)                                                                 \
+    place_error(build_place_of_key(build, section, name), (build)->error, __VA_ARGS__)
+#define SECTION_FAULT(build, section, ...)                                                                   \
+    place_error(tree_place((build)->source, section), (build)->error, __VA_ARGS__)
+
+/* build_upstream.c */
+bool build_upstreams(const struct build *build);
+#endif
