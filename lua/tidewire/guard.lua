@@ -52,7 +52,7 @@ local levels = setmetatable({}, { __mode = "k" }) -- of the coroutines that have
 local function resume(co, ...)
   local level = (levels[running()] or 0) + 1
   if level > DEEPEST then return false, "too many coroutines inside one another" end
-  if type(co) == "thread" then levels[co] = level end
+  levels[co] = level
   return raw_resume(co, ...)
 end
 
@@ -83,7 +83,11 @@ local function make(f)
 end
 
 function guarded.coroutine.create(f) return make(f) end
-function guarded.coroutine.resume(co, ...) return pass(co, resume(co, ...)) end
+
+function guarded.coroutine.resume(co, ...)
+  if type(co) ~= "thread" then error("bad argument #1 to 'resume' (coroutine expected)", 2) end
+  return pass(co, resume(co, ...))
+end
 function guarded.coroutine.wrap(f)
   local co = make(f)
   return function(...) return check(pass(co, resume(co, ...))) end

@@ -271,6 +271,10 @@ const struct key keys[] = {
      .most = H, AT(config_limits, handler_time),
      .help = "Processor time that a handler may use between two waits; one that needs more is stopped, and "
              "its call ends INTERNAL."},
+    {SECTION_LIMITS, "handler_memory", VALUE_SIZE, .standard = "256MiB", .least = MIB, .most = 64 * GIB,
+     AT(config_limits, handler_memory),
+     .help = "Memory that a handler may add to its worker's Lua state between two waits, garbage aside; one that "
+             "needs more is stopped, and its call ends INTERNAL."},
 
     {SECTION_KEEPALIVE, "interval", VALUE_DURATION, .standard = "2h", .most = 8760 * H,
      AT(config, keepalive.interval), .help = "A client that was silent for so long gets a PING; 0 never."},

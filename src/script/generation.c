@@ -100,6 +100,7 @@ struct generation *generation_load(struct script *script, const struct config *c
     if (!loader_load_lua_half(script, error)) return NULL;
     struct generation *generation = generation_new(script, config, schema, number);
     script->loading = generation;
+    script_bound_heap(script, config->limits.handler_memory);
     bool is_fine = load(generation, error);
     script->loading = NULL;
     script_note_turn(script);

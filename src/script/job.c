@@ -72,7 +72,7 @@ static void report(struct fiber *fiber, enum fiber_outcome outcome) {
         stream_fail(fiber->stream, fiber->L);
     } else if (!is_cancelled(script, fiber->L, -1)) {
         const struct log_scope scope = {.script = fiber->origin->file};
-        log_lua_error(script, fiber->L, &scope, "a timer or spawned function failed");
+        log_lua_error(script, fiber->L, &scope, "a timer or spawned function failed", fiber->origin);
     }
 }
 

@@ -8,8 +8,10 @@
 const char twl_object_magic;
 
 static void take_owner(struct object *object, struct message *owner) {
+    struct twl_state *state = object->type->schema->state;
     object->owner = owner;
-    object->type->schema->state->held_bytes += object->view.length;
+    state->held_bytes += object->view.length;
+    if (state->on_held) state->on_held(state->on_held_context);
 }
 
 static int free_object(lua_State *L) {

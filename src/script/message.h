@@ -31,6 +31,8 @@ void twl_message_open(lua_State *L);
 /* Where the state counts the bytes that message objects hold outside its heap, by reference: what the collector does
  * not see. Looked at once a turn. */
 const size_t *twl_message_held_bytes(lua_State *L);
+/* Called when they have grown. */
+void twl_message_on_held(lua_State *L, void (*on_held)(void *context), void *context);
 
 /* A schema as one Lua state knows it: metatables, interned field names. One for each generation and state. */
 struct twl_schema;

@@ -26,12 +26,15 @@ enum {
     SMALL_FIELDS = 64,    /* types with at most so many fields need no memory beside the C stack */
     FEW_FIELDS = 16,      /* types with at most so many fields have a place for each in an overlay from the start */
     BY_REFERENCE = 1024,  /* bytes from which on an object refers to a counted message instead of holding a copy */
+    MOST_WRITTEN = 256 << 20, /* bytes of a message that is made of Lua values */
     NESTING = CODEC_DEPTH /* of what scripts build; also what ends a circle */
 };
 
 struct twl_state {
     struct buffer scratch, pieces; /* empty between any two calls from Lua */
     size_t held_bytes;
+    void (*on_held)(void *context); /* or NULL */
+    void *on_held_context;
     int new_signed, new_unsigned, classify; /* registry references, message_number.c */
     int weak;                               /* registry reference of the weak table of metatables */
     int methods;                            /* registry reference of the table of methods */
@@ -160,6 +163,7 @@ struct writer {
     struct twl_schema *schema;
     const struct message_type *root;
     unsigned depth;
+    size_t most;     /* bytes that `out` may have; set by the outermost twl_write_enter() */
     bool is_partial; /* required fields may be missing: for text */
 };
 /* The message at `index`, a table or object. [-0, +0, e] */
@@ -180,7 +184,13 @@ bool twl_plain_bits(lua_State *L, int index, int type, const struct field *field
 uint64_t twl_to_bits(const struct writer *writer, int index, const struct step *step);
 /* The string or bytes, checked. */
 const char *twl_to_text(const struct writer *writer, int index, const struct step *step, size_t *length);
+/* A small table may name a large string very often. */
+static inline void twl_write_check_size(const struct writer *writer, const struct step *step, size_t more) {
+    if (writer->out && buffer_length(writer->out) + more > writer->most && writer->most)
+        twl_write_fault(writer, step, "the message would be larger than %d MiB", MOST_WRITTEN >> 20);
+}
 static inline void twl_write_enter(struct writer *writer, const struct step *step) {
+    if (!writer->most && writer->out) writer->most = buffer_length(writer->out) + MOST_WRITTEN;
     if (++writer->depth > NESTING + 1) twl_write_fault(writer, step, "nested deeper than 100 levels, or in a circle");
     luaL_checkstack(writer->L, 12, "message");
 }

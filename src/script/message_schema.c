@@ -50,6 +50,12 @@ void twl_message_open(lua_State *L) {
     twl_numbers_open(L, state);
 }
 
+void twl_message_on_held(lua_State *L, void (*on_held)(void *context), void *context) {
+    struct twl_state *state = twl_state_of(L);
+    state->on_held = on_held;
+    state->on_held_context = context;
+}
+
 const size_t *twl_message_held_bytes(lua_State *L) { return &twl_state_of(L)->held_bytes; }
 
 /* Twice as many places as names, so that a search ends soon. The strings are anchored in the schema's environment,

@@ -79,6 +79,7 @@ static void write_one(struct writer *writer, int index, const struct step *step,
         codec_close(writer->out, field, opened);
     } else if (!codec_is_scalar(field)) {
         const char *text = twl_to_text(writer, index, step, &length);
+        twl_write_check_size(writer, step, length);
         codec_write_bytes(writer->out, field, text, length);
     } else if (is_packed) {
         codec_write_packed(writer->out, field, twl_to_bits(writer, index, step));
@@ -173,6 +174,7 @@ void twl_write_field(struct writer *writer, int index, const struct field *field
         write_one(writer, index, &step, false);
     } else {
         const char *text = twl_to_text(writer, index, &step, &length);
+        twl_write_check_size(writer, &step, length);
         if (length || field->has_presence) codec_write_bytes(writer->out, field, text, length);
     }
 }
@@ -289,6 +291,7 @@ static void write_object(struct writer *writer, int index, struct object *object
 void twl_write_message(struct writer *writer, int index, const struct message_type *type, const struct step *step) {
     lua_State *L = writer->L;
     twl_write_enter(writer, step);
+    twl_write_check_size(writer, step, 0);
     if (lua_type(L, index) == LUA_TTABLE) {
         write_table(writer, index, twl_type_of(L, writer->schema, type), step);
     } else {

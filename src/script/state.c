@@ -20,6 +20,7 @@ enum {
     PAUSE = 150,
     STEP_MULTIPLIER = 400, /* per cent; measured, see the collector's figures in docs */
     HEAP_LEAST = 1 << 20,  /* below this the collector rests */
+    DEFAULT_MEMORY = 256 << 20, /* of a handler, until a generation says */
 };
 
 static const char script_key; /* its address is the registry's key */
@@ -35,8 +36,22 @@ struct script *script_of_state(lua_State *L) {
 /* ---- the collector: stopped while handlers run, stepped between turns ---- */
 
 /* To the kilobyte: it is asked once a turn. */
-static uint64_t counted_bytes(const struct script *script) {
+uint64_t script_used_bytes(const struct script *script) {
     return ((uint64_t)lua_gc(script->L, LUA_GCCOUNT, 0) << 10) + *script->collector.held;
+}
+
+static size_t used_bytes(void *context) { return script_used_bytes(context); }
+static void on_excess(void *context) { watchdog_outgrown(&((struct script *)context)->watchdog); }
+static void on_held(void *context) { heap_has_grown(context); }
+
+/* What was there before the turn is not its handlers'. */
+static void set_heap_limit(struct script *script, uint64_t used) {
+    script->heap.guard.limit = used + script->handler_memory;
+}
+
+void script_bound_heap(struct script *script, uint64_t handler_memory) {
+    script->handler_memory = handler_memory;
+    set_heap_limit(script, script_used_bytes(script));
 }
 
 static void begin_cycle_at(struct collector *collector, uint64_t alive) {
@@ -46,7 +61,8 @@ static void begin_cycle_at(struct collector *collector, uint64_t alive) {
 
 static void collect(struct script *script) {
     struct collector *collector = &script->collector;
-    uint64_t now = counted_bytes(script);
+    uint64_t now = script_used_bytes(script);
+    set_heap_limit(script, now);
     uint64_t allocated = now > collector->counted ? now - collector->counted : 0;
     if (!collector->is_collecting) {
         if (now < collector->begin_at && !collector->wanted) return;
@@ -60,7 +76,7 @@ static void collect(struct script *script) {
     }
     bool is_done = lua_gc(script->L, LUA_GCSTEP, (int)(allocated >> 10));
     lua_gc(script->L, LUA_GCSTOP, 0);
-    collector->counted = counted_bytes(script);
+    collector->counted = script_used_bytes(script);
     if (!is_done) return;
     collector->is_collecting = false;
     if (collector->wanted) collector->wanted--;
@@ -130,7 +146,13 @@ struct script *script_new(const struct script_host *host) {
     twl_message_open(script->L);
     bind_open(script);
     script->collector.held = twl_message_held_bytes(script->L);
-    begin_cycle_at(&script->collector, counted_bytes(script));
+    twl_message_on_held(script->L, on_held, &script->heap);
+    begin_cycle_at(&script->collector, script_used_bytes(script));
+    script->heap.guard = (struct heap_guard){.is_watching = &script->watchdog.is_watching,
+                                             .used = used_bytes,
+                                             .on_excess = on_excess,
+                                             .context = script};
+    script_bound_heap(script, DEFAULT_MEMORY);
     watchdog_start(&script->watchdog, script->L);
     return script;
 }
@@ -238,26 +260,30 @@ const char *push_error_text(struct script *script, lua_State *L, int index) {
 }
 
 /* Pushes "file:line: " of the innermost function of the script, or "" where the text has its place already. */
-static const char *push_place(lua_State *L, lua_State *from, const char *text) {
+static const char *push_place(lua_State *L, lua_State *from, const char *text, const struct origin *handler) {
     lua_Debug debug;
     const char *line = strchr(text, ':');
     bool has_place = line && line[1] >= '0' && line[1] <= '9' && memchr(text, '\n', (size_t)(line - text)) == NULL;
     for (int level = 0; !has_place && lua_getstack(from, level, &debug); level++) {
         lua_getinfo(from, "Sl", &debug);
-        if (debug.currentline <= 0 || strncmp(debug.source, "=tidewire/", 10) == 0) continue;
-        return lua_pushfstring(L, "%s:%d: ", debug.short_src, debug.currentline);
+        int here = debug.currentline > 0 ? debug.currentline : debug.linedefined; /* out of memory it is not known */
+        if (here <= 0 || strncmp(debug.source, "=tidewire/", 10) == 0) continue;
+        return lua_pushfstring(L, "%s:%d: ", debug.short_src, here);
     }
+    if (!has_place && handler && handler->line > 0)
+        return lua_pushfstring(L, "%s:%d: ", handler->file, handler->line);
     lua_pushliteral(L, "");
     return lua_tostring(L, -1);
 }
 
-void log_lua_error(struct script *script, lua_State *L, const struct log_scope *scope, const char *what) {
+void log_lua_error(struct script *script, lua_State *L, const struct log_scope *scope, const char *what,
+                   const struct origin *handler) {
     if (!log_is_on(LOG_ERROR)) return;
     lua_State *own = script->L;
     lua_checkstack(L, LUA_MINSTACK);
     lua_checkstack(own, LUA_MINSTACK);
     int top = lua_gettop(L), own_top = lua_gettop(own);
-    const char *text = push_error_text(script, L, top), *place = push_place(own, L, text);
+    const char *text = push_error_text(script, L, top), *place = push_place(own, L, text, handler);
     luaL_traceback(own, L, NULL, 0);
     size_t length, line_length;
     const char *traceback = lua_tolstring(own, -1, &length);

@@ -38,6 +38,7 @@ struct collector {
 struct script {
     struct script_host host;
     struct heap heap; /* all memory of L */
+    uint64_t handler_memory;
     lua_State *L;
     struct list generations;
     struct generation *in_force;
@@ -92,6 +93,10 @@ static inline void script_settle(struct script *script) {
     call_abandon_message(script->open_message);
     script->open_message = NULL;
 }
+/* What the state uses: its heap, and what message objects hold outside of it. */
+uint64_t script_used_bytes(const struct script *script);
+/* From now on handlers may add so much, each between two waits. */
+void script_bound_heap(struct script *script, uint64_t handler_memory);
 /* Begins a collection although the heap has not grown: something big has been let go. */
 void script_collect_soon(struct script *script);
 
@@ -123,6 +128,8 @@ enum status check_status(lua_State *L, int index);
 struct origin function_origin(lua_State *L, int index);
 /* Pushes a text for any error value; never raises. */
 const char *push_error_text(struct script *script, lua_State *L, int index);
-/* One error line with traceback of `L`, whose error value is at the top. */
-void log_lua_error(struct script *script, lua_State *L, const struct log_scope *scope, const char *what);
+/* One error line with traceback of `L`, whose error value is at the top. It names a line of the script: the one where
+ * it was raised, or else that of the handler, unless that is NULL. */
+void log_lua_error(struct script *script, lua_State *L, const struct log_scope *scope, const char *what,
+                   const struct origin *handler);
 #endif

@@ -143,7 +143,7 @@ void stream_fail(struct stream *stream, lua_State *L) {
     } else if (to_failure(script, L, -1, &failure)) {
         stream_finish(stream, failure.status, failure.text, failure.details, failure.details_length);
     } else {
-        log_lua_error(script, L, &stream->call->log, "handler failed");
+        log_lua_error(script, L, &stream->call->log, "handler failed", &stream->handler->origin);
         stream_finish(stream, STATUS_INTERNAL, "the handler failed", NULL, 0);
     }
 }
@@ -187,7 +187,7 @@ static void run_close_function(struct stream *stream, int function_index, lua_St
     lua_pushstring(fiber->L, status_name(status));
     lua_pushstring(fiber->L, text ? text : "");
     int fault = fiber_call_plainly(fiber, 3, 0);
-    if (fault) log_lua_error(script, fiber->L, &stream->call->log, "on_close failed");
+    if (fault) log_lua_error(script, fiber->L, &stream->call->log, "on_close failed", &stream->handler->origin);
     fiber_give(fiber, !fault);
 }
 
@@ -358,7 +358,7 @@ void stream_fail_to_convert(struct stream *stream, lua_State *L, const char *wha
     const struct origin *origin = &stream->handler->origin;
     script_settle(script);
     char *text = memory_format("%s the handler at %s:%d", what, origin->file, origin->line);
-    log_lua_error(script, L, &stream->call->log, text);
+    log_lua_error(script, L, &stream->call->log, text, NULL);
     free(text);
     stream_finish(stream, STATUS_INTERNAL, "the handler failed", NULL, 0);
 }

@@ -115,7 +115,7 @@ static bool filter_failed(struct subscriber *subscriber, struct fiber *fiber) {
     struct stream *stream = subscriber->stream;
     struct script *script = subscriber->script;
     const struct log_scope scope = {.script = subscriber->origin.file};
-    log_lua_error(script, fiber->L, stream ? &stream->call->log : &scope, "a topic's filter failed");
+    log_lua_error(script, fiber->L, stream ? &stream->call->log : &scope, "a topic's filter failed", &subscriber->origin);
     fiber_give(fiber, false);
     if (!stream || subscriber->filter_has_failed) return false;
     subscriber->filter_has_failed = true;
@@ -207,7 +207,7 @@ static bool function_ended(struct fiber *fiber, enum fiber_outcome outcome) {
     struct script *script = fiber->generation->script;
     if (outcome == FIBER_FAILED && !is_cancelled(script, fiber->L, -1)) {
         const struct log_scope scope = {.script = fiber->origin ? fiber->origin->file : NULL};
-        log_lua_error(script, fiber->L, &scope, "a topic's subscriber failed");
+        log_lua_error(script, fiber->L, &scope, "a topic's subscriber failed", fiber->origin);
     }
     if (!subscriber) return true;
     subscriber->fiber = NULL;

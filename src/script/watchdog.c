@@ -73,6 +73,20 @@ static void note_place(struct watchdog *watchdog, lua_State *L, lua_Debug *activ
              activation->currentline);
 }
 
+/* Once: a handler that catches the error and goes on has the next one when it grows again. */
+RAISES static void check_growth(lua_State *L, struct script *script, lua_Debug *activation) {
+    struct watchdog *watchdog = &script->watchdog;
+    watchdog->has_outgrown = false;
+    if (!watchdog->has_barked) lua_sethook(L, NULL, 0, 0);
+    lua_gc(L, LUA_GCCOLLECT, 0); /* the collector may have stood still so far */
+    watchdog->has_restarted_collector = true;
+    if (script_used_bytes(script) <= script->heap.guard.limit) return;
+    note_place(watchdog, L, activation);
+    lua_pushfstring(L, "%s: the handler has used up its memory (limits.handler_memory) without waiting", watchdog->place);
+    *watchdog->place = 0;
+    lua_error(L);
+}
+
 RAISES static void hook(lua_State *L, lua_Debug *activation) {
     struct script *script = script_of_state(L);
     struct watchdog *watchdog = &script->watchdog;
@@ -87,6 +101,10 @@ RAISES static void hook(lua_State *L, lua_Debug *activation) {
         lua_pushfstring(L, "%s: the handler has used up its CPU budget (limits.handler_time) without waiting",
                         watchdog->place);
         lua_error(L);
+    }
+    if (watchdog->has_outgrown) {
+        check_growth(L, script, activation);
+        return;
     }
     lua_sethook(L, NULL, 0, 0);
 }
@@ -164,8 +182,14 @@ uint32_t watchdog_budget(uint64_t budget) {
     return ticks > UINT32_MAX / 4 ? UINT32_MAX / 4 : (uint32_t)ticks;
 }
 
+void watchdog_outgrown(struct watchdog *watchdog) {
+    if (watchdog->has_outgrown || watchdog->is_cancelling) return;
+    watchdog->has_outgrown = true;
+    if (!watchdog->has_barked) lua_sethook(watchdog->L, hook, LUA_MASKCOUNT, 1);
+}
+
 void watchdog_unbark(struct watchdog *watchdog) {
-    watchdog->has_barked = false;
+    watchdog->has_barked = watchdog->has_outgrown = false;
     watchdog->is_reported = false;
     *watchdog->place = 0;
     lua_sethook(watchdog->L, NULL, 0, 0);
@@ -179,5 +203,5 @@ void watchdog_cancel_next(struct watchdog *watchdog) {
 void watchdog_cancel_done(struct watchdog *watchdog) {
     if (!watchdog->is_cancelling) return;
     watchdog->is_cancelling = false;
-    if (!watchdog->has_barked) lua_sethook(watchdog->L, NULL, 0, 0);
+    if (!watchdog->has_barked && !watchdog->has_outgrown) lua_sethook(watchdog->L, NULL, 0, 0);
 }

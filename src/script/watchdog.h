@@ -1,4 +1,4 @@
-/* script/watchdog.h - stops a handler that uses more CPU between two waits than it may.
+/* script/watchdog.h - stops a handler that uses more CPU or memory between two waits than it may.
  *
  * A timer of the worker thread's own CPU clock sends that thread a signal every few milliseconds of work; its
  * handler counts ticks. Entering a handler stores the count, so that a message costs no system call. When the
@@ -37,6 +37,7 @@ struct watchdog {
     volatile uint32_t budget;  /* in ticks; 0: none */
     volatile bool is_watching; /* a handler runs */
     volatile bool has_barked;  /* its budget is used up; the hook is armed */
+    volatile bool has_outgrown; /* the handler has used up its memory; the hook is armed */
     volatile bool is_reported; /* the helper was told that it did not stop */
     volatile bool
         has_restarted_collector; /* for a handler that takes long; whoever stopped it stops it again */
@@ -69,8 +70,12 @@ static inline void watchdog_go_on(struct watchdog *watchdog) {
 void watchdog_unbark(struct watchdog *watchdog);
 static inline void watchdog_leave(struct watchdog *watchdog) {
     watchdog->is_watching = false;
-    if (watchdog->has_barked) watchdog_unbark(watchdog);
+    if (watchdog->has_barked || watchdog->has_outgrown) watchdog_unbark(watchdog);
 }
+
+/* From inside an allocation: the handler that runs gets an error at its next instruction, unless the collector finds
+ * that what it has made is garbage. */
+void watchdog_outgrown(struct watchdog *watchdog);
 
 /* The coroutine that is resumed next gets tidewire.cancelled raised at its first instruction. */
 void watchdog_cancel_next(struct watchdog *watchdog);

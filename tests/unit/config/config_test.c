@@ -278,6 +278,7 @@ static void a_file_without_keys_has_the_defaults(void) {
     CHECK_INT(config->limits.topics, 100000);
     CHECK_INT(config->limits.list_elements, 100000);
     CHECK_INT(config->limits.handler_time, NS_PER_S);
+    CHECK_INT(config->limits.handler_memory, 256 << 20);
     CHECK_INT(config->log.level, LOG_INFO);
     CHECK_INT(config->log.format, LOG_TEXT);
     CHECK(config->log.access && !config->log.file);
@@ -308,7 +309,7 @@ static void every_key_is_read(void) {
         "service \"a.*\" { script = \"chat.lua\" int64 = exact }\n"
         "limits { message = 2MB headers = 8KiB streams_per_connection = 10 connections = 11 idle = 5m\n"
         "  buffered_per_stream = 64KiB buffered_per_connection = 16MiB buffered_total = 64MiB stalled = 2s\n"
-        "  topics = 12 list_elements = 13 handler_time = 50ms }\n"
+        "  topics = 12 list_elements = 13 handler_time = 50ms handler_memory = 2MiB }\n"
         "keepalive { interval = 1h timeout = 2s least_interval = 0 without_streams = false }\n"
         "log { level = warn format = json access = off file = \"logs/x.log\" }\n");
     CHECK_INT(config->workers, 3);
@@ -386,6 +387,7 @@ static void every_key_is_read(void) {
     CHECK_INT(config->limits.topics, 12);
     CHECK_INT(config->limits.list_elements, 13);
     CHECK_INT(config->limits.handler_time, 50 * NS_PER_MS);
+    CHECK_INT(config->limits.handler_memory, 2 << 20);
     CHECK_INT(config->keepalive.interval, 3600 * NS_PER_S);
     CHECK_INT(config->keepalive.timeout, 2 * NS_PER_S);
     CHECK_INT(config->keepalive.least_interval, 0);

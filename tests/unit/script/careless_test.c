@@ -282,6 +282,83 @@ static void a_message_that_does_not_decode_keeps_nobody_behind_it_waiting(void) 
     CHECK(logged("got\tlast"));
 }
 
+/* ---- bombs ---- */
+
+/* What each does is stopped by the bound on memory, or by the text of an error: never by the end of the process. */
+static void bombs_end_their_own_stream_and_nothing_else(void) {
+    static const struct {
+        const char *code, *logged;
+    } bombs[] = {
+        {"local t = {} while true do t = { t } end", "handler_memory"},
+        {"local t = {} while true do t[#t + 1] = ('x'):rep(1000) .. #t end", "handler_memory"},
+        {"local t = {} while true do t[#t + 1] = ('x'):rep(1e6) .. #t end", "handler_memory"},
+        {"local s = 'x' while true do s = s .. s end", "not enough memory"},
+        {"local s = ('x'):rep(1e6) return s:gsub('x', s)", "not enough memory"},
+        {"local s, t = ('x'):rep(1e6), {} for i = 1, 1e6 do t[i] = s end return table.concat(t)", "not enough memory"},
+        {"local s, t = ('x'):rep(1e6), {} for i = 1, 4000 do t[i] = s end return string.format(('%s'):rep(4000), unpack(t))", "not enough memory"},
+        {"local t, s = {}, ('x'):rep(1e6) while true do t[#t + 1] = tidewire.message.new('greet.GreetRequest', { name = s }) end", "handler_memory"},
+        {"return ('x'):rep(1e10)", "64 MiB"},
+        {"local function f() return f() + 1 end return f()", "stack overflow"},
+        {"local function f(...) return f(1, ...) end return f()", "stack overflow"},
+        {"return unpack({}, 1, 1e8)", "too many results"},
+        {"local t = setmetatable({}, {}) getmetatable(t).__index = t return t.x", "loop in gettable"},
+        {"local co co = coroutine.wrap(function() co() end) co()", "main.lua:"},
+        {"local function f() return coroutine.wrap(f)() end f()", "too many coroutines"},
+        {"return string.format('%99999d', 1)", "invalid"},
+        {"local s = ('('):rep(200) return ('x'):find(s)", "main.lua:"},
+        {"coroutine.resume(5)", "main.lua:3: bad argument #1 to 'resume' (coroutine expected)"},
+        {"return load(('('):rep(1e5))()", "main.lua:"},
+        {"local a = {} for i = 1, 1e5 do a = { a } end stream:send { greeting = a }", "expected a string"},
+        {"local s, l = {}, ('x'):rep(1e6) for i = 1, 1e3 do s[i] = { greeting = l } end stream:send(s)", "named fields"},
+        {"error(setmetatable({}, { __tostring = function(s) return tostring(s) end }))", "handler failed"},
+        {"error(setmetatable({}, { __tostring = function() return {} end }))", "handler failed"},
+        {"while true do pcall(error) end", "handler_time"},
+        {"while true do pcall(string.rep, 'x', 1e7) end", "handler_time"},
+        {"local t = {} while true do pcall(function() t[#t + 1] = ('x'):rep(1e6) .. #t end) end", "handler_time"},
+        {"coroutine.wrap(function() while true do end end)()", "handler_time"},
+        {"table.sort({ 3, 2, 1 }, function() while true do end end)", "handler_time"},
+        {"('x'):gsub('x', function() while true do end end)", "handler_time"},
+        {"setmetatable({}, { __index = function() while true do end end }).x = nil while true do end", "handler_time"},
+        {"xpcall(error, function() while true do end end)", "handler_time"},
+    };
+    world.handler_time = 400 * NS_PER_MS;
+    world.handler_memory = 32 << 20;
+    for (size_t i = 0; i < sizeof bombs / sizeof *bombs; i++) {
+        char *script = memory_format("local tidewire = require 'tidewire'\n"
+                                     "return { GreetStream = function(stream)\n%s\nend, Chat = function(s) s:recv() end }",
+                                     bombs[i].code);
+        run_script(script);
+        struct test_call *other = open_call(CHAT), *call = open_call(GREET_STREAM);
+        if (!logged(bombs[i].logged) || !logged("failed: main.lua:")) fprintf(stderr, "%s\n", bombs[i].code), log_flush();
+        CHECK(logged(bombs[i].logged));
+        CHECK(logged("failed: main.lua:"));
+        CHECK_STR(status_of(call), "INTERNAL");
+        CHECK_STR(status_of(other), "open");
+        half_close(other);
+        free(script);
+        forget_log();
+        settle();
+    }
+    lua_gc(world.script->L, LUA_GCCOLLECT, 0);
+    CHECK(script_heap_bytes(world.script) < 16 << 20);
+}
+
+static void garbage_is_not_what_a_handler_is_stopped_for(void) {
+    world.handler_memory = 16 << 20;
+    run_in_handler("local n = 0 for i = 1, 200 do n = n + #(('x'):rep(1e6) .. i) end assert(n > 2e8)\n"
+                   "for i = 1, 1e6 do local t = { i } end");
+}
+
+static void a_message_of_many_references_to_one_string_is_bounded(void) {
+    run_in_handler("local l, s = ('x'):rep(6e7), {} for i = 1, 100 do s['label' .. i] = l end\n"
+                   "raises('larger than 256 MiB', tidewire.message.new, 'logger.LogEntry', { labels = s })");
+}
+
+static void load_code_is_bounded_too(void) {
+    world.handler_memory = 16 << 20;
+    CHECK(strstr(load_error("local t = {} while true do t = { t } end"), "handler_memory"));
+}
+
 /* ---- json ---- */
 
 static void json_reads_and_writes_plain_values(void) {
@@ -326,6 +403,10 @@ int main(void) {
     RUN_IN_WORLD(what_waits_behind_a_function_that_waits_is_a_loop_not_a_recursion);
     RUN_IN_WORLD(a_subscriber_that_cancels_itself_while_messages_wait_ends_there);
     RUN_IN_WORLD(a_message_that_does_not_decode_keeps_nobody_behind_it_waiting);
+    RUN_IN_WORLD(bombs_end_their_own_stream_and_nothing_else);
+    RUN_IN_WORLD(garbage_is_not_what_a_handler_is_stopped_for);
+    RUN_IN_WORLD(a_message_of_many_references_to_one_string_is_bounded);
+    RUN_IN_WORLD(load_code_is_bounded_too);
     RUN_IN_WORLD(json_reads_and_writes_plain_values);
     return 0;
 }

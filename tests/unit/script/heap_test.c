@@ -41,7 +41,35 @@ static void objects_keep_their_bytes_while_others_come_and_go(void) {
     heap_clear(&heap);
 }
 
+static bool is_watching = true;
+static unsigned excesses;
+static size_t used(void *context) { return ((const struct heap *)context)->taken; }
+static void note_excess(void *context) { (void)context, excesses++; }
+
+static void a_handler_gets_a_little_beyond_the_limit_and_nothing_large(void) {
+    struct heap heap = {.guard = {.is_watching = &is_watching,
+                                  .limit = 1 << 20,
+                                  .used = used,
+                                  .on_excess = note_excess,
+                                  .context = &heap}};
+    void *fits = heap_allocate(&heap, NULL, 0, 1 << 19), *little = heap_allocate(&heap, NULL, 0, 1 << 20);
+    CHECK(fits && little);
+    CHECK_INT(excesses, 1);
+    CHECK(!heap_allocate(&heap, NULL, 0, 20 << 20));
+    CHECK(!heap_allocate(&heap, fits, 1 << 19, 20 << 20)); /* `fits` stands */
+    is_watching = false;                                   /* nobody would catch an error */
+    void *large = heap_allocate(&heap, NULL, 0, 20 << 20);
+    CHECK(large);
+    CHECK_INT(excesses, 1);
+    heap_allocate(&heap, fits, 1 << 19, 0);
+    heap_allocate(&heap, little, 1 << 20, 0);
+    heap_allocate(&heap, large, 20 << 20, 0);
+    CHECK_INT(heap.taken, 0);
+    heap_clear(&heap);
+}
+
 int main(void) {
+    RUN(a_handler_gets_a_little_beyond_the_limit_and_nothing_large);
     RUN(objects_keep_their_bytes_while_others_come_and_go);
     return 0;
 }

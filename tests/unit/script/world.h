@@ -302,7 +302,7 @@ static struct {
     struct test_call *calls[4096];
     size_t call_count;
     bool is_jit;
-    uint64_t handler_time;
+    uint64_t handler_time, handler_memory;
     int health;
 } world;
 
@@ -323,6 +323,7 @@ static inline void open_world(void) {
     memset(&world, 0, sizeof world);
     world.is_jit = is_jit;
     world.handler_time = NS_PER_S;
+    world.handler_memory = 256 << 20;
     memset(&world_loop, 0, sizeof world_loop);
     for (int i = 0; i < LOOP_PHASES; i++) list_init(&world_loop.tasks[i]), list_init(&world_loop.next[i]);
     world_loop.now = clock_monotonic();
@@ -359,6 +360,7 @@ static inline struct version *new_version(void) {
     version->schema = schema;
     version->config.script_path = world.folder;
     version->config.limits.handler_time = world.handler_time;
+    version->config.limits.handler_memory = world.handler_memory;
     version->config.limits.list_elements = 1000;
     version->config.services = version->services;
     world.versions[world.version_count++] = version;
