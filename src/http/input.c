@@ -57,22 +57,26 @@ static int on_begin_headers(nghttp2_session *h2, const nghttp2_frame *frame, voi
     return 0;
 }
 
-/* Past the limit decoding goes on, because the compression state is the connection's, but nothing is kept. */
+/* Past the limit decoding goes on, because the compression state is the connection's, but nothing is kept; far past
+ * it there is no answer either, as nghttp2 then decodes without looking at the fields: a byte may stand for a field
+ * of 4 KiB. */
 static int on_header(nghttp2_session *h2, const nghttp2_frame *frame, nghttp2_rcbuf *name,
                      nghttp2_rcbuf *value, uint8_t flags, void *user_data) {
-    enum { FIELD_OVERHEAD = 32 }; /* RFC 9113 section 6.5.2 */
+    enum {
+        FIELD_OVERHEAD = 32, /* RFC 9113 section 6.5.2 */
+        FAR = 256 * 1024,    /* beyond the limit */
+    };
     struct http_session *session = user_data;
-    (void)h2;
-    (void)frame;
     (void)flags;
-    if (session->is_too_large || !session->header_stream) return 0;
+    if (!session->header_stream) return 0;
     session->header_bytes +=
         nghttp2_rcbuf_get_buf(name).len + nghttp2_rcbuf_get_buf(value).len + FIELD_OVERHEAD;
-    if (session->header_bytes > session->limits.headers)
-        session->is_too_large = true;
-    else
-        add_field(&session->worker->fields, name, value);
-    return 0;
+    session->is_too_large = session->header_bytes > session->limits.headers;
+    if (!session->is_too_large) add_field(&session->worker->fields, name, value);
+    if (session->header_bytes < session->limits.headers + FAR) return 0;
+    end_header_block(session);
+    nghttp2_submit_rst_stream(h2, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_ENHANCE_YOUR_CALM);
+    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
 static void on_request(struct http_session *session, const nghttp2_frame *frame, bool is_end) {

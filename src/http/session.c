@@ -142,11 +142,18 @@ void http_session_close(struct http_session *session, enum http_error error, con
     http_session_mark(session);
 }
 
+static bool is_flood(int nghttp2_error) {
+#ifdef HTTP_HAS_MAX_CONTINUATIONS
+    if (nghttp2_error == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS) return true;
+#endif
+    return nghttp2_error == NGHTTP2_ERR_FLOODED;
+}
+
 void http_session_fail(struct http_session *session, int nghttp2_error) {
     const char *reason = nghttp2_strerror(nghttp2_error);
     if (session->phase == HTTP_CLOSING)
         http_session_cut(session, reason);
-    else if (nghttp2_error == NGHTTP2_ERR_FLOODED)
+    else if (is_flood(nghttp2_error))
         http_session_close(session, HTTP_ENHANCE_YOUR_CALM, reason);
     else
         http_session_close(session, HTTP_INTERNAL_ERROR, reason);

@@ -269,6 +269,26 @@ static void a_header_list_over_the_limit_is_told_and_the_connection_lives(void) 
     rig_close(&rig);
 }
 
+static void a_header_list_far_over_the_limit_is_reset_and_the_connection_lives(void) {
+    struct rig rig;
+    struct side *side = rig_open_one(&rig, &usual_limits, true);
+    put_preface(&rig);
+    struct buffer block = {0};
+    buffer_append(&block, request_block, sizeof request_block);
+    buffer_append(&block, "\x40\x01x\x7f\xa1\x1e", 6); /* 4000 bytes into the dynamic table */
+    for (int i = 0; i < 4000; i++) buffer_append_byte(&block, 'v');
+    for (int i = 0; i < 8000; i++) buffer_append_byte(&block, 0xbe); /* and once more */
+    put_frame(&rig, HEADERS, END_STREAM | END_HEADERS, 1, buffer_bytes(&block), buffer_length(&block));
+    struct frame reset = wait_frame(&rig, RST_STREAM);
+    CHECK_INT(read_number(reset.payload), HTTP_ENHANCE_YOUR_CALM);
+    put_frame(&rig, HEADERS, END_STREAM | END_HEADERS, 3, "\x83\x86\x84\x01\x01g\xbe", 7);
+    WAIT(&rig, side->opened == 1);
+    CHECK_STR(http_session_reason(side->session) ? "ends" : "lives", "lives");
+    CHECK(memmem(exchange_at(side, 0)->headers, 512, "x: vvv", 6));
+    buffer_free(&block);
+    rig_close(&rig);
+}
+
 static void headers_that_do_not_fit_reset_their_stream(void) {
     struct rig rig;
     struct side *side = rig_open_one(&rig, &usual_limits, true);
@@ -599,6 +619,7 @@ int main(void) {
     RUN(a_reset_by_the_peer_is_a_close);
     RUN(a_lost_connection_closes_its_streams);
     RUN(a_header_list_over_the_limit_is_told_and_the_connection_lives);
+    RUN(a_header_list_far_over_the_limit_is_reset_and_the_connection_lives);
     RUN(headers_that_do_not_fit_reset_their_stream);
     RUN(a_malformed_request_is_reset_and_never_told);
     RUN(large_bodies_pass_small_windows_both_ways);
