@@ -24,13 +24,20 @@ void http_fields_free(struct http_fields *fields) {
     *fields = (struct http_fields){0};
 }
 
+/* RFC 9113 has none around values, but gRPC's clients send what they are given, and its servers take it. */
+static nghttp2_vec without_blanks(nghttp2_vec value) {
+    while (value.len && (*value.base == ' ' || *value.base == '\t')) value.base++, value.len--;
+    while (value.len && (value.base[value.len - 1] == ' ' || value.base[value.len - 1] == '\t')) value.len--;
+    return value;
+}
+
 static void add_field(struct http_fields *fields, nghttp2_rcbuf *name, nghttp2_rcbuf *value) {
     if (fields->count == fields->capacity) {
         fields->capacity = fields->capacity ? fields->capacity * 2 : 64;
         fields->headers = memory_resize(fields->headers, fields->capacity * sizeof *fields->headers);
         fields->buffers = memory_resize(fields->buffers, fields->capacity * 2 * sizeof(nghttp2_rcbuf *));
     }
-    nghttp2_vec n = nghttp2_rcbuf_get_buf(name), v = nghttp2_rcbuf_get_buf(value);
+    nghttp2_vec n = nghttp2_rcbuf_get_buf(name), v = without_blanks(nghttp2_rcbuf_get_buf(value));
     nghttp2_rcbuf_incref(name);
     nghttp2_rcbuf_incref(value);
     fields->buffers[fields->count * 2] = name;

@@ -38,6 +38,7 @@ static void start_h2(struct http_session *session) {
     nghttp2_option_set_peer_max_concurrent_streams(option, 100); /* until its SETTINGS are there */
     nghttp2_option_set_max_send_header_block_length(option, FIELD_BYTES_SENT);
     nghttp2_option_set_max_outbound_ack(option, 1000);
+    nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(option, 1); /* input.c takes it away */
     nghttp2_option_set_max_settings(option, 32);
 #ifdef HTTP_HAS_RESET_RATE_LIMIT
     /* It counts harmless resets too (calls that are cancelled after their answer), so it is set out of the

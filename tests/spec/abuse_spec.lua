@@ -130,6 +130,20 @@ describe("the gateway survives", function()
     everyone_else_is_served()
   end)
 
+  it("a client that goes on with a stream that it has reset", function()
+    wire:headers(1, stream_path)
+    wire:send { { send = "reset", stream = 1 }, { send = "data", stream = 1, bytes = raw.message "" } }
+    is_sent_away("STREAM_CLOSED")
+  end)
+
+  it("headers that unpack to much more than they are, again and again", function()
+    local value = "\64\1x\127\161\30" .. ("v"):rep(4000)
+    local block = "\131\134\68\1/" .. value .. ("\190"):rep(8000)
+    wire:send({ { send = "frame", type = "HEADERS", flags = 5, stream = 1, bytes = block } },
+      { times = 5000, step = 2, seconds = 30 })
+    is_sent_away("ENHANCE_YOUR_CALM")
+  end)
+
   it("more DATA than the window allows", function()
     local deaf = gateway.start {
       scripts = { ["greet.lua"] = 'return { GreetStream = function() require("tidewire").sleep(3600) end }' },

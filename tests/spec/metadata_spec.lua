@@ -150,6 +150,16 @@ describe("metadata", function()
     assert.equal("a|a bb", wire:expect({ type = "DATA", stream = 1 }).bytes:sub(8))
   end)
 
+  it("may have blanks around it, which go, and bytes that no ASCII has", function()
+    local wire = assert(raw.connect(gw.address))
+    for i, value in ipairs { " a\tb ", "\ta\tb", "\255\128" } do
+      wire:headers(2 * i - 1, "greet.GreetService/Greet", { ["x-raw"] = value, ["grpc-timeout"] = " 10S " })
+      wire:data(2 * i - 1, raw.message(raw.text(1, "x-raw")), true)
+      local shown = value == "\255\128" and "<255><128>" or "a<9>b"
+      assert.equal(shown .. "|" .. shown, wire:expect({ type = "DATA", stream = 2 * i - 1 }).bytes:sub(8))
+    end
+  end)
+
   it("with broken base64 ends the call with INTERNAL", function()
     local wire = assert(raw.connect(gw.address))
     wire:headers(1, "greet.GreetService/Greet", { ["x-raw-bin"] = "a" })
