@@ -250,3 +250,14 @@ void http_stream_consumed(struct http_stream *stream, size_t length) {
     stream->consumed = 0;
     http_session_mark(session);
 }
+
+void http_stream_widen(struct http_stream *stream, uint32_t window) {
+    struct http_session *session = stream->session;
+    int32_t id = (int32_t)stream->id;
+    uint32_t most = session->limits.connection_window;
+    if (window > most) window = most;
+    if (stream->is_reset || window <= session->limits.stream_window) return;
+    if ((int32_t)window <= nghttp2_session_get_stream_effective_local_window_size(session->h2, id)) return;
+    nghttp2_session_set_local_window_size(session->h2, NGHTTP2_FLAG_NONE, id, (int32_t)window);
+    http_session_mark(session);
+}

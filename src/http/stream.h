@@ -142,6 +142,9 @@ void http_stream_finish(struct http_stream *stream, const struct http_header *tr
 void http_stream_reset(struct http_stream *stream, enum http_error error);
 /* Gives that many bytes of the stream's receive window back to the peer. */
 void http_stream_consumed(struct http_stream *stream, size_t length);
+/* From now on the stream's receive window is `window` bytes, where that is more than before; never more than the
+ * connection's. */
+void http_stream_widen(struct http_stream *stream, uint32_t window);
 
 const char *http_versions(void); /* "nghttp2 1.52.0" */
 #endif

@@ -87,12 +87,20 @@ static uint64_t grown_capacity(const struct rpc_call *call, uint64_t have, uint6
     return capacity > length ? length : capacity;
 }
 
+/* A message that is larger than the window would stop its peer again and again for a WINDOW_UPDATE. What may wait in
+ * a stream anyway can come in one go. */
+static void widen_window(const struct rpc_call *call, uint64_t length) {
+    if (!call->stream || connection_is_limited(call->connection)) return;
+    http_stream_widen(call->stream, length < call->most_queued ? (uint32_t)length : call->most_queued);
+}
+
 /* Payload bytes for the message; the prefix is whole. Takes at most what the message lacks. */
 static size_t partial_add(struct rpc_call *call, const uint8_t *bytes, size_t available) {
     struct inbound *in = &call->inbound;
     uint64_t length = payload_length(in->prefix), have = in->have - MESSAGE_PREFIX;
     size_t step = available < length - have ? available : (size_t)(length - have);
     struct message *message = in->partial;
+    if (!message) widen_window(call, length);
     if (!message || message->capacity < have + step) {
         uint64_t capacity = grown_capacity(call, have, have + step, length);
         message = message ? message_resize(message, capacity) : message_new(capacity);

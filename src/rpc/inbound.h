@@ -8,7 +8,8 @@
  *
  * The peer's window: a byte of the partial message is given back at once, as long as no whole message waits in front
  * of it and the buffering accounts allow it; all others when the handler takes their message. So a message may be
- * larger than the window, and a handler that takes nothing still stops its peer. */
+ * larger than the window, and a handler that takes nothing still stops its peer. A large message widens its stream's
+ * window, up to what may be buffered for a stream. */
 #ifndef TIDEWIRE_RPC_INBOUND_H
 #define TIDEWIRE_RPC_INBOUND_H
 #include <stdbool.h>

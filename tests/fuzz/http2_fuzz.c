@@ -60,7 +60,7 @@ static void open_stream(void) {
 
 static void act(struct exchange *exchange) {
     struct http_stream *stream = exchange->stream;
-    switch (choose((flags & MEETS_TROUBLE) ? 12 : 4)) {
+    switch (choose((flags & MEETS_TROUBLE) ? 13 : 4)) {
     case 0:
         http_stream_respond(stream, response, 2, false);
         exchange->waiting += choose(3000);
@@ -72,6 +72,7 @@ static void act(struct exchange *exchange) {
         break;
     case 2: http_stream_consumed(stream, choose(1000)); break;
     case 3: exchange->waiting += choose(70000), http_stream_resume(stream); break;
+    case 12: http_stream_widen(stream, choose(1 << 21)); break;
     case 4: http_stream_reset(stream, HTTP_CANCEL); break;
     case 5: http_stream_respond(stream, response, 2, true); break;
     case 6: http_session_drain(session, "drain"); break;

@@ -376,6 +376,35 @@ static void a_stream_that_is_not_consumed_stops_at_its_window_and_no_other(void)
     rig_close(&rig);
 }
 
+static void a_widened_stream_takes_more_and_never_less(void) {
+    struct rig rig;
+    struct http_limits limits = usual_limits;
+    limits.connection_window = 300000;
+    rig_open_pair(&rig, &limits);
+    struct message *message = message_new(1000);
+    message->length = 1000;
+    memset(message->data, 'm', 1000);
+    struct exchange *call = client_open(&rig, true);
+    WAIT(&rig, rig.server.opened == 1);
+    struct exchange *server = exchange_at(&rig.server, 0);
+    server->keeps_window = true;
+    send_large(call, message, 1 << 20);
+    WAIT(&rig, received(server) == 65535);
+    http_stream_widen(server->stream, 200000);
+    WAIT(&rig, received(server) == 200000);
+    http_stream_widen(server->stream, 100000);
+    http_stream_widen(server->stream, UINT32_MAX);
+    WAIT(&rig, received(server) == limits.connection_window);
+    struct exchange *other = client_open(&rig, true); /* by the time that its body is there, all that may come has */
+    send_large(other, message, 1000);
+    WAIT(&rig, rig.server.opened == 2 && received(exchange_at(&rig.server, 1)) == 1000);
+    CHECK_INT(received(server), limits.connection_window);
+    http_stream_consumed(server->stream, limits.connection_window);
+    WAIT(&rig, received(server) == 2 * limits.connection_window);
+    message_unref(&message);
+    rig_close(&rig);
+}
+
 static void a_closed_connection_window_stops_all_streams_until_it_opens(void) {
     struct rig rig;
     struct http_limits limits = usual_limits;
@@ -624,6 +653,7 @@ int main(void) {
     RUN(a_malformed_request_is_reset_and_never_told);
     RUN(large_bodies_pass_small_windows_both_ways);
     RUN(a_stream_that_is_not_consumed_stops_at_its_window_and_no_other);
+    RUN(a_widened_stream_takes_more_and_never_less);
     RUN(a_closed_connection_window_stops_all_streams_until_it_opens);
     RUN(a_text_is_sent_and_stops_only_who_goes_on_uploading);
     RUN(padding_does_not_eat_the_window);

@@ -21,7 +21,7 @@ struct uploader {
 static bool send_some(struct uploader *uploader, const uint8_t *bytes, size_t length, size_t piece) {
     struct http_stream *stream = uploader->stream;
     struct http_session *session = stream->session;
-    size_t window = WINDOW + stream->consumed - uploader->sent;
+    size_t window = (stream->widened > WINDOW ? stream->widened : WINDOW) + stream->consumed - uploader->sent;
     size_t connection = session->is_window_closed ? CONNECTION_WINDOW - session->withheld : CONNECTION_WINDOW;
     if (piece > length - uploader->sent) piece = length - uploader->sent;
     if (piece > window) piece = window;

@@ -134,6 +134,7 @@ struct http_stream {
     /* what the other side sees: "name: value\n…" */
     struct buffer headers, trailers;
     struct buffer body;
+    uint32_t widened;  /* the largest that was asked for */
     size_t window;     /* for the body: how much the peer takes */
     size_t consumed;   /* window that was given back */
     size_t referenced; /* body bytes that came without a copy */
@@ -250,6 +251,10 @@ void http_stream_reset(struct http_stream *stream, enum http_error error) {
 void http_stream_consumed(struct http_stream *stream, size_t length) {
     CHECK(!stream->is_closed);
     stream->consumed += length;
+}
+void http_stream_widen(struct http_stream *stream, uint32_t window) {
+    CHECK(!stream->is_closed);
+    if (window > stream->widened) stream->widened = window;
 }
 void http_output_copy(struct http_output *output, const void *bytes, size_t length) {
     buffer_append(output->to, bytes, length);

@@ -139,6 +139,27 @@ static void window_comes_back_only_for_what_is_taken(void) {
 }
 
 /* Without it a peer that is given back the bytes of each unfinished message would never have to stop. */
+static uint32_t widened_by(uint32_t length) {
+    struct record record = {0};
+    uint8_t prefix[] = {0, (uint8_t)(length >> 24), (uint8_t)(length >> 16), (uint8_t)(length >> 8), (uint8_t)length};
+    fake_start(NULL);
+    record_serve(&record);
+    struct http_stream *stream = fake_request(fake_accept(), "/test.Service/Stream", false, NULL);
+    fake_receive(stream, prefix, 4, false);
+    CHECK_INT(stream->widened, 0);
+    fake_receive(stream, prefix + 4, 1, false);
+    uint32_t widened = stream->widened;
+    fake_stop();
+    fake_stream_free(stream);
+    record_free(&record);
+    return widened;
+}
+
+static void a_large_message_widens_the_window_up_to_what_may_be_buffered(void) {
+    CHECK_INT(widened_by(9999), 9999);
+    CHECK_INT(widened_by(100000), record_limits.buffered_per_stream);
+}
+
 static void a_second_large_message_waits_for_the_first_to_be_taken(void) {
     struct record record = {.is_idle = true};
     struct buffer bytes = {0};
@@ -277,6 +298,7 @@ int main(void) {
     RUN(what_is_not_taken_survives_the_read);
     RUN(a_handler_is_told_again_only_after_it_has_asked_in_vain);
     RUN(window_comes_back_only_for_what_is_taken);
+    RUN(a_large_message_widens_the_window_up_to_what_may_be_buffered);
     RUN(a_second_large_message_waits_for_the_first_to_be_taken);
     RUN(what_is_taken_outside_of_a_handler_is_released_in_the_same_turn);
     RUN(broken_framing_ends_the_call_after_the_messages_before_it);
