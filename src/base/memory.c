@@ -1,6 +1,7 @@
 /* base/memory.c - see memory.h */
 #include "base/memory.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,12 @@ char *memory_format(const char *format, ...) {
     int length = vasprintf(&text, format, arguments);
     va_end(arguments);
     return must(length < 0 ? NULL : text);
+}
+
+void memory_keep_freed(void) {
+    enum { MIB = 1 << 20 };
+    mallopt(M_MMAP_THRESHOLD, 8 * MIB); /* larger ones have pages of their own */
+    mallopt(M_TRIM_THRESHOLD, 16 * MIB);
 }
 
 void pool_init(struct pool *pool, size_t object_size, size_t most_kept) {

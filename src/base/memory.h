@@ -11,6 +11,10 @@ char *memory_copy_string(const char *text);
 char *memory_copy(const void *bytes, size_t length); /* NUL-terminated copy */
 char *memory_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Once, before there are threads: what is freed stays with the process for the next use, up to some MiB a thread, as
+ * the kernel charges more for a fresh page than it costs to fill it. */
+void memory_keep_freed(void);
+
 /* A free list of equal objects for one thread. Objects come zeroed from pool_take(). A sanitizer build hands out
  * plain allocations, so that use after free is seen. */
 struct pool {

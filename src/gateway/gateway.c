@@ -333,6 +333,7 @@ static void serve(struct gateway *gateway, struct revision *first) {
 int gateway_run(const char *config_file) {
     struct gateway gateway = {.config_file = config_file};
     struct error error;
+    memory_keep_freed();
     net_prepare_process();
     struct revision *first = revision_read(config_file, 1, &gateway.alive, &error);
     if (!first) {
