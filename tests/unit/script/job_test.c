@@ -1,12 +1,7 @@
 /* Timers, spawns and sleep: when they run, what they belong to, how they end. */
 #include "world.h"
 
-static int count_of(const char *text) {
-    logged(""); /* ends it with NUL */
-    int count = 0;
-    for (const char *at = (const char *)buffer_bytes(&world_log); (at = strstr(at, text)); at++) count++;
-    return count;
-}
+static int count_of(const char *text) { return times_logged(text); }
 
 static void timers_run_after_their_time_and_every_so_often(void) {
     run_script("local tidewire = require 'tidewire'\n"
