@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/clock.h"
 #include "check.h"
 #include "net/loop.h"
 #include "net/mailbox.h"
@@ -329,6 +330,48 @@ static void messages_of_one_publisher_cross_workers_in_order(void) {
     for (int i = 0; i < 2; i++) loop_free(&sides[i].loop);
 }
 
+/* More than a worker's mailbox takes, while that worker does not look; then it looks. */
+static void overrun(struct topic *topic, struct loop *behind, const struct fake *closing) {
+    static char large[1 << 20];
+    struct message *message = message_copy(large, sizeof large);
+    for (int i = 0; i < 80; i++) topic_publish(topic, message, NULL);
+    message_unref(&message);
+    uint64_t deadline = clock_monotonic() + 30 * NS_PER_S;
+    while (closing->finished == STATUS_OK) {
+        CHECK(clock_monotonic() < deadline);
+        loop_turn(behind);
+    }
+}
+
+static void subscribers_of_a_worker_whose_mailbox_was_full_learn_that_they_missed_something(void) {
+    struct topic_registry *registry = topic_registry_new(2, 0);
+    struct loop *loops[] = {loop_new(), loop_new()};
+    struct topics *sides[] = {topics_new(registry, 0, loops[0]), topics_new(registry, 1, loops[1])};
+    struct topic *from = topic_open(sides[0], "t", 1), *to = topic_open(sides[1], "t", 1);
+    struct fake closing[2] = {{.room = 1 << 20}, {.room = 1 << 20}}, dropping = {.room = 1 << 20};
+    struct subscription_options options = {.queue = 256, .policy = TOPIC_DROP_OLD};
+    topic_subscribe(to, &dropping.call, &options);
+    options.policy = TOPIC_CLOSE;
+    for (int i = 0; i < 2; i++) { /* the second time is told too */
+        topic_subscribe(to, &closing[i].call, &options);
+        CHECK_INT(topic_count(from), 2);
+        overrun(from, loops[1], &closing[i]);
+        CHECK_INT(closing[i].finished, STATUS_RESOURCE_EXHAUSTED);
+        CHECK(closing[i].room > (1 << 20) - 80);
+        CHECK_INT(topics_counters(sides[1])->dropped_old, i + 1);
+        CHECK_INT(topic_count(from), 1);
+        topics_call_closed(sides[1], &closing[i].call);
+    }
+    CHECK_INT(dropping.finished, STATUS_OK);
+    topics_call_closed(sides[1], &dropping.call);
+    topic_unref(&from);
+    topic_unref(&to);
+    for (int i = 0; i < 2; i++) loop_turn(loops[i]);
+    for (int i = 0; i < 2; i++) topics_free(&sides[i]);
+    topic_registry_free(&registry);
+    for (int i = 0; i < 2; i++) loop_free(&loops[i]);
+}
+
 int main(void) {
     RUN(everyone_gets_each_message_in_order);
     RUN(no_echo_skips_only_the_publisher);
@@ -341,5 +384,6 @@ int main(void) {
     RUN(a_topic_has_one_type_and_forgets_it_when_it_goes);
     RUN(names_are_bounded_and_freed_ones_make_room);
     RUN(messages_of_one_publisher_cross_workers_in_order);
+    RUN(subscribers_of_a_worker_whose_mailbox_was_full_learn_that_they_missed_something);
     return 0;
 }
