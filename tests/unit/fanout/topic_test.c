@@ -223,6 +223,27 @@ static void a_function_hears_later_and_may_publish(void) {
     teardown(&one);
 }
 
+static void count_one(void *context, struct message *message) {
+    (void)message;
+    ++*(int *)context;
+}
+
+static void a_function_with_much_to_hear_lets_others_have_their_turn(void) {
+    struct one one = setup(0);
+    struct topic *topic = topic_open(one.topics, "t", 1);
+    int count = 0;
+    struct subscription *subscription = topic_subscribe(
+        topic, NULL, &(struct subscription_options){.queue = 1000, .on_message = count_one, .context = &count});
+    for (int i = 0; i < 1000; i++) publish(topic, "m", NULL);
+    loop_turn(one.loop);
+    CHECK(count > 0 && count < 1000);
+    for (int i = 0; i < 100 && count < 1000; i++) loop_turn(one.loop);
+    CHECK_INT(count, 1000);
+    subscription_cancel(&subscription);
+    topic_unref(&topic);
+    teardown(&one);
+}
+
 static void a_topic_has_one_type_and_forgets_it_when_it_goes(void) {
     struct one one = setup(0);
     struct topic *topic = topic_open(one.topics, "room", 4);
@@ -381,6 +402,7 @@ int main(void) {
     RUN(a_closing_call_gets_what_was_queued_and_no_more);
     RUN(subscribing_again_sets_the_filter_and_keeps_the_queue);
     RUN(a_function_hears_later_and_may_publish);
+    RUN(a_function_with_much_to_hear_lets_others_have_their_turn);
     RUN(a_topic_has_one_type_and_forgets_it_when_it_goes);
     RUN(names_are_bounded_and_freed_ones_make_room);
     RUN(messages_of_one_publisher_cross_workers_in_order);

@@ -27,14 +27,16 @@ static struct buffer world_log;
 static pthread_mutex_t world_log_lock = PTHREAD_MUTEX_INITIALIZER; /* the watchdog logs from a thread of its own */
 int log_least = LOG_DEBUG;
 const char *const log_level_names[] = {NULL}, *const log_format_names[] = {NULL};
-static inline bool logged(const char *text) {
+static inline int times_logged(const char *text) {
+    int times = 0;
     pthread_mutex_lock(&world_log_lock);
     buffer_append_byte(&world_log, 0);
     world_log.end--;
-    bool is = strstr((const char *)buffer_bytes(&world_log), text) != NULL;
+    for (const char *at = (const char *)buffer_bytes(&world_log); (at = strstr(at, text)); at++) times++;
     pthread_mutex_unlock(&world_log_lock);
-    return is;
+    return times;
 }
+static inline bool logged(const char *text) { return times_logged(text) > 0; }
 static inline void forget_log(void) { buffer_clear(&world_log); }
 static inline void log_line(const struct log_scope *scope, const char *text) {
     buffer_format(&world_log, "[%llu %s] %s", scope ? (unsigned long long)scope->stream : 0,
