@@ -157,6 +157,29 @@ static void a_call_that_makes_progress_is_left_alone(void) {
     record_free(&record);
 }
 
+static void a_message_that_grows_is_progress(void) {
+    struct record record = {.is_idle = true};
+    const struct rpc_limits small = {.buffered_per_connection = 8000, .stalled = 10 * NS_PER_S};
+    static char text[20000];
+    struct buffer frame = {0};
+    fake_frame(&frame, text, sizeof text, 0);
+    fake_start(&small);
+    serve(&record);
+    struct http_stream *slow = fake_request(fake_accept(), "/test.Service/Stream", false, NULL);
+    fake_receive(slow, buffer_bytes(&frame), 9000, false);
+    CHECK(slow->session->is_window_closed);
+    fake_advance(8 * NS_PER_S);
+    fake_receive(slow, buffer_bytes(&frame) + 9000, 100, false);
+    fake_advance(8 * NS_PER_S);
+    CHECK_INT(record.closed, 0);
+    fake_advance(3 * NS_PER_S);
+    CHECK_INT(record.closed, 1);
+    fake_stop();
+    fake_stream_free(slow);
+    buffer_free(&frame);
+    record_free(&record);
+}
+
 /* What waits to be sent counts from when it began to wait, however long its call was silent before. */
 static void an_answer_that_has_just_begun_is_not_stalled(void) {
     struct record record = {.is_idle = true, .is_many = true};
@@ -324,6 +347,7 @@ int main(void) {
     RUN(a_thousand_unfinished_messages_stay_within_the_bound_and_others_are_served);
     RUN(the_largest_of_the_stalled_calls_ends_first);
     RUN(a_call_that_makes_progress_is_left_alone);
+    RUN(a_message_that_grows_is_progress);
     RUN(an_answer_that_has_just_begun_is_not_stalled);
     RUN(a_finished_answer_that_nobody_takes_is_reset);
     RUN(taking_opens_the_windows_again);
