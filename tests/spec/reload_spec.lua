@@ -1,5 +1,7 @@
 local gateway = require "support.gateway"
 local client = require "support.client"
+local process = require "support.process"
+local lfs = require "lfs"
 
 local counter = [[
 local tidewire = require "tidewire"
@@ -104,6 +106,23 @@ describe("a reload", function()
     assert.equal("RESOURCE_EXHAUSTED", channel:call("greet.GreetService/Greet", { name = ("n"):rep(200) }).code)
     local gone = channel:open "tutorial.NumberService/AccumulateNumbers"
     assert.equal("UNIMPLEMENTED", gone:status().code)
+  end)
+
+  it("takes a new bound for topics", function()
+    local gw = gateway.start { scripts = { ["greet.lua"] = [[
+      local tidewire, kept = require "tidewire", {}
+      return { Greet = function(_, request)
+        return { greeting = tostring(pcall(function() kept[request.name] = tidewire.topic(request.name) end)) }
+      end }
+    ]] }, config = 'limits { topics = 1 }\nservice "greet.GreetService" { script = "greet.lua" }' }
+    local channel = client.connect(gw.address)
+    local function opens(name)
+      return channel:call("greet.GreetService/Greet", { name = name }, client.soon).message.greeting
+    end
+    assert.same({ "true", "false" }, { opens "a", opens "b" })
+    gw:configure 'limits { topics = 3 }\nservice "greet.GreetService" { script = "greet.lua" }'
+    assert.equal(2, gw:reload())
+    assert.same({ "true", "true" }, { opens "a", opens "b" })
   end)
 
   it("ends what the old scripts' load code started, when the new ones take over", function()
@@ -236,8 +255,8 @@ describe("a reload whose files are slow to read", function()
   before_each(function()
     gw = gateway.prepare { scripts = { ["greet.lua"] = says "one" },
       config = 'service "greet.GreetService" { script = "greet.lua" }' }
-    gw:write("bin/protoc", ('#!/bin/sh\nwhile [ -e "%s" ]; do sleep 0.02; done\nPATH=%s\nexec protoc "$@"\n')
-      :format(gw:path "hold", os.getenv "PATH"))
+    gw:write("bin/protoc", ('#!/bin/sh\nwhile [ -e "%s" ]; do : >"%s"; sleep 0.02; done\nPATH=%s\n' ..
+      'exec protoc "$@"\n'):format(gw:path "hold", gw:path "is-held", os.getenv "PATH"))
     assert.equal(0, require("posix.sys.stat").chmod(gw:path "bin/protoc", 448))
     gw:launch { environment = { PATH = gw:path "bin" .. ":" .. os.getenv "PATH" } }
     gw.address = gw:wait_for_log("listening on"):match "listening on (.+)$"
@@ -259,12 +278,41 @@ describe("a reload whose files are slow to read", function()
     assert.is_string(gw:wait_for_log("generation 2 is in force", mark))
   end)
 
+  it("is followed by another one when HUP comes meanwhile", function()
+    local mark = gw:mark()
+    assert(process.await(10 * gateway.slowness, function() return lfs.attributes(gw:path "is-held") end))
+    gw:write("scripts/greet.lua", says "late")
+    gw:signal "HUP"
+    os.remove(gw:path "hold")
+    assert.is_string(gw:wait_for_log("generation 3 is in force", mark))
+    assert.equal("late", greet().message.greeting)
+  end)
+
   it("does not hold up the end", function()
     assert.equal("OK", greet().code)
     gw.may_end = 0
     gw:signal "TERM"
     assert.equal(0, gw:wait_exit(5))
     gw:wait_for_log "the config is still being read"
+  end)
+end)
+
+describe("a reload whose listeners cannot be opened", function()
+  after_each(gateway.stop_all) -- no generation is alive at the end
+
+  it("leaves nothing of what it had prepared, each time", function()
+    local service = '\nservice "greet.GreetService" { script = "greet.lua" }'
+    local gw = gateway.start { scripts = { ["greet.lua"] = says "one" }, config = service }
+    local socket = gw:path "new.sock"
+    gw:configure(('listen "127.0.0.1:0" { }\nlisten "unix:%s" { }\nlisten "unix:/nowhere/at/all" { }'):format(socket)
+      .. service)
+    for _ = 1, 2 do
+      local number, why = gw:reload()
+      assert.is_nil(number)
+      assert.is_truthy(why:find("tidewire.conf:3: error: ", 1, true), why)
+      assert.is_nil(lfs.attributes(socket))
+    end
+    assert.equal("one", greeting(client.connect(gw.address)))
   end)
 end)
 
