@@ -32,7 +32,7 @@ static inline int times_logged(const char *text) {
     pthread_mutex_lock(&world_log_lock);
     buffer_append_byte(&world_log, 0);
     world_log.end--;
-    for (const char *at = (const char *)buffer_bytes(&world_log); (at = strstr(at, text)); at++) times++;
+    for (const char *at = (const char *)buffer_bytes(&world_log); (at = strstr(at, text)) && *at; at++) times++;
     pthread_mutex_unlock(&world_log_lock);
     return times;
 }
