@@ -4,32 +4,13 @@
 
 #include "http/session_private.h"
 
-/* nghttp2's allocator, so that no caller has to handle a failure. */
-static void *take_memory(size_t size, void *unused) {
-    (void)unused;
-    return memory_resize(NULL, size);
-}
-static void give_memory(void *memory, void *unused) {
-    (void)unused;
-    free(memory);
-}
-static void *take_zeroed_memory(size_t count, size_t size, void *unused) {
-    (void)unused;
-    return memory_new(count * size); /* of nghttp2's own structs: can't overflow */
-}
-static void *resize_memory(void *memory, size_t size, void *unused) {
-    (void)unused;
-    return memory_resize(memory, size);
-}
-
 static void start_h2(struct http_session *session) {
     enum {
         FIELD_BYTES_SENT = 1024 * 1024, /* of one header block; the peer's limit may be lower */
         FRAME = 16384,
         USUAL_CONTINUATIONS = 8,
     };
-    static const nghttp2_mem memory = {NULL, take_memory, give_memory, take_zeroed_memory, resize_memory};
-    nghttp2_mem mem = memory;
+    nghttp2_mem mem = http_memory_functions(session->memory);
     nghttp2_option *option;
     if (nghttp2_option_new(&option) != 0) abort(); /* out of memory */
     nghttp2_option_set_no_auto_window_update(option, 1);
@@ -85,6 +66,7 @@ static void release_task(struct task *task) {
     struct http_session *session = container_of(task, struct http_session, release);
     nghttp2_session_del(session->h2);
     http_fields_free(&session->unfinished);
+    http_memory_unref(&session->memory);
     free(session->reason);
     free(session->drain_text);
     free(session);
@@ -95,6 +77,7 @@ struct http_session *http_session_new(struct http_worker *worker, bool is_server
                                       void *owner) {
     struct http_session *session = memory_new(sizeof *session);
     session->worker = worker;
+    session->memory = http_memory_ref(worker->memory);
     session->is_server = is_server;
     session->limits = *limits;
     session->events = events;

@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/memory.h"
+#include "http/memory.h"
 #include "http/output_private.h"
 #include "http/stream.h"
 #include "net/connection.h"
@@ -36,6 +37,7 @@ struct http_fields {
 struct http_worker {
     struct loop *loop;
     nghttp2_session_callbacks *callbacks;
+    struct http_memory *memory;
     struct pool streams;
     struct list sessions;
     struct http_fields fields; /* of the session that reads now */
@@ -79,6 +81,7 @@ struct http_walk {
 struct http_session {
     nghttp2_session *h2;
     struct http_worker *worker;
+    struct http_memory *memory;
     const struct http_events *events;
     struct connection *connection;
     void *owner;

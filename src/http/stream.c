@@ -11,10 +11,11 @@ struct http_trailers {
     struct http_header fields[];
 };
 
-static struct http_trailers *copy_trailers(const struct http_header *fields, size_t count) {
+static struct http_trailers *copy_trailers(struct http_memory *memory, const struct http_header *fields,
+                                           size_t count) {
     size_t size = sizeof(struct http_trailers) + count * sizeof *fields;
     for (size_t i = 0; i < count; i++) size += fields[i].name_length + fields[i].value_length;
-    struct http_trailers *trailers = memory_resize(NULL, size);
+    struct http_trailers *trailers = http_memory_take(memory, size);
     trailers->count = count;
     char *place = (char *)(trailers->fields + count);
     for (size_t i = 0; i < count; i++) {
@@ -68,7 +69,7 @@ static void release(struct http_stream *stream) {
     list_remove(&stream->node);
     if (session->recent == stream) session->recent = NULL;
     session->stream_count--;
-    free(stream->trailers);
+    http_memory_give(session->memory, stream->trailers);
     pool_give(&session->worker->streams, stream);
 }
 
@@ -229,7 +230,7 @@ void http_stream_finish(struct http_stream *stream, const struct http_header *tr
         http_session_mark(stream->session);
         return;
     }
-    if (count) stream->trailers = copy_trailers(trailers, count);
+    if (count) stream->trailers = copy_trailers(stream->session->memory, trailers, count);
     http_stream_resume(stream);
 }
 

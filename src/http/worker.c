@@ -16,6 +16,7 @@ struct http_worker *http_worker_new(struct loop *loop) {
     struct http_worker *worker = memory_new(sizeof *worker);
     worker->loop = loop;
     list_init(&worker->sessions);
+    worker->memory = http_memory_new();
     pool_init(&worker->streams, sizeof(struct http_stream), STREAMS_KEPT);
     http_output_init(&worker->output);
     if (nghttp2_session_callbacks_new(&worker->callbacks) != 0)
@@ -34,6 +35,7 @@ void http_worker_free(struct http_worker **worker_p) {
     nghttp2_session_callbacks_del(worker->callbacks);
     pool_clear(&worker->streams);
     http_fields_free(&worker->fields);
+    http_memory_unref(&worker->memory);
     http_output_free(&worker->output);
     free(worker->names_values);
     free(worker);
