@@ -81,19 +81,10 @@ struct line {
     bool is_json;
 };
 
-static void put_name(struct line *line, const char *name, size_t length) {
-    if (line->is_json) {
-        buffer_append(line->out, ",\"", 2);
-        buffer_append(line->out, name, length);
-        buffer_append(line->out, "\":", 2);
-    } else {
-        buffer_append_byte(line->out, ' ');
-        buffer_append(line->out, name, length);
-        buffer_append_byte(line->out, '=');
-    }
-}
-/* The names of our own members need no escaping. */
-#define PUT_NAME(line, name) put_name(line, name, sizeof(name) - 1)
+/* The names of our own members need no escaping; as literals they are a few stores each. */
+#define PUT_LITERAL(line, text) buffer_append((line)->out, text, sizeof(text) - 1)
+#define PUT_NAME(line, name)                                                                                 \
+    ((line)->is_json ? PUT_LITERAL(line, ",\"" name "\":") : PUT_LITERAL(line, " " name "="))
 
 static void put_value(struct line *line, const char *bytes, size_t length) {
     if (line->is_json)

@@ -45,16 +45,28 @@ void log_put_duration(struct buffer *out, uint64_t ns) {
 
 #define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
 
-/* True when none of eight bytes needs a second look: printable ASCII, no quote, no backslash. The
- * subtractions set the high bit of a byte that is too small; a borrow can only err towards the second look.
- */
-static bool are_plain(const char *bytes) {
+static uint64_t load(const char *bytes) {
     uint64_t word;
-    memcpy(&word, bytes, 8);
+    memcpy(&word, bytes, sizeof word);
+    return word;
+}
+
+/* The high bit of each of eight bytes that needs a second look: what is not printable ASCII, quotes, backslashes.
+ * The subtractions set the high bit of a byte that is too small; a borrow can only err towards the second look. */
+static uint64_t not_plain(uint64_t word) {
     uint64_t quote = word ^ EACH_BYTE('"'), backslash = word ^ EACH_BYTE('\\'), del = word ^ EACH_BYTE(0x7f);
     uint64_t found = word | (word - EACH_BYTE(0x20)) | (quote - EACH_BYTE(1)) | (backslash - EACH_BYTE(1)) |
                      (del - EACH_BYTE(1));
-    return !(found & EACH_BYTE(0x80));
+    return found & EACH_BYTE(0x80);
+}
+
+static bool are_plain(const char *bytes) { return !not_plain(load(bytes)); }
+
+/* Besides, no space and no '='. */
+static bool are_bare(const char *bytes) {
+    uint64_t word = load(bytes), equals = word ^ EACH_BYTE('=');
+    uint64_t found = (word - EACH_BYTE(0x21)) | (equals - EACH_BYTE(1));
+    return !(not_plain(word) | (found & EACH_BYTE(0x80)));
 }
 
 /* Bytes of the UTF-8 sequence that begins with a byte above 0x7f; 0 when it is none (RFC 3629, section 4). */
@@ -130,6 +142,8 @@ void log_put_sentence(struct buffer *out, const char *bytes, size_t length) {
 
 static bool is_bare(const char *bytes, size_t length) {
     for (size_t i = 0; i < length; i++) {
+        while (length - i >= 8 && are_bare(bytes + i)) i += 8;
+        if (i == length) break;
         uint8_t byte = (uint8_t)bytes[i];
         if (byte <= ' ' || byte >= 0x7f || byte == '"' || byte == '=' || byte == '\\') return false;
     }
