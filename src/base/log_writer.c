@@ -27,6 +27,7 @@ enum {
     POLL_MS = 100
 };
 static const uint64_t most_stuck = NS_PER_S, most_stopping = 5 * NS_PER_S;
+static const uint64_t tell_interval = 60 * NS_PER_S; /* of what is wrong with the file, to standard error */
 
 static struct {
     pthread_mutex_t lock;
@@ -43,6 +44,8 @@ static struct {
     char *path;
     int fd;
     bool is_regular, is_cut; /* the last line that was written lacks its end */
+    bool has_given_up;       /* stuck while the log stops: the rest is dropped at once */
+    uint64_t told;           /* monotonic ns when standard error last heard of a fault; 0: never */
 } writer = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO};
 
 static uint64_t count_lines(const uint8_t *bytes, size_t length) {
@@ -62,10 +65,24 @@ static void use(int fd) {
     writer.is_regular = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
 }
 
+/* Nobody may be looking into the file that can't be written. Never blocks: standard error may be stuck too. */
+static void tell_standard_error(int fault) {
+    uint64_t now = clock_monotonic();
+    struct pollfd pollfd = {.fd = STDERR_FILENO, .events = POLLOUT};
+    if (!writer.path || (writer.told && now - writer.told < tell_interval) || poll(&pollfd, 1, 0) <= 0) return;
+    writer.told = now;
+    char *text = memory_format("%s: error: the log can't be written: %s\n", writer.path, strerror(fault));
+    log_writer_put_directly(text, strlen(text));
+    free(text);
+}
+
 /* The old file stays in use when the new one can't be opened: better in the wrong place than nowhere. */
 static void reopen(void) {
     int fd = writer.path ? open_path(writer.path) : -1;
-    if (fd < 0) return;
+    if (fd < 0) {
+        tell_standard_error(errno);
+        return;
+    }
     close(writer.fd);
     use(fd);
     writer.is_cut = false;
@@ -87,7 +104,10 @@ static bool wait_for_room(uint64_t last_progress) {
         uint64_t began = stop_began(), now = clock_monotonic();
         if (!began) continue;
         uint64_t since = began > last_progress ? began : last_progress;
-        if (now - since >= most_stuck || now - began >= most_stopping) return false;
+        if (now - since >= most_stuck || now - began >= most_stopping) {
+            writer.has_given_up = true;
+            return false;
+        }
     }
 }
 
@@ -95,7 +115,7 @@ static bool wait_for_room(uint64_t last_progress) {
 static size_t write_out(const uint8_t *bytes, size_t length) {
     size_t written = 0;
     uint64_t last_progress = clock_monotonic();
-    while (written < length) {
+    while (written < length && !writer.has_given_up) {
         size_t piece = length - written;
         if (!writer.is_regular) {
             if (!wait_for_room(last_progress)) break;
@@ -103,7 +123,10 @@ static size_t write_out(const uint8_t *bytes, size_t length) {
         }
         ssize_t result = write(writer.fd, bytes + written, piece);
         if (result < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-        if (result <= 0) break;
+        if (result <= 0) {
+            tell_standard_error(result ? errno : EIO);
+            break;
+        }
         written += (size_t)result;
         last_progress = clock_monotonic();
     }
@@ -219,7 +242,8 @@ void log_writer_stop(void) {
     free(writer.path);
     writer.path = NULL;
     writer.fd = STDERR_FILENO;
-    writer.is_cut = writer.has_failed = false;
+    writer.is_cut = writer.has_failed = writer.has_given_up = false;
+    writer.told = 0;
     writer.reported = writer.dropped;
     buffer_free(&writer.queued);
 }
@@ -253,7 +277,9 @@ uint64_t log_writer_dropped(void) {
 
 void log_writer_put_directly(const void *bytes, size_t length) {
     for (const char *at = bytes; length;) {
-        ssize_t written = write(STDERR_FILENO, at, length);
+        struct pollfd pollfd = {.fd = STDERR_FILENO, .events = POLLOUT};
+        if (poll(&pollfd, 1, POLL_MS) == 0) return; /* a reader that has stopped */
+        ssize_t written = write(STDERR_FILENO, at, length < PIECE ? length : PIECE);
         if (written < 0 && errno == EINTR) continue;
         if (written <= 0) return;
         at += written;

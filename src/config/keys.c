@@ -297,7 +297,7 @@ const struct key keys[] = {
     {SECTION_LOG, "access", VALUE_BOOLEAN, .standard = "on", AT(config, log.access),
      .help = "A line for each call when it ends, and one when it has been open for a second."},
     {SECTION_LOG, "file", VALUE_PATH, .example = "\"/var/log/tidewire.log\"", AT(config, log.file),
-     .help = "Where lines go; without it to standard error. USR1 opens it anew. A change takes a restart."},
+     .help = "Where lines go; without it to standard error. USR1 and HUP open it anew. A change takes a restart."},
 };
 const size_t key_count = sizeof keys / sizeof *keys;
 

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "admin/health.h"
@@ -127,8 +128,20 @@ static void tell_health(struct gateway *gateway) {
     free(services);
 }
 
+/* What only a restart changes. */
+static void tell_what_stays(struct gateway *gateway, const struct config *config) {
+    const struct config *before = gateway->in_force ? gateway->in_force->config : config;
+    if (config->workers != gateway->worker_count)
+        log_warn(NULL, "workers = %u takes a restart; %u are running", (unsigned)config->workers,
+                 (unsigned)gateway->worker_count);
+    const char *file = config->log.file ? config->log.file : "";
+    if (strcmp(file, before->log.file ? before->log.file : "") != 0)
+        log_warn(NULL, "a new file of the log takes a restart");
+}
+
 static void take(struct gateway *gateway) {
     const struct config *config = gateway->prepared->config;
+    tell_what_stays(gateway, config);
     revision_unref(&gateway->in_force);
     gateway->in_force = gateway->prepared;
     gateway->prepared = NULL;
@@ -137,9 +150,6 @@ static void take(struct gateway *gateway) {
     topic_registry_set_most(gateway->topics, config->limits.topics);
     for (uint32_t i = 0; i < gateway->worker_count; i++) worker_commit(gateway->workers[i]);
     tell_health(gateway);
-    if (config->workers != gateway->worker_count)
-        log_warn(NULL, "workers = %u takes a restart; %u are running", (unsigned)config->workers,
-                 (unsigned)gateway->worker_count);
     entrance_commit(gateway->entrance);
     log_info(NULL, "generation %u is in force", (unsigned)gateway->in_force->number);
 }
@@ -240,6 +250,7 @@ static void on_terminate(void *context, int number) {
 static void on_hangup(void *context, int number) {
     (void)number;
     struct gateway *gateway = context;
+    log_reopen(); /* who rotates logs sends HUP as often as USR1 */
     if (gateway->state == SERVING) begin_reload(gateway);
     else if (gateway->state == STARTING || gateway->state == RELOADING) gateway->reload_again = true;
     else log_warn(NULL, "reload ignored: the gateway is shutting down");

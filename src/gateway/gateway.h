@@ -9,7 +9,8 @@
 #include "base/error.h"
 
 /* Serves until TERM, INT or QUIT. Returns the exit status: 0, or 1 with a line on standard error when the config,
- * a script or a listener is at fault. HUP reloads the file, USR1 opens the log anew. */
+ * a script or a listener is at fault. HUP reloads the file and opens the log anew, USR1 does
+ * the latter alone. */
 int gateway_run(const char *config_file);
 
 /* Reads everything that gateway_run() would, scripts included, and serves nothing. */

@@ -1,4 +1,7 @@
 /* script/bind_log.c - tidewire.log and print: lines that carry the stream that runs. */
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/buffer.h"
 #include "base/log.h"
 #include "script/bind.h"
@@ -20,6 +23,10 @@ static const struct log_scope *scope_here(struct script *script, struct log_scop
     return room;
 }
 
+static int by_name(const void *a, const void *b) {
+    return strcmp(((const struct log_field *)a)->name, ((const struct log_field *)b)->name);
+}
+
 /* Field values are made into strings on the stack, which keeps them while the line is written. */
 static size_t read_fields(lua_State *L, int index, struct log_field *fields) {
     size_t count = 0;
@@ -39,6 +46,7 @@ static size_t read_fields(lua_State *L, int index, struct log_field *fields) {
         if (!field->value) luaL_error(L, "a log field's __tostring gave no string");
         lua_pushvalue(L, -2); /* name and value stay below */
     }
+    qsort(fields, count, sizeof *fields, by_name); /* a table has no order that lines could keep */
     return count;
 }
 

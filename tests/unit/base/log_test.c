@@ -446,18 +446,32 @@ static void a_stuck_reader_does_not_keep_the_log_from_stopping(void) {
     for (int i = 0; i < 10000; i++) log_info(NULL, "more than a pipe takes");
     uint64_t before = clock_monotonic();
     log_stop();
-    CHECK(clock_monotonic() - before < 4 * NS_PER_S);
+    CHECK(clock_monotonic() - before < 1500 * NS_PER_MS);
     close(fd);
 }
 
 static void lines_that_the_disk_refuses_are_counted(void) {
     struct error error;
     uint64_t before = log_dropped_lines();
+    int pipes[2], saved = dup(STDERR_FILENO);
     if (access("/dev/full", W_OK)) return;
+    CHECK(pipe(pipes) == 0);
+    dup2(pipes[1], STDERR_FILENO);
     CHECK(log_start(LOG_INFO, LOG_TEXT, true, "/dev/full", &error));
-    for (int i = 0; i < 10; i++) log_info(NULL, "line");
+    for (int i = 0; i < 10; i++) {
+        log_info(NULL, "line");
+        log_flush();
+    }
     log_stop();
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    close(pipes[1]);
     CHECK_INT(log_dropped_lines() - before, 10);
+    /* Standard error hears of it, but not of every line. */
+    char text[2000] = "";
+    CHECK(read(pipes[0], text, sizeof text - 1) > 0);
+    CHECK_STR(text, "/dev/full: error: the log can't be written: No space left on device\n");
+    close(pipes[0]);
 }
 
 static void without_a_log_lines_go_to_standard_error_at_once(void) {
