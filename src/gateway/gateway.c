@@ -47,6 +47,8 @@ struct gateway {
     struct worker **workers;
     uint32_t worker_count, running; /* threads that have not stopped */
     uint32_t awaited;               /* workers that have not answered for the revision that is being prepared */
+    uint32_t settled;               /* workers that have told their figures since the last revision was taken */
+    struct worker_figures figures;  /* theirs together */
     struct reading *reading;        /* of the config, while RELOADING or a signal has ended that */
     struct revision *in_force, *prepared;
     struct error fault; /* the first worker's that refused what is prepared; empty when none did */
@@ -146,6 +148,8 @@ static void take(struct gateway *gateway) {
     gateway->in_force = gateway->prepared;
     gateway->prepared = NULL;
     gateway->state = SERVING;
+    gateway->settled = 0;
+    gateway->figures = (struct worker_figures){0};
     log_configure(config->log.level, config->log.format, config->log.access);
     topic_registry_set_most(gateway->topics, config->limits.topics);
     for (uint32_t i = 0; i < gateway->worker_count; i++) worker_commit(gateway->workers[i]);
@@ -178,6 +182,30 @@ static void on_prepared(void *context, struct worker *worker, const struct error
     if (gateway->state != STARTING && gateway->state != RELOADING) return; /* a signal to stop came in between */
     if (fault && !gateway->fault.text[0]) gateway->fault = *fault;
     if (--gateway->awaited == 0) decide(gateway);
+}
+
+/* So that an operator sees what reloads cost, and that they leave nothing behind. */
+static void tell_figures(const struct worker_figures *figures) {
+    char generation[12], heap[24], streams[24];
+    const struct log_field fields[] = {
+        {"generation", generation,
+         (size_t)snprintf(generation, sizeof generation, "%u", (unsigned)figures->generation), true},
+        {"lua_heap_bytes", heap,
+         (size_t)snprintf(heap, sizeof heap, "%llu", (unsigned long long)figures->heap_bytes), true},
+        {"streams", streams, (size_t)snprintf(streams, sizeof streams, "%llu", (unsigned long long)figures->streams),
+         true},
+    };
+    log_write_fields(LOG_INFO, NULL, "the reload has settled", 22, fields, sizeof fields / sizeof *fields);
+}
+
+static void on_settled(void *context, struct worker *worker, const struct worker_figures *figures) {
+    (void)worker;
+    struct gateway *gateway = context;
+    if (!gateway->in_force || figures->generation != gateway->in_force->number) return;
+    gateway->figures.generation = figures->generation;
+    gateway->figures.heap_bytes += figures->heap_bytes;
+    gateway->figures.streams += figures->streams;
+    if (++gateway->settled == gateway->worker_count && figures->generation > 1) tell_figures(&gateway->figures);
 }
 
 static void prepare(struct gateway *gateway, struct revision *revision) {
@@ -277,6 +305,7 @@ static bool start_workers(struct gateway *gateway, const struct config *config, 
                                                .reports = gateway->reports,
                                                .config = config,
                                                .on_prepared = on_prepared,
+                                               .on_settled = on_settled,
                                                .on_stopped = on_stopped,
                                                .context = gateway};
         gateway->workers[i] = worker_start(&options, error);

@@ -111,6 +111,7 @@ struct report {
     void (*tell)(struct report *report);
     bool is_fault;
     struct error fault;
+    struct worker_figures figures;
 };
 
 static void report_deliver(struct mail *mail, void *receiver, bool is_dropped) {
@@ -135,6 +136,11 @@ static void report_send(struct report *report) {
 static void tell_prepared(struct report *report) {
     const struct worker_options *options = &report->worker->options;
     options->on_prepared(options->context, report->worker, report->is_fault ? &report->fault : NULL);
+}
+
+static void tell_settled(struct report *report) {
+    const struct worker_options *options = &report->worker->options;
+    options->on_settled(options->context, report->worker, &report->figures);
 }
 
 static void tell_stopped(struct report *report) {
@@ -184,6 +190,16 @@ static void act_prepare(struct worker *worker, struct order *order) {
     report_send(report);
 }
 
+static void measured(void *context, uint64_t bytes) {
+    struct worker *worker = context;
+    if (!worker->in_force) return; /* it stops */
+    struct report *report = report_new(worker, tell_settled);
+    report->figures = (struct worker_figures){.generation = worker->in_force->revision->number,
+                                              .heap_bytes = bytes,
+                                              .streams = rpc_counters(worker->rpc)->calls};
+    report_send(report);
+}
+
 static void act_commit(struct worker *worker, struct order *order) {
     (void)order;
     struct worker_generation *before = worker->in_force, *now = worker->prepared;
@@ -194,6 +210,7 @@ static void act_commit(struct worker *worker, struct order *order) {
     rpc_set_router(worker->rpc, now->router);
     generation_start(now->scripts); /* retires the scripts before it */
     if (before) router_retire(before->router);
+    script_measure(worker->script, measured, worker);
 }
 
 static void act_discard(struct worker *worker, struct order *order) {

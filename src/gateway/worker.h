@@ -16,6 +16,13 @@ struct mailbox;
 struct topic_registry;
 struct worker;
 
+/* What a worker holds once a reload has settled: garbage is collected. */
+struct worker_figures {
+    uint32_t generation;
+    uint64_t heap_bytes; /* of its Lua state */
+    uint64_t streams;    /* open, of all generations */
+};
+
 struct worker_options {
     uint32_t index, count;
     struct topic_registry *topics;
@@ -25,6 +32,7 @@ struct worker_options {
     const struct config *config; /* the first one: for limits; not kept */
     /* Called in the main thread. */
     void (*on_prepared)(void *context, struct worker *worker, const struct error *fault /* NULL: fine */);
+    void (*on_settled)(void *context, struct worker *worker, const struct worker_figures *figures);
     void (*on_stopped)(void *context, struct worker *worker);
     void *context;
 };
@@ -36,7 +44,7 @@ uint64_t worker_join(struct worker **worker);
 
 /* Loads a generation of scripts beside the one in force; on_prepared tells how it went. Takes a reference. */
 void worker_prepare(struct worker *worker, struct revision *revision);
-/* Puts what was prepared in force, or throws it away. */
+/* Puts what was prepared in force, and on_settled follows some turns later; or throws it away. */
 void worker_commit(struct worker *worker);
 void worker_discard(struct worker *worker);
 /* Takes the descriptor and the TLS reference over. */

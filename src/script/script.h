@@ -53,5 +53,8 @@ void generation_retire(struct generation *generation);
 /* A router of the generation has closed its last call: the generation may go. */
 void generation_release(struct generation *generation);
 uint64_t script_heap_bytes(const struct script *script);
+/* Collects all that is garbage now, in steps between turns, then tells the heap's bytes, once. Asked again before that,
+ * the first one is not answered. */
+void script_measure(struct script *script, void (*on_measured)(void *context, uint64_t bytes), void *context);
 const char *script_versions(void); /* "LuaJIT 2.1.0-beta3" */
 #endif

@@ -83,6 +83,12 @@ static void collect(struct script *script) {
     begin_cycle_at(collector, collector->counted);
 }
 
+static void tell_measured(struct script *script) {
+    void (*on_measured)(void *context, uint64_t bytes) = script->on_measured;
+    script->on_measured = NULL;
+    on_measured(script->measure_context, script_heap_bytes(script));
+}
+
 static void end_turn(struct task *task) {
     struct script *script = container_of(task, struct script, turn_end);
     script->turn_end_is_due = false;
@@ -92,12 +98,19 @@ static void end_turn(struct task *task) {
     }
     collect(script);
     if (script->collector.wanted) script_note_turn(script);
+    else if (script->on_measured) tell_measured(script);
 }
 
 void script_collect_soon(struct script *script) {
     /* A cycle under way may have seen as alive what has just been let go. */
     script->collector.wanted = script->collector.is_collecting ? 2 : 1;
     script_note_turn(script);
+}
+
+void script_measure(struct script *script, void (*on_measured)(void *context, uint64_t bytes), void *context) {
+    script->on_measured = on_measured;
+    script->measure_context = context;
+    script_collect_soon(script);
 }
 
 uint64_t script_heap_bytes(const struct script *script) {

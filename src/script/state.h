@@ -63,6 +63,8 @@ struct script {
     struct task turn_end;
     bool turn_end_is_due;
     struct collector collector;
+    void (*on_measured)(void *context, uint64_t bytes); /* when no cycle is wanted any more; NULL: nobody asks */
+    void *measure_context;
     struct watchdog watchdog;
 
     bool has_lua_half; /* lua/tidewire/ is loaded */

@@ -67,7 +67,13 @@ describe("fifty reloads under traffic", function()
     assert.is_table(listeners:await("opened", 20))
     local ticker = client.connect(gw.address):open "chat.ChatService/Chat"
     assert.is_table(ticker:headers())
-    local tick, after_first = 0
+    local tick, after_first, usual_heap = 0
+    -- The Lua heaps of all workers, without garbage.
+    local function heap_of(generation)
+      local line = gw:wait_for_log("the reload has settled generation=" .. generation .. " ", nil, 60)
+      assert.is_true(tonumber(line:match "streams=(%d+)") >= lasting_streams)
+      return tonumber(line:match "lua_heap_bytes=(%d+)")
+    end
     local function send_tick()
       tick = tick + 1
       assert.is_true(ticker:send { timestamp = tick })
@@ -77,6 +83,10 @@ describe("fifty reloads under traffic", function()
       local received = lasting:state().received
       send_tick()
       assert.equal(i + 1, gw:reload(60))
+      -- From the second on, three generations have streams: the first one, the one before and this.
+      local heap = heap_of(i + 1)
+      if i == 2 then usual_heap = heap end
+      if i >= 2 then assert.is_true(heap <= 1.02 * usual_heap, "the Lua heap grew from " .. usual_heap .. " to " .. heap) end
       send_tick()
       local next_passing = count(passing_streams)
       finish(passing, passing_streams)
