@@ -20,7 +20,8 @@ typedef void entrance_accept_fn(void *context, int fd, struct tls_server *tls, b
 struct entrance *entrance_new(struct loop *loop, entrance_accept_fn *on_accept, void *context);
 void entrance_free(struct entrance **entrance); /* closes what is open */
 /* Opens sockets and reads certificates as the config asks, beside what is in force; nothing is accepted on the new
- * ones yet. The config must live until commit or discard. False and an error text on any fault, and then nothing has changed. */
+ * ones yet. The config must live until commit or discard. False and an error text on any fault, and then nothing has
+ * changed. */
 bool entrance_prepare(struct entrance *entrance, const struct config *config, struct error *error);
 /* What was prepared is in force; logs `listening on ADDRESS` for each socket that is new. */
 void entrance_commit(struct entrance *entrance);

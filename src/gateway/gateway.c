@@ -21,6 +21,7 @@
 #include "gateway/paths.h"
 #include "gateway/reading.h"
 #include "gateway/revision.h"
+#include "gateway/thrift.h"
 #include "gateway/worker.h"
 #include "net/listener.h"
 #include "net/loop.h"
@@ -351,7 +352,9 @@ static void serve(struct gateway *gateway, struct revision *first) {
     if (start_workers(gateway, first->config, &fault)) prepare(gateway, first);
     else refuse(gateway, fault.text);
 
+    struct thrift *thrift = thrift_new(gateway->loop);
     if (gateway->running) loop_run(gateway->loop);
+    thrift_free(&thrift);
 
     stop_workers(gateway);
     if (gateway->reading && !reading_wait(gateway->reading, GRACE)) {
