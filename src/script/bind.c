@@ -97,7 +97,6 @@ static void add_enum(lua_State *L, struct script *script) {
 void bind_open(struct script *script) {
     bind_stream_open(script);
     fibers_open_state(script);
-    hooks_open_state(script);
     projected_open_state(script);
     bind_failure_open(script);
     bind_job_open(script);

@@ -132,10 +132,6 @@ static int send_later(lua_State *L, struct script *script, struct stream *stream
     return fiber_yield(L, fiber);
 }
 
-static bool is_blocked(struct stream *stream) {
-    return call_is_full(stream->call) || stream_has_senders(stream);
-}
-
 static int send_message(lua_State *L) {
     static const char signature[] = "stream:send(message[, timeout])";
     struct script *script = script_of(L);
@@ -145,7 +141,7 @@ static int send_message(lua_State *L) {
     uint64_t timeout = lua_gettop(L) < 3 || lua_isnil(L, 3) ? 0 : check_seconds(L, 3, signature) + 1;
     if (stream->is_over) return send_closed(L, script, stream);
     stream_check_reply(L, stream);
-    if (is_blocked(stream)) return send_later(L, script, stream, timeout);
+    if (stream_is_blocked(stream)) return send_later(L, script, stream, timeout);
     if (!stream_encode(L, stream, 2)) return send_closed(L, script, stream);
     lua_pushboolean(L, 1);
     return 1;
@@ -159,7 +155,7 @@ static int try_send(lua_State *L) {
     if (lua_isnoneornil(L, 2)) return raise_misuse(L, signature);
     if (stream->is_over) return nil_and(L, "closed");
     stream_check_reply(L, stream);
-    if (is_blocked(stream)) return nil_and(L, "full");
+    if (stream_is_blocked(stream)) return nil_and(L, "full");
     if (!stream_encode(L, stream, 2)) return nil_and(L, "closed");
     lua_pushboolean(L, 1);
     return 1;

@@ -115,11 +115,9 @@ static void suspended(struct fiber *fiber) {
 static int resume(struct fiber *fiber, int arguments) {
     struct script *script = fiber->generation->script;
     struct fiber *outer = script->running;
-    bool is_protected = script->is_protected;
     fiber->wait = WAIT_NONE;
     fiber->target = NULL;
     script->running = fiber;
-    script->is_protected = false;
     script->pulled = 0;
     if (!outer) {
         script_note_turn(script);
@@ -128,7 +126,6 @@ static int resume(struct fiber *fiber, int arguments) {
     int status = lua_resume(fiber->L, arguments);
     if (!outer) watchdog_leave(&script->watchdog);
     script->running = outer;
-    script->is_protected = is_protected;
     script_settle(script);
     return status;
 }

@@ -3,10 +3,9 @@
 #include "base/log.h"
 #include "script/generation.h"
 #include "script/projected.h"
+#include "script/pump.h"
 #include "script/state.h"
 #include "script/stream.h"
-
-enum { MESSAGES_A_TURN = 128 }; /* of one stream, before others have theirs */
 
 static struct fiber *take(struct stream *stream, const struct fiber_kind *kind) {
     const struct handler *handler = stream->handler;
@@ -33,7 +32,7 @@ static bool ended(struct fiber *fiber, enum fiber_outcome outcome) {
     struct stream *stream = fiber->stream;
     if (outcome == FIBER_RETURNED && !stream_send_returned(stream, fiber)) return false;
     stream->main = NULL;
-    if (outcome == FIBER_FAILED) stream_fail(stream, fiber->L);
+    if (outcome == FIBER_FAILED) pump_failed(stream, fiber);
     return true;
 }
 
@@ -61,7 +60,7 @@ static bool projected_ended(struct fiber *fiber, enum fiber_outcome outcome) {
     struct stream *stream = fiber->stream;
     if (outcome == FIBER_RETURNED && !projected_send(stream, fiber)) return false;
     stream->main = NULL;
-    if (outcome == FIBER_FAILED) stream_fail(stream, fiber->L);
+    if (outcome == FIBER_FAILED) pump_failed(stream, fiber);
     hooks_go_on(stream);
     return true;
 }
@@ -75,35 +74,13 @@ static void run_main(struct stream *stream, struct fiber *fiber, int arguments) 
     fiber_run(fiber, arguments);
 }
 
-/* The arguments are made on the protected state, where making them may raise, and moved to the fiber's. */
-static void run_on_message(struct stream *stream, struct fiber *fiber, lua_State *L, int arguments) {
-    lua_xmove(L, fiber->L, arguments + 1);
-    run_main(stream, fiber, arguments);
-}
-
-static void project(struct stream *stream, lua_State *L, const struct call_message *message) {
-    if (!twl_projection_has_plain_fields(stream->handler->projection)) {
-        int arguments = projected_push(stream, L, message);
-        if (arguments >= 0) run_on_message(stream, take(stream, &projected_kind), L, arguments);
-        return;
-    }
-    struct fiber *fiber = take(stream, &projected_kind);
-    int arguments = projected_push(stream, fiber->L, message);
-    if (arguments >= 0) run_main(stream, fiber, arguments);
-    else fiber_give(fiber, true);
-}
-
-static void on_message(struct stream *stream, const struct call_message *message) {
+/* The message, and those behind it. */
+static void on_messages(struct stream *stream, const struct call_message *first) {
     const struct handler *handler = stream->handler;
-    lua_State *L = handler->generation->script->L;
-    if (handler->projection) {
-        project(stream, L, message);
-    } else if (handler->on_message != LUA_NOREF) {
-        push_ref(L, handler->on_message);
-        push_stream(L, stream);
-        if (stream_push_message(stream, L, message))
-            run_on_message(stream, take(stream, &message_kind), L, 2);
-    }
+    if (!handler->projection && handler->on_message == LUA_NOREF) return;
+    struct fiber *fiber = take(stream, handler->projection ? &projected_kind : &message_kind);
+    run_main(stream, fiber, pump_prepare(stream, fiber, first));
+    handler->generation->script->first_message = NULL;
 }
 
 static void on_half_close(struct stream *stream) {
@@ -115,65 +92,36 @@ static void on_half_close(struct stream *stream) {
     run_main(stream, fiber, 1);
 }
 
-/* False: nothing has come. */
-static bool handle_next(struct stream *stream) {
-    struct call_message message;
-    switch (call_receive(stream->call, &message)) {
-    case CALL_EMPTY:
-        return false;
-    case CALL_END:
-        on_half_close(stream);
-        return true;
-    case CALL_MESSAGE:
-        break;
-    }
-    on_message(stream, &message);
-    return true;
-}
-
 static void pump(struct stream *stream) {
-    for (int share = MESSAGES_A_TURN; !stream->main && !stream->is_over && !stream->is_half_closed; share--) {
-        if (share == 0) {
+    struct script *script = stream->generation->script;
+    struct call_message message;
+    uint32_t handled = 0;
+    while (!stream->main && !stream->is_over && !stream->is_half_closed) {
+        if (handled >= MESSAGES_A_TURN) {
             stream_continue_later(stream);
             return;
         }
-        if (!handle_next(stream)) return;
+        switch (call_receive(stream->call, &message)) {
+        case CALL_EMPTY:
+            return;
+        case CALL_END:
+            on_half_close(stream);
+            break;
+        case CALL_MESSAGE:
+            script->pulled = 0;
+            on_messages(stream, &message);
+            handled += 1 + script->pulled;
+            break;
+        }
     }
-}
-
-/* (stream as light userdata) */
-static int pump_protected(lua_State *L) {
-    pump(lua_touserdata(L, 1));
-    return 0;
-}
-
-/* A message had no form in Lua, or what a hook returned none on the wire. The hook's fiber, if it had one,
- * has ended: its results were being sent. */
-static void pump_failed(struct stream *stream, lua_State *L) {
-    struct fiber *fiber = stream->main;
-    stream->main = NULL;
-    stream_fail_to_convert(stream, L, fiber ? CANNOT_SEND : CANNOT_READ);
-    if (fiber) fiber_give(fiber, true);
 }
 
 void hooks_pump(struct stream *stream) {
     if (stream->is_pumping || !stream->has_opened || stream->main || stream->is_over) return;
-    struct script *script = stream->generation->script;
-    stream->is_pumping = script->is_protected = true;
-    push_ref(script->L, script->ref.pump);
-    lua_pushlightuserdata(script->L, stream);
-    int fault = lua_pcall(script->L, 1, 0, 0);
-    stream->is_pumping = script->is_protected = false;
-    if (fault) {
-        pump_failed(stream, script->L);
-        lua_pop(script->L, 1);
-    }
+    stream->is_pumping = true;
+    pump(stream);
+    stream->is_pumping = false;
     stream_settle(stream);
-}
-
-void hooks_open_state(struct script *script) {
-    lua_pushcfunction(script->L, pump_protected);
-    script->ref.pump = luaL_ref(script->L, LUA_REGISTRYINDEX);
 }
 
 static void hooks_open(struct call *call) {

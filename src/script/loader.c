@@ -13,6 +13,7 @@
 #include "script/generation.h"
 #include "script/message.h"
 #include "script/sandbox.h"
+#include "script/pump.h"
 #include "script/state.h"
 
 static const char loading_mark; /* stands in the table of modules while one is loaded */
@@ -224,6 +225,9 @@ bool loader_load_lua_half(struct script *script, struct error *error) {
     lua_pushcfunction(L, twl_project);
     if (!run_own(script, "equals", 1, error)) return false;
     script->ref.equals = luaL_ref(L, LUA_REGISTRYINDEX);
+    pump_push_step(L, script);
+    if (!run_own(script, "pump", 1, error)) return false;
+    pump_keep_loops(script);
     script->has_lua_half = true;
     return true;
 }

@@ -86,6 +86,8 @@ struct projection *twl_projection_resolve(lua_State *L, int index, struct twl_sc
                                           const struct message_type *type, const struct message_type *reply_type,
                                           const struct twl_message_options *options, struct error *error);
 void twl_projection_free(lua_State *L, struct projection **projection);
+/* One field in, and at most one out. */
+bool twl_projection_is_single(const struct projection *projection);
 bool twl_projection_is_patch(const struct projection *projection); /* nil results: the message as it is */
 /* Pushes the function, then the declared fields of the message as arguments behind what the caller pushes between the
  * two steps (the stream): first twl_projection_function, then the caller's own argument, then
@@ -94,8 +96,6 @@ bool twl_projection_is_patch(const struct projection *projection); /* nil result
 void twl_projection_function(lua_State *L, const struct projection *projection);
 int twl_projection_arguments(lua_State *L, const struct projection *projection, const uint8_t *bytes, size_t length,
                              const char **fault);
-/* Whether that never raises and needs only the stack that every C function has: then it can be done anywhere. */
-bool twl_projection_has_plain_fields(const struct projection *projection);
 /* From the results at `first`…top: appends the reply (reply form), or the original bytes with the patched fields
  * (patch form). Nothing is appended and false returned when all results are nil: no reply, or nothing patched.
  * [-0, +0, e] */

@@ -39,15 +39,11 @@ int projected_fields(struct script *script, lua_State *L, const struct projectio
 }
 
 int projected_push(struct stream *stream, lua_State *L, const struct call_message *message) {
-    const struct projection *projection = stream->handler->projection;
     const char *fault;
-    twl_projection_function(L, projection);
-    push_stream(L, stream);
-    int count = twl_projection_arguments(L, projection, message->data, message->length, &fault);
-    if (count >= 0) return count + 1;
-    lua_pop(L, 2);
-    stream_refuse_message(stream, fault);
-    return -1;
+    int count =
+        twl_projection_arguments(L, stream->handler->projection, message->data, message->length, &fault);
+    if (count < 0) stream_refuse_message(stream, fault);
+    return count;
 }
 
 /* What the results from `first` on make. May raise. */
@@ -99,18 +95,21 @@ bool projected_send(struct stream *stream, struct fiber *fiber) {
     }
     if (stream_must_stand(stream, fiber)) return false;
     if (write_plainly(L, stream)) return true;
-    if (script->is_protected) {
-        int before = lua_gettop(script->L);
-        luaL_checkstack(script->L, results, "too many results");
-        lua_xmove(L, script->L, results);
-        write_results(script->L, stream, before + 1);
-        lua_settop(script->L, before);
-        return true;
-    }
     push_ref(L, script->ref.write_reply);
     lua_insert(L, 1);
     lua_pushlightuserdata(L, stream);
     if (lua_pcall(L, results + 1, 0, 0) != 0) stream_fail_to_convert(stream, L, CANNOT_SEND);
+    return true;
+}
+
+bool projected_send_now(struct stream *stream, lua_State *L) {
+    if (stream->is_over || lua_gettop(L) == 0) return true;
+    if (is_drop(stream->generation->script, L, 1)) {
+        stream->has_dropped = true;
+        return true;
+    }
+    if (stream_is_blocked(stream)) return false;
+    if (!write_plainly(L, stream)) write_results(L, stream, 1);
     return true;
 }
 

@@ -243,7 +243,9 @@ void twl_projection_free(lua_State *L, struct projection **projection) {
 
 bool twl_projection_is_patch(const struct projection *projection) { return projection->is_patch; }
 
-bool twl_projection_has_plain_fields(const struct projection *projection) { return projection->has_plain_fields; }
+bool twl_projection_is_single(const struct projection *projection) {
+    return projection->path_count == 1 && projection->result_count <= 1;
+}
 
 void twl_projection_function(lua_State *L, const struct projection *projection) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, projection->function);

@@ -53,12 +53,13 @@ struct script {
     struct list ready_streams;
     struct task ready_task;
 
-    bool is_protected;         /* a protected call on L is around what C does: values may be made there */
     const void *drop;          /* tidewire.DROP */
     const void *ctx_name;      /* the address of the string "ctx" */
     struct call *open_message; /* a message is being encoded into its queue */
     struct buffer scratch;     /* what publish and waiting sends encode into */
     uint32_t pulled;           /* messages that the running fiber has pulled since it was resumed */
+    const struct call_message *first_message; /* of a hook's pump that begins, until it takes it */
+    const char *converting; /* what a hook's pump can't do, should it raise now; NULL: it is the hook that raises */
 
     struct task turn_end;
     bool turn_end_is_due;
@@ -72,7 +73,8 @@ struct script {
         int guard;    /* pcall, xpcall and coroutine.* that cancellation gets through */
         int cancelled, drop;
         int fail_meta, stream_meta, handle_meta, topic_meta, subscriber_meta;
-        int encode, write_reply, read_fields, pump, add_traceback; /* C functions for protected calls */
+        int encode, write_reply, read_fields, add_traceback; /* C functions for protected calls */
+        int each_one, each_list; /* pump.lua's */
         int equals; /* makes a projection of { field = value } */
         int json_null, json_array; /* the value that stands for null; the metatable of arrays */
     } ref;

@@ -369,14 +369,6 @@ static bool send_value(struct stream *stream, struct fiber *fiber) {
     lua_State *L = fiber->L;
     if (stream->is_over) return true;
     if (stream_must_stand(stream, fiber)) return false;
-    if (script->is_protected) {
-        lua_pushvalue(L, -1);
-        lua_xmove(L, script->L, 1);
-        stream_check_reply(script->L, stream);
-        stream_encode(script->L, stream, lua_gettop(script->L));
-        lua_pop(script->L, 1);
-        return true;
-    }
     push_ref(L, script->ref.encode);
     lua_pushvalue(L, -2);
     lua_pushlightuserdata(L, stream);
@@ -457,6 +449,20 @@ bool stream_send_returned(struct stream *stream, struct fiber *fiber) {
         }
         lua_settop(L, 1);
     }
+}
+
+bool stream_send_now(struct stream *stream, lua_State *L) {
+    struct script *script = stream->generation->script;
+    if (lua_gettop(L) == 0) return true;
+    if (is_nothing(script, L, 1)) {
+        note_nothing(stream, L);
+        return true;
+    }
+    if (stream->is_over) return true;
+    if (is_list(L, 1) || stream_is_blocked(stream)) return false;
+    stream_check_reply(L, stream);
+    stream_encode(L, stream, 1);
+    return true;
 }
 
 static void serve_senders(struct stream *stream) {

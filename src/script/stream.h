@@ -114,6 +114,12 @@ bool stream_encode(lua_State *L, struct stream *stream, int index);
 /* Sends what a function has returned, the values from 1 on ->L. False: no room; the fiber stands in the row
  * of senders and is ended again. An encoder's fault ends the stream. */
 bool stream_send_returned(struct stream *stream, struct fiber *fiber);
+/* The same inside a coroutine of the stream, for the values from 1 on L: raises the encoder's faults. False: nothing was
+ * sent, since there is no room or there are several messages. */
+bool stream_send_now(struct stream *stream, lua_State *L);
+static inline bool stream_is_blocked(struct stream *stream) {
+    return call_is_full(stream->call) || stream_has_senders(stream);
+}
 /* For what a fiber returns: whether it has to stand in the row of senders (which it then does). */
 bool stream_must_stand(struct stream *stream, struct fiber *fiber);
 /* A message could not be made into Lua values, or back: the fault is at the top of L. Ends the stream
@@ -139,7 +145,6 @@ void streams_run_ready(struct script *script);
 /* The two forms of handlers. */
 extern const struct call_handler function_handler, hooks_handler;
 void hooks_pump(struct stream *stream);
-void hooks_open_state(struct script *script); /* once a state */
 void stream_drain(struct call *call);
 
 /* stream:… for scripts. */

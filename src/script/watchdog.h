@@ -67,6 +67,8 @@ static inline void watchdog_go_on(struct watchdog *watchdog) {
     watchdog->origin = NULL; /* may be gone */
     watchdog->is_watching = true;
 }
+/* It goes on with its next message, for which it has the whole budget again. */
+static inline void watchdog_renew(struct watchdog *watchdog) { watchdog->mark = watchdog->ticks; }
 void watchdog_unbark(struct watchdog *watchdog);
 static inline void watchdog_leave(struct watchdog *watchdog) {
     watchdog->is_watching = false;

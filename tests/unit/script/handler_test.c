@@ -366,9 +366,14 @@ static void a_broken_message_ends_its_own_stream(void) {
 static void a_reply_that_does_not_encode_fails_its_stream(void) {
     run_script("return { Greet = function() return { greetign = 'x' } end,\n"
                "  GreetStream = { on_message = function() return { { greeting = 'a' }, { greetnig = 'x' } } end },\n"
+               "  AccumulateNumbers = { on_message = function() return { sun = 1 } end },\n"
                "  Chat = { on_message = function(s, m) local fine, fault = pcall(s.send, s, { sender = {} })\n"
                "    assert(not fine) s:send { sender = 'fine' } end } }");
-    struct test_call *call = unary(GREET, "x");
+    struct test_call *call = open_call(NUMBERS);
+    say_number(call, 1);
+    CHECK_STR(status_of(call), "INTERNAL");
+    CHECK(logged("cannot send what was returned by the handler at main.lua:3: tutorial."));
+    call = unary(GREET, "x");
     CHECK_STR(status_of(call), "INTERNAL");
     CHECK(logged("greetign"));
     call = open_call(GREET_STREAM);

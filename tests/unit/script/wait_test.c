@@ -110,6 +110,27 @@ static void a_projected_reply_waits_for_room_too(void) {
     CHECK_STR(sent(call), "1,2,3");
 }
 
+static void messages_that_come_together_are_answered_in_their_order_in_every_way(void) {
+    run_script("local tidewire = require 'tidewire' return { GreetStream = { on_message = function(s, m)\n"
+               "  if m.name == 'list' then return { { greeting = 'l1' }, { greeting = 'l2' } } end\n"
+               "  if m.name == 'drop' then return tidewire.DROP end\n"
+               "  if m.name == 'wait' then tidewire.sleep(1) end\n"
+               "  if m.name == 'send' then s:send { greeting = 'sent' } return end\n"
+               "  if m.name == 'blame' then error('not here', 2) end\n"
+               "  return { greeting = m.name } end } }");
+    struct test_call *call = open_call(GREET_STREAM);
+    static const char *const names[] = {"a", "list", "drop", "b", "wait", "send", "c", "blame", "d"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) put_text(call, 1, names[i]);
+    tell_readable(call);
+    settle();
+    CHECK_STR(sent(call), "a,l1,l2,b");
+    advance(1);
+    settle();
+    CHECK_STR(sent(call), "a,l1,l2,b,wait,sent,c");
+    CHECK_STR(status_of(call), "INTERNAL");
+    CHECK(logged("handler failed: main.lua:6: not here"));
+}
+
 static void try_send_never_waits_and_send_can_time_out(void) {
     run_script("return { GreetStream = function(s) assert(s:send { greeting = 'a' })\n"
                "  local a, b = s:try_send { greeting = 'b' } assert(a == nil and b == 'full')\n"
@@ -333,6 +354,7 @@ int main(void) {
         RUN_IN_WORLD(senders_are_served_in_the_order_of_their_calls);
         RUN_IN_WORLD(a_reply_by_return_waits_for_room_too_and_holds_back_what_follows);
         RUN_IN_WORLD(a_projected_reply_waits_for_room_too);
+        RUN_IN_WORLD(messages_that_come_together_are_answered_in_their_order_in_every_way);
         RUN_IN_WORLD(try_send_never_waits_and_send_can_time_out);
         RUN_IN_WORLD(on_writable_tells_when_there_is_room_again);
         RUN_IN_WORLD(a_cancel_raises_in_every_wait_of_the_stream_and_is_not_logged);
