@@ -50,6 +50,7 @@ struct twl_type {
     struct twl_schema *schema;
     size_t view_size;
     unsigned shift; /* of the hash: 64 - log2 of the size of names */
+    bool has_other_tables; /* than those that can be written in their own order: not tried any more */
     struct twl_name names[];
 };
 
@@ -170,6 +171,8 @@ struct writer {
 void twl_write_message(struct writer *writer, int index, const struct message_type *type, const struct step *step);
 /* One field with its tag(s), from the value at `index`. Unset defaults are not written. [-0, +0, e] */
 void twl_write_field(struct writer *writer, int index, const struct field *field, const struct step *up);
+/* A singular scalar, string or bytes. */
+static inline bool twl_is_plain(const struct field *field) { return !field->is_repeated && !codec_is_message(field); }
 /* The same for a singular scalar, string or bytes whose value is right at the first look. False, nothing appended: it
  * may be right or wrong. Never raises. [-0, +0, -] */
 bool twl_write_plain(lua_State *L, int index, const struct field *field, struct buffer *out);

@@ -160,8 +160,7 @@ bool twl_write_plain(lua_State *L, int index, const struct field *field, struct 
 void twl_write_field(struct writer *writer, int index, const struct field *field, const struct step *up) {
     struct step step = {.up = up, .field = field};
     size_t length;
-    bool is_plain = !field->is_repeated && !codec_is_message(field);
-    if (is_plain && twl_write_plain(writer->L, index, field, writer->out)) return;
+    if (twl_is_plain(field) && twl_write_plain(writer->L, index, field, writer->out)) return;
     if (field->is_repeated) {
         if (lua_type(writer->L, index) != LUA_TTABLE)
             twl_write_mistyped(writer, &step, field->is_map ? "a table of keys and values" : "a list", index);
@@ -233,9 +232,35 @@ static void check_required(const struct writer *writer, const struct message_typ
     if (missing) twl_write_fault(writer, step, "required field \"%s\" is not set", missing->name);
 }
 
-static void write_table(struct writer *writer, int index, const struct twl_type *known, const struct step *step) {
+/* Tables of a few numbers and strings, whose own order mostly is that of the fields: often there is one alone. False,
+ * nothing written: it is no such table. */
+static bool write_in_order(struct writer *writer, int index, const struct twl_type *known) {
+    lua_State *L = writer->L;
+    struct buffer *out = writer->out;
+    size_t before = buffer_length(out);
+    int last = -1;
+    lua_pushnil(L);
+    while (lua_next(L, index)) {
+        const struct field *field = twl_type_field(L, known, -2);
+        if (!field || field->index <= last || !twl_is_plain(field) || field->oneof >= 0 ||
+            !twl_write_plain(L, -1, field, out)) {
+            lua_pop(L, 2);
+            out->end = out->start + before;
+            return false;
+        }
+        last = field->index;
+        lua_pop(L, 1);
+    }
+    return true;
+}
+
+static void write_table(struct writer *writer, int index, struct twl_type *known, const struct step *step) {
     lua_State *L = writer->L;
     const struct message_type *type = known->type;
+    if (!known->has_other_tables && !type->has_required) {
+        if (write_in_order(writer, index, known)) return;
+        known->has_other_tables = true;
+    }
     size_t words = codec_words(type);
     uint64_t small_bits = 0;
     uint16_t small_place[SMALL_FIELDS];

@@ -186,16 +186,14 @@ static bool resolve(lua_State *L, const struct declaration *declaration, struct 
     return is_good && check_required(projection, error);
 }
 
-static bool is_plain(const struct field *field) { return !field->is_repeated && !codec_is_message(field); }
-
 static void find_plain(struct projection *projection) {
     projection->has_plain_fields = projection->path_count <= LUA_MINSTACK / 2;
     for (size_t i = 0; i < projection->path_count; i++)
-        projection->has_plain_fields &= projection->paths[i].length == 1 && is_plain(projection->paths[i].steps[0]);
+        projection->has_plain_fields &= projection->paths[i].length == 1 && twl_is_plain(projection->paths[i].steps[0]);
     projection->has_plain_results = projection->result_count && !projection->is_patch;
     for (size_t i = 0; i < projection->result_count; i++) {
         const struct field *field = projection->results[i];
-        projection->has_plain_results &= is_plain(field) && field->oneof < 0 && !field->is_required;
+        projection->has_plain_results &= twl_is_plain(field) && field->oneof < 0 && !field->is_required;
     }
 }
 
