@@ -353,7 +353,7 @@ static struct connection *new_connection(struct loop *loop, const struct connect
     timer_init(&connection->timer, on_timer);
     connection->is_client = options->tls_client != NULL;
     if (options->tls_server) connection->tls = tls_session_accept(options->tls_server);
-    else if (options->tls_client) connection->tls = tls_session_connect(options->tls_client);
+    else if (options->tls_client) connection->tls = tls_session_connect(options->tls_client, options->server_name);
     if (options->handshake_timeout)
         timer_start(loop, &connection->timer, loop_now(loop) + options->handshake_timeout);
     return connection;
@@ -415,7 +415,9 @@ struct connection *connection_dial(struct loop *loop, const char *address,
     connection->phase = PHASE_DIALLING;
     connection->peer = memory_copy_string(address);
     connection->local = memory_copy_string("unknown");
-    connection->dial = dial_new(loop, address, on_dialled, connection, error);
+    connection->dial = options->address ? dial_to(loop, options->address, options->address_length, address,
+                                                  on_dialled, connection)
+                                        : dial_new(loop, address, on_dialled, connection, error);
     if (!connection->dial) connection_free(&connection);
     return connection;
 }

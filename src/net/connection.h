@@ -15,6 +15,7 @@
 
 struct loop;
 struct connection;
+struct sockaddr;
 
 /* All are called from the loop, never from inside a function of this header. `owner` is the pointer given at
  * creation. In each of them the owner may call any function of this header, connection_free() too. */
@@ -34,15 +35,19 @@ struct connection_options {
     struct tls_server *tls_server; /* one or none of the two */
     struct tls_client *tls_client;
     bool reads_proxy_header;    /* a PROXY v1 or v2 header must come first */
-    uint64_t handshake_timeout; /* ns for PROXY header and TLS handshake together */
+    uint64_t handshake_timeout; /* ns for PROXY header and TLS handshake together; 0: none */
+    /* To dial: this instead of a name; and the name for TLS instead of the one of tls_client. May be NULL. */
+    const struct sockaddr *address;
+    uint32_t address_length;
+    const char *server_name;
 };
 
 /* Takes over a connected, non-blocking socket. A peer that was to send a PROXY header and did not is closed,
  * with a log line. */
 struct connection *connection_accepted(struct loop *loop, int fd, const struct connection_options *options,
                                        const struct connection_events *events, void *owner);
-/* Starts to connect to "host:port", "[v6]:port" or "unix:/path"; names are resolved blocking: for
- * command-line clients. NULL and an error when the address makes no sense. */
+/* Starts to connect to "host:port", "[v6]:port" or "unix:/path"; unless there is an address in the options, names are
+ * resolved blocking: for command-line clients. NULL and an error when the address makes no sense. */
 struct connection *connection_dial(struct loop *loop, const char *address,
                                    const struct connection_options *options,
                                    const struct connection_events *events, void *owner, struct error *error);

@@ -23,8 +23,8 @@ struct dial {
     void *context;
     char *text; /* what was dialled */
     struct addrinfo *found, *next;
-    struct sockaddr_un path;
-    struct addrinfo path_info; /* stands for `found` when a path was dialled */
+    struct sockaddr_storage one; /* a path, or the address that was given */
+    struct addrinfo one_info;    /* stands for `found` then */
     int fd;
     struct event event;
     struct task start;
@@ -93,12 +93,18 @@ static void on_connected(evutil_socket_t fd, short what, void *context) {
 
 static void start(struct task *task) { try_addresses(container_of(task, struct dial, start), 0); }
 
+static void use(struct dial *dial, const struct sockaddr *address, socklen_t length) {
+    memcpy(&dial->one, address, length);
+    dial->one_info = (struct addrinfo){
+        .ai_family = address->sa_family, .ai_addr = (struct sockaddr *)&dial->one, .ai_addrlen = length};
+    dial->next = &dial->one_info;
+}
+
 static bool resolve(struct dial *dial, const char *address, struct error *error) {
     if (strncmp(address, "unix:", 5) == 0) {
-        if (!address_of_path(address + 5, &dial->path, error)) return false;
-        dial->path_info = (struct addrinfo){
-            .ai_family = AF_UNIX, .ai_addr = (struct sockaddr *)&dial->path, .ai_addrlen = sizeof dial->path};
-        dial->next = &dial->path_info;
+        struct sockaddr_un path;
+        if (!address_of_path(address + 5, &path, error)) return false;
+        use(dial, (const struct sockaddr *)&path, sizeof path);
         return true;
     }
     char *host, *port;
@@ -113,12 +119,25 @@ static bool resolve(struct dial *dial, const char *address, struct error *error)
     return result == 0;
 }
 
-struct dial *dial_new(struct loop *loop, const char *address, dial_done_fn *on_done, void *context,
-                      struct error *error) {
+static struct dial *new_dial(struct loop *loop, const char *name, dial_done_fn *on_done, void *context) {
     struct dial *dial = memory_new(sizeof *dial);
     *dial = (struct dial){.loop = loop, .on_done = on_done, .context = context, .fd = -1};
-    dial->text = memory_copy_string(address);
+    dial->text = memory_copy_string(name);
     task_init(&dial->start, start);
+    return dial;
+}
+
+struct dial *dial_to(struct loop *loop, const struct sockaddr *address, socklen_t length, const char *name,
+                     dial_done_fn *on_done, void *context) {
+    struct dial *dial = new_dial(loop, name, on_done, context);
+    use(dial, address, length);
+    loop_defer(loop, LOOP_RUN, &dial->start);
+    return dial;
+}
+
+struct dial *dial_new(struct loop *loop, const char *address, dial_done_fn *on_done, void *context,
+                      struct error *error) {
+    struct dial *dial = new_dial(loop, address, on_done, context);
     if (!resolve(dial, address, error)) {
         dial_free(&dial);
         return NULL;

@@ -35,6 +35,7 @@ struct tls_server {
 struct tls_client {
     SSL_CTX *context;
     char *server_name; /* for SNI: "" when it is an address */
+    bool requires_protocol;
 };
 
 static void set_protocols(struct protocol_list *list, const char *const *names) {
@@ -181,6 +182,12 @@ static bool set_server_name(struct tls_client *tls, const char *name, struct err
     return is_set == 1 || error_set(error, "\"%s\" is no server name", name);
 }
 
+bool tls_set_expected_name(X509_VERIFY_PARAM *checks, const char *name) {
+    if (is_address(name)) return X509_VERIFY_PARAM_set1_ip_asc(checks, name) == 1;
+    X509_VERIFY_PARAM_set1_host(checks, name, 0);
+    return false;
+}
+
 static bool set_trust(struct tls_client *tls, const struct tls_client_options *options, struct error *error) {
     if (options->is_unverified) return true;
     SSL_CTX_set_verify(tls->context, SSL_VERIFY_PEER, NULL);
@@ -193,6 +200,7 @@ struct tls_client *tls_client_new(const struct tls_client_options *options, stru
     ERR_clear_error();
     struct tls_client *tls = memory_new(sizeof *tls);
     tls->context = new_context(TLS_client_method(), false);
+    tls->requires_protocol = options->requires_protocol;
     struct protocol_list protocols = {0};
     set_protocols(&protocols, options->protocols);
     if (protocols.length) SSL_CTX_set_alpn_protos(tls->context, protocols.bytes, protocols.length);
@@ -218,4 +226,5 @@ void tls_client_free(struct tls_client **tls) {
 
 SSL_CTX *tls_server_context(struct tls_server *tls) { return tls->contexts[0]; }
 SSL_CTX *tls_client_context(struct tls_client *tls) { return tls->context; }
+bool tls_client_requires_protocol(const struct tls_client *tls) { return tls->requires_protocol; }
 const char *tls_client_server_name(struct tls_client *tls) { return tls->server_name; }

@@ -30,6 +30,7 @@ struct tls_client_options {
     const char *certificate, *key; /* our own, or NULL */
     bool is_unverified;            /* --insecure of `tidewire call` */
     const char *const *protocols;
+    bool requires_protocol; /* a server that takes none of them is refused */
 };
 struct tls_client *tls_client_new(const struct tls_client_options *options, struct error *error);
 void tls_client_free(struct tls_client **tls);

@@ -27,6 +27,7 @@ struct tls_session {
     struct buffer *cipher; /* where to write, during a call */
     struct tls_info *info;
     char *fault;
+    bool requires_protocol; /* a server without ALPN is refused */
     bool is_dead; /* failed or closed by the peer: OpenSSL must not be called again */
 };
 
@@ -95,10 +96,12 @@ struct tls_session *tls_session_accept(struct tls_server *server) {
     return session;
 }
 
-struct tls_session *tls_session_connect(struct tls_client *client) {
+struct tls_session *tls_session_connect(struct tls_client *client, const char *server_name) {
     struct tls_session *session = new_session(tls_client_context(client));
     SSL_set_connect_state(session->ssl);
-    const char *name = tls_client_server_name(client);
+    session->requires_protocol = tls_client_requires_protocol(client);
+    const char *name = server_name ? server_name : tls_client_server_name(client);
+    if (server_name && tls_set_expected_name(SSL_get0_param(session->ssl), server_name)) name = "";
     if (*name) SSL_set_tlsext_host_name(session->ssl, name);
     return session;
 }
@@ -141,10 +144,22 @@ static enum tls_result judge(struct tls_session *session, int returned) {
     }
 }
 
+/* The server has taken one of those that we offered, or none. */
+static enum tls_result check_protocol(struct tls_session *session) {
+    const unsigned char *name;
+    unsigned length;
+    SSL_get0_alpn_selected(session->ssl, &name, &length);
+    if (length) return TLS_GOING;
+    session->is_dead = true;
+    session->fault = memory_copy_string("TLS: the server does not speak h2 (ALPN)");
+    return TLS_FAILED;
+}
+
 static enum tls_result shake_hands(struct tls_session *session) {
     if (SSL_is_init_finished(session->ssl)) return TLS_GOING;
     int returned = SSL_do_handshake(session->ssl);
-    return returned == 1 ? TLS_GOING : judge(session, returned);
+    if (returned != 1) return judge(session, returned);
+    return session->requires_protocol ? check_protocol(session) : TLS_GOING;
 }
 
 static enum tls_result read_records(struct tls_session *session, struct buffer *plain) {

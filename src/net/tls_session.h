@@ -16,7 +16,8 @@ struct tls_server;
 struct tls_session;
 
 struct tls_session *tls_session_accept(struct tls_server *server);
-struct tls_session *tls_session_connect(struct tls_client *client);
+/* `server_name` instead of the client's own, or NULL. */
+struct tls_session *tls_session_connect(struct tls_client *client, const char *server_name);
 void tls_session_free(struct tls_session **session);
 
 enum tls_result {

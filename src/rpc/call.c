@@ -75,6 +75,7 @@ static void call_free(struct rpc_call *call) {
     peer_metadata_unref(&call->peer_headers);
     peer_metadata_unref(&call->peer_trailers);
     free(call->text);
+    attempt_free(call);
     pool_give(&call->call.rpc->calls, call);
     rpc_connection_free_if_done(connection);
 }
@@ -83,6 +84,7 @@ static void drop_queued(struct rpc_call *call) {
     size_t bytes = call->outbox.bytes;
     outbox_clear(&call->outbox, &call->call.rpc->outboxes);
     account_discharge(call, bytes);
+    attempt_drop(call);
 }
 
 static void set_status(struct rpc_call *call, enum status status, enum call_reason reason, const char *text) {
@@ -100,6 +102,7 @@ void call_settle(struct rpc_call *call) {
     drop_queued(call);
     if (call->stream) account_ended(call);
     call_wake(call, 0);
+    attempt_over(call);
 }
 
 /* Even the reset may have to wait, for a socket that takes nothing: the stream goes on alone. */
@@ -147,6 +150,7 @@ void call_conclude(struct rpc_call *call, enum status status, enum call_reason r
     timer_stop(call->call.rpc->loop, &call->timer);
     drop_queued(call);
     call_wake(call, NEWS_READABLE);
+    attempt_over(call);
 }
 
 /* Not once its handler has ended it; a client's answer can still turn out to be broken while it is read. */
@@ -323,11 +327,18 @@ void call_on_close(void *user, uint32_t error, bool is_connection) {
 
 size_t call_body_ready(void *user) {
     const struct rpc_call *call = user;
-    return call && call->outbox.bytes && !call_holds_reply(call) ? call->outbox.bytes : 0;
+    size_t bytes = call ? call->outbox.bytes + call->replay_left : 0;
+    return bytes && !call_holds_reply(call) ? bytes : 0;
 }
 
 void call_body_give(void *user, size_t length, struct http_output *output) {
     struct rpc_call *call = user;
+    if (call->attempt) {
+        size_t again = length < call->replay_left ? length : call->replay_left;
+        if (again) attempt_give(call, again, output);
+        length -= again;
+        attempt_keep(call, length);
+    }
     outbox_give(&call->outbox, &call->call.rpc->outboxes, length, output);
     account_discharge(call, length);
     call->progress = loop_now(call->call.rpc->loop);
@@ -363,7 +374,7 @@ void call_half_close(struct call *public) {
     struct rpc_call *call = rpc_call_of(public);
     if (!call->is_client || !call_is_open(public)) return;
     call->has_sent_end = true;
-    http_stream_finish(call->stream, NULL, 0);
+    if (call->stream) http_stream_finish(call->stream, NULL, 0);
 }
 
 void call_reset(struct call *public, uint32_t http_error) {
@@ -400,5 +411,6 @@ const char *call_authority(const struct call *public) {
 }
 
 bool call_is_draining(const struct call *public) {
-    return rpc_call_of_const(public)->connection->is_draining;
+    const struct rpc_call *call = rpc_call_of_const(public);
+    return call->is_client ? public->rpc->is_draining : call->connection->is_draining;
 }

@@ -3,6 +3,7 @@
 #define TIDEWIRE_RPC_CALL_PRIVATE_H
 #include "net/loop.h"
 #include "rpc/call.h"
+#include "rpc/client_private.h"
 #include "rpc/inbound.h"
 #include "rpc/outbox.h"
 #include "rpc/peer_metadata.h"
@@ -50,7 +51,7 @@ struct dialect {
 struct rpc_call {
     struct call call; /* what handlers hold */
     const struct dialect *dialect;
-    struct rpc_connection *connection;
+    struct rpc_connection *connection; /* of a call that waits: rpc.waiting */
     struct http_stream *stream; /* NULL once it is closed */
     struct list ready;          /* in rpc.ready while there is news */
     struct list sibling;        /* in rpc_connection.calls */
@@ -58,6 +59,8 @@ struct rpc_call {
     struct inbound inbound;
     struct outbox outbox;
     struct timer timer; /* the deadline */
+    struct attempt *attempt; /* of a client call; else NULL */
+    size_t replay_left;      /* of attempt->replay, to be sent before the outbox */
     uint64_t buffered;  /* bytes charged to the accounts */
     uint64_t progress;  /* when bytes last came, left or were taken while some were buffered; or when it ended */
     struct metadata *headers, *trailers; /* ours; made when first asked for */
@@ -69,6 +72,7 @@ struct rpc_call {
     uint8_t reason;           /* who ended it, for the access line */
     uint8_t encoding;         /* of the peer's messages */
     bool is_client : 1;
+    bool is_waiting : 1;      /* a client call without a stream yet */
     bool was_opened : 1;      /* the handler knows it */
     bool is_hungry : 1;       /* call_receive() has said CALL_EMPTY, or nothing was asked yet */
     bool is_end_told : 1;     /* call_receive() has said CALL_END */

@@ -8,7 +8,6 @@
 #define TIDEWIRE_RPC_CLIENT_H
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 #include "base/error.h"
 #include "rpc/call.h"
@@ -16,6 +15,7 @@
 
 struct rpc;
 struct rpc_link;
+struct sockaddr;
 struct tls_client;
 
 /* ---- links ---- */
@@ -24,10 +24,11 @@ struct rpc_link_options {
     /* Where to: a socket address, or (address NULL) a name, "host:port" or "unix:/path", that is resolved blocking: for
      * command-line clients. */
     const struct sockaddr *address;
-    socklen_t address_length;
+    uint32_t address_length;
     const char *name;          /* always: for texts */
     const char *authority;     /* of calls that have none of their own */
-    struct tls_client *tls;    /* NULL: plaintext; must outlive the link's connection */
+    struct tls_client *tls;    /* NULL: plaintext; not used after rpc_link_new() */
+    const char *server_name;   /* instead of the one in `tls`; may be NULL */
     uint64_t connect_timeout;  /* ns, up to the peer's SETTINGS; 0: none */
     uint64_t keepalive_interval, keepalive_timeout; /* our PINGs to a silent peer; 0 never */
     bool pings_without_streams;
@@ -70,20 +71,21 @@ struct rpc_outcome {
     const char *text;
     bool is_unseen;     /* the server has done nothing with it: REFUSED_STREAM, above a GOAWAY's last stream */
     bool is_lost;       /* the connection went */
-    bool has_answer;    /* response headers had come before, or it was cancelled by us: no more attempts */
+    bool has_answer;    /* response headers had come before */
+    bool is_cancelled;  /* by our side: it says nothing about the server */
     bool has_pushback;  /* grpc-retry-pushback-ms was there */
     int64_t pushback;   /* ns; negative: do not retry */
 };
 
-/* Who finds links for a call. `context` is the call's own, given at rpc_call_open(). Never called from inside of
- * rpc_call_open(), _attach() or _refuse(). */
+/* Who finds links for a call. `context` is the call's own, given at rpc_call_open(). */
 struct rpc_opener {
     /* An attempt has failed before anything of an answer came, and what was sent can be sent again. True: the call
      * waits again, to be attached or refused later (not in here). False: the outcome is the call's end. */
     bool (*on_failure)(void *context, const struct rpc_outcome *outcome);
-    /* Response headers have come: this attempt is the one that counts. */
+    /* Response headers have come: this attempt is the one that counts. May be NULL. */
     void (*on_answer)(void *context);
-    /* Once, last: the call has ended, by itself or by its handler, attached or not: forget it. */
+    /* Once, last: the call has ended, by itself, by its handler or by a refusal, attached or not: forget it. Comes from
+     * inside of what ended it. */
     void (*on_over)(void *context, const struct rpc_outcome *outcome);
 };
 

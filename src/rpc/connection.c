@@ -6,7 +6,7 @@
 #include "rpc/call_private.h"
 #include "rpc/grpc_client.h"
 
-struct rpc_connection *rpc_connection_new(struct rpc *rpc, bool is_client) {
+struct rpc_connection *rpc_connection_new_without_wire(struct rpc *rpc, bool is_client) {
     struct rpc_connection *connection = memory_new(sizeof *connection);
     connection->rpc = rpc;
     connection->is_client = is_client;
@@ -14,17 +14,26 @@ struct rpc_connection *rpc_connection_new(struct rpc *rpc, bool is_client) {
     list_init(&connection->calls);
     timer_init(&connection->stalled, account_stalled);
     list_append(&rpc->connections, &connection->node);
-    connection->session = http_session_new(rpc->http, !is_client, &rpc->limits.http,
+    return connection;
+}
+
+struct rpc_connection *rpc_connection_new(struct rpc *rpc, bool is_client, const struct http_limits *limits) {
+    struct rpc_connection *connection = rpc_connection_new_without_wire(rpc, is_client);
+    connection->session = http_session_new(rpc->http, !is_client, limits,
                                            is_client ? &rpc_client_events : &rpc_server_events, connection);
     rpc->counters.connections++;
     return connection;
 }
 
 void rpc_connection_free_if_done(struct rpc_connection *connection) {
-    if (connection->session || !list_is_empty(&connection->calls)) return;
+    if (connection->session || !list_is_empty(&connection->calls) || connection == connection->rpc->waiting) return;
+    connection->rpc->counters.connections--;
+    rpc_connection_free(connection);
+}
+
+void rpc_connection_free(struct rpc_connection *connection) {
     account_forget(connection);
     list_remove(&connection->node);
-    connection->rpc->counters.connections--;
     peer_metadata_unref(&connection->last_metadata);
     free(connection->peer);
     free(connection->reason);
@@ -71,12 +80,14 @@ static void on_client_end(void *user, const struct http_header *trailers, size_t
     if (user) grpc_client_end(user, trailers, count);
 }
 
+static void on_room(struct http_session *session) { rpc_link_changed(http_session_owner(session)); }
+
 static void on_session_end(struct http_session *session, const char *reason) {
     struct rpc_connection *connection = http_session_owner(session);
     log_debug(&connection->log, "connection ends: %s", reason);
     connection->session = NULL;
     connection->reason = memory_copy_string(reason);
-    rpc_client_lost(connection);
+    rpc_link_lost(connection, reason);
     rpc_connection_free_if_done(connection);
 }
 
@@ -97,6 +108,7 @@ const struct http_events rpc_client_events = {
     .on_end = on_client_end,
     .on_close = call_on_close,
     .after_read = on_after_read,
+    .on_room = on_room,
     .on_session_end = on_session_end,
     .body_ready = call_body_ready,
     .body_give = call_body_give,

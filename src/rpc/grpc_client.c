@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "rpc/call_private.h"
 #include "rpc/grpc_request.h"
 #include "rpc/status_text.h"
@@ -18,63 +19,61 @@ static bool has_name(const struct metadata *metadata, const char *name) {
     return metadata && metadata_find(metadata, name, strlen(name), &place);
 }
 
-static void write_request(struct rpc *rpc, const struct grpc_client_request *request,
-                          char timeout[TIMEOUT_TEXT]) {
+void grpc_client_write_fields(struct rpc *rpc, const struct rpc_request *request) {
     struct header_block *block = &rpc->block;
-    buffer_clear(&rpc->scratch);
-    buffer_format(&rpc->scratch, "/%s", request->method->full_name);
     header_block_begin(block, 0, request->metadata, NULL);
-    HEADER_BLOCK_ADD(block, ":method", "POST");
-    header_block_add(block, ":scheme", 7, request->is_tls ? "https" : "http", request->is_tls ? 5 : 4);
-    header_block_add(block, ":path", 5, (const char *)buffer_bytes(&rpc->scratch),
-                     buffer_length(&rpc->scratch));
-    header_block_add(block, ":authority", 10, request->authority, strlen(request->authority));
     HEADER_BLOCK_ADD(block, "content-type", "application/grpc");
     HEADER_BLOCK_ADD(block, "te", "trailers");
     if (!has_name(request->metadata, "user-agent"))
         HEADER_BLOCK_ADD(block, "user-agent", "grpc-c-tidewire/" TIDEWIRE_VERSION);
     if (request->compresses) HEADER_BLOCK_ADD(block, "grpc-encoding", "gzip");
     HEADER_BLOCK_ADD(block, "grpc-accept-encoding", "gzip");
-    if (request->timeout)
-        header_block_add(block, "grpc-timeout", 12, timeout, timeout_format(timeout, request->timeout));
     header_block_add_metadata(block, request->metadata);
 }
 
 /* The one who opens it may send at once: there is no on_open. */
-static struct rpc_call *new_call(struct rpc_connection *connection,
-                                 const struct grpc_client_request *request) {
+struct rpc_call *grpc_client_new(struct rpc *rpc, const struct rpc_request *request) {
     struct rpc_call *call =
-        call_new(connection, &grpc, request->method, request->handler, request->data, request->limits);
+        call_new(rpc->waiting, &grpc, request->method, request->handler, request->data, request->limits);
     call->call.metadata = &no_metadata;
     call->state = CALL_OPEN;
-    call->was_opened = true;
+    call->was_opened = call->has_sent_headers = true;
     call->is_compressing = request->compresses;
     uint64_t timeout = request->timeout < TIMEOUT_MOST ? request->timeout : TIMEOUT_MOST;
     if (timeout) call_set_deadline(call, call->call.opened + timeout);
     return call;
 }
 
-struct rpc_call *grpc_client_open(struct rpc_connection *connection,
-                                  const struct grpc_client_request *request) {
-    struct rpc *rpc = connection->rpc;
-    char timeout[TIMEOUT_TEXT];
-    if (!connection->session) return NULL;
-    write_request(rpc, request, timeout);
-    struct http_stream *stream =
-        http_session_open(connection->session, rpc->block.headers, rpc->block.count, true, NULL);
-    if (!stream) return NULL;
-    struct rpc_call *call = new_call(connection, request);
-    call->stream = stream;
-    call->has_sent_headers = true;
-    http_stream_set_user(stream, call);
-    return call;
+static uint64_t time_left(const struct rpc_call *call) {
+    uint64_t now = loop_now(call->call.rpc->loop), deadline = call->call.deadline;
+    return deadline > now ? deadline - now : 1; /* its timer will fire in this turn */
 }
 
-struct rpc_call *grpc_client_open_failed(struct rpc_connection *connection,
-                                         const struct grpc_client_request *request, const char *text) {
-    struct rpc_call *call = new_call(connection, request);
-    call_end(call, STATUS_UNAVAILABLE, REASON_CONNECTION, text);
-    return call;
+struct http_stream *grpc_client_send(struct rpc_call *call, const struct rpc_link *link) {
+    const struct attempt *attempt = call->attempt;
+    const char *authority = attempt->authority ? attempt->authority : link->authority;
+    struct rpc *rpc = call->call.rpc;
+    struct header_block *block = &rpc->block;
+    char timeout[TIMEOUT_TEXT], attempts[16];
+    buffer_clear(&rpc->scratch);
+    buffer_format(&rpc->scratch, "/%s", call->call.method->full_name);
+    header_block_begin(block, 0, NULL, NULL);
+    HEADER_BLOCK_ADD(block, ":method", "POST");
+    header_block_add(block, ":scheme", 7, link->is_tls ? "https" : "http", link->is_tls ? 5 : 4);
+    header_block_add(block, ":path", 5, (const char *)buffer_bytes(&rpc->scratch),
+                     buffer_length(&rpc->scratch));
+    header_block_add(block, ":authority", 10, authority, strlen(authority));
+    if (call->call.deadline)
+        header_block_add(block, "grpc-timeout", 12, timeout, timeout_format(timeout, time_left(call)));
+    for (size_t i = 0; i < attempt->headers->count; i++) {
+        const struct http_header *field = &attempt->headers->fields[i];
+        header_block_add(block, field->name, field->name_length, field->value, field->value_length);
+    }
+    if (attempt->count) {
+        int length = snprintf(attempts, sizeof attempts, "%u", attempt->count);
+        header_block_add(block, "grpc-previous-rpc-attempts", 26, attempts, (size_t)length);
+    }
+    return http_session_open(link->connection->session, block->headers, block->count, true, NULL);
 }
 
 static void send_nothing(struct rpc_call *call) { (void)call; }
@@ -143,6 +142,32 @@ static int status_number(const struct http_header *status) {
     return number;
 }
 
+/* How long the server wants us to wait; -1 for ever, as for whatever cannot be read (gRPC: A6, "Pushback"). */
+static int64_t read_pushback(const struct http_header *field) {
+    int64_t ms = 0;
+    if (!field->value_length || field->value_length > 10) return -1;
+    for (size_t i = 0; i < field->value_length; i++) {
+        if (field->value[i] < '0' || field->value[i] > '9') return -1;
+        ms = ms * 10 + (field->value[i] - '0');
+    }
+    return ms <= INT32_MAX ? ms * (int64_t)NS_PER_MS : -1;
+}
+
+/* A failure in one header block leaves room for another attempt. */
+static bool is_tried_again(struct rpc_call *call, const struct http_header *headers, size_t count) {
+    static const char name[] = "grpc-retry-pushback-ms";
+    const struct http_header *number = find(headers, count, "grpc-status"), *pushback = find(headers, count, name);
+    int status = number ? status_parse(number->value, number->value_length) : -1;
+    if (status <= STATUS_OK) return false;
+    struct rpc_outcome outcome = {.status = (enum status)status, .text = "", .has_pushback = pushback != NULL};
+    if (pushback) {
+        const struct http_header *rest = pushback + 1;
+        bool is_repeated = find(rest, count - (size_t)(rest - headers), name) != NULL;
+        outcome.pushback = is_repeated ? -1 : read_pushback(pushback);
+    }
+    return attempt_failed(call, &outcome);
+}
+
 /* Whoever answers without gRPC's content-type is no gRPC server: its HTTP status has to do. */
 static void read_http_status(struct rpc_call *call, const struct http_header *headers, size_t count) {
     const struct http_header *status = find(headers, count, ":status");
@@ -169,10 +194,12 @@ void grpc_client_response(void *user, const struct http_header *headers, size_t 
         return;
     }
     if (is_end) {
+        if (is_tried_again(call, headers, count)) return;
         read_status(call, headers, count);
         stop_asking(call);
         return;
     }
+    attempt_commit(call);
     if (encoding && encoding->value_length == 4 && memcmp(encoding->value, "gzip", 4) == 0)
         call->encoding = ENCODING_GZIP;
     call->peer_headers =
@@ -198,13 +225,16 @@ void grpc_client_end(struct rpc_call *call, const struct http_header *trailers, 
 void grpc_client_closed(struct rpc_call *call, uint32_t error, bool is_connection) {
     char text[256];
     if (call->state != CALL_OPEN) return;
+    struct rpc_outcome outcome = {
+        .status = STATUS_UNAVAILABLE, .text = text, .is_unseen = error == HTTP_REFUSED_STREAM, .is_lost = is_connection};
     if (is_connection) {
         const struct http_session *session = call->connection->session;
         const char *reason = session ? http_session_reason(session) : NULL;
         snprintf(text, sizeof text, "the connection has failed: %s", reason ? reason : "unknown");
-        answered(call, STATUS_UNAVAILABLE, REASON_CONNECTION, text);
     } else {
         snprintf(text, sizeof text, "the server has reset the stream, HTTP/2 error %u", error);
-        answered(call, status_of_reset(error), REASON_SERVER, text);
+        outcome.status = status_of_reset(error);
     }
+    if (attempt_failed(call, &outcome)) return;
+    answered(call, outcome.status, is_connection ? REASON_CONNECTION : REASON_SERVER, text);
 }

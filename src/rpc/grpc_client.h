@@ -3,22 +3,15 @@
 #define TIDEWIRE_RPC_GRPC_CLIENT_H
 #include "rpc/rpc_private.h"
 
-struct grpc_client_request {
-    const struct method *method;
-    const struct metadata *metadata; /* may be NULL */
-    const char *authority;
-    bool is_tls, compresses;
-    uint64_t timeout; /* ns; 0: none */
-    const struct call_handler *handler;
-    void *data;
-    const struct call_limits *limits;
-};
+struct rpc_request;
+struct rpc_link;
 
-/* NULL when the connection takes no more calls. */
-struct rpc_call *grpc_client_open(struct rpc_connection *connection, const struct grpc_client_request *request);
-/* A call that ends UNAVAILABLE in its first turn. */
-struct rpc_call *grpc_client_open_failed(struct rpc_connection *connection, const struct grpc_client_request *request,
-                                         const char *text);
+/* A call that waits; its attempt is not there yet. */
+struct rpc_call *grpc_client_new(struct rpc *rpc, const struct rpc_request *request);
+/* What leaves with every attempt, into rpc->block. */
+void grpc_client_write_fields(struct rpc *rpc, const struct rpc_request *request);
+/* NULL when the link takes no more calls. */
+struct http_stream *grpc_client_send(struct rpc_call *call, const struct rpc_link *link);
 
 /* HTTP's events. */
 void grpc_client_response(void *user, const struct http_header *headers, size_t count, bool is_end);

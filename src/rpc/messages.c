@@ -73,7 +73,7 @@ bool call_has_half_closed(const struct call *public) { return rpc_call_of_const(
 
 bool call_is_open(const struct call *public) {
     const struct rpc_call *call = rpc_call_of_const(public);
-    return call->state <= CALL_OPEN && !call->has_sent_end && call->stream;
+    return call->state <= CALL_OPEN && !call->has_sent_end && (call->stream || call->is_waiting);
 }
 
 void call_send_headers(struct call *public) {
@@ -106,7 +106,7 @@ static void queued(struct rpc_call *call, size_t framed, size_t length) {
     call->call.messages_out++;
     call->call.bytes_out += length;
     account_charge(call, framed);
-    http_stream_resume(call->stream);
+    if (call->stream) http_stream_resume(call->stream);
 }
 
 /* Sent as it is where compression gains nothing: the flag is each message's own (gRPC: doc/compression.md).

@@ -242,6 +242,16 @@ void outbox_give(struct outbox *outbox, struct outbox_pool *pool, size_t length,
     }
 }
 
+void outbox_peek(const struct outbox *outbox, size_t length, struct buffer *into) {
+    for (const struct piece *piece = outbox->first; length; piece = piece->next) {
+        size_t here;
+        const uint8_t *bytes = piece_bytes(piece, &here);
+        size_t step = length < here ? length : here;
+        buffer_append(into, bytes, step);
+        length -= step;
+    }
+}
+
 void outbox_clear(struct outbox *outbox, struct outbox_pool *pool) {
     while (outbox->first) {
         struct piece *piece = outbox->first;

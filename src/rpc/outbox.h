@@ -53,5 +53,7 @@ size_t outbox_end(struct outbox *outbox, bool is_compressed);
 void outbox_abandon(struct outbox *outbox, struct outbox_pool *pool);
 /* Hands over `length` bytes, at most outbox.bytes. */
 void outbox_give(struct outbox *outbox, struct outbox_pool *pool, size_t length, struct http_output *output);
+/* Copies the next `length` bytes without handing them over. */
+void outbox_peek(const struct outbox *outbox, size_t length, struct buffer *into);
 void outbox_clear(struct outbox *outbox, struct outbox_pool *pool);
 #endif

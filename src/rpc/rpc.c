@@ -32,7 +32,14 @@ struct rpc *rpc_new(struct loop *loop, const struct rpc_limits *limits) {
     pool_init(&rpc->ranges, sizeof(struct range), RANGES_KEPT);
     outbox_pool_init(&rpc->outboxes);
     rpc->compressor = compressor_new();
+    rpc->waiting = rpc_connection_new_without_wire(rpc, true);
     return rpc;
+}
+
+static void end_waiting(struct rpc *rpc, const char *text) {
+    struct list *calls = &rpc->waiting->calls;
+    for (struct list *node = calls->next; node != calls; node = node->next)
+        call_fail(container_of(node, struct rpc_call, sibling), STATUS_UNAVAILABLE, REASON_DRAIN, text);
 }
 
 void rpc_free(struct rpc **handle) {
@@ -41,7 +48,9 @@ void rpc_free(struct rpc **handle) {
     if (!rpc) return;
     /* Cuts what is still connected; the calls on it end in their turn, which may make others ready. */
     http_worker_free(&rpc->http);
+    end_waiting(rpc, "the client has gone");
     while (!list_is_empty(&rpc->ready)) rpc_run_ready(rpc);
+    rpc_connection_free(rpc->waiting);
     timer_stop(rpc->loop, &rpc->young_timer);
     timer_stop(rpc->loop, &rpc->end_timer);
     task_cancel(&rpc->run);
@@ -73,7 +82,7 @@ void rpc_accept(struct rpc *rpc, const struct rpc_accepted *accepted) {
     const struct connection_options options = {.tls_server = accepted->tls,
                                                .reads_proxy_header = accepted->reads_proxy_header,
                                                .handshake_timeout = rpc->limits.http.settings_timeout};
-    struct rpc_connection *connection = rpc_connection_new(rpc, false);
+    struct rpc_connection *connection = rpc_connection_new(rpc, false, &rpc->limits.http);
     connection->on_gone = accepted->on_gone;
     connection->context = accepted->context;
     struct connection *wire =
@@ -99,7 +108,7 @@ void rpc_drain(struct rpc *rpc) {
     rpc->is_draining = true;
     for (struct list *c = rpc->connections.next; c != &rpc->connections; c = c->next) {
         struct rpc_connection *connection = container_of(c, struct rpc_connection, node);
-        rpc_connection_drain(connection);
+        if (!connection->is_client) rpc_connection_drain(connection); /* calls may need others still */
         for (struct list *node = connection->calls.next; node != &connection->calls; node = node->next)
             call_wake(container_of(node, struct rpc_call, sibling), NEWS_DRAIN);
     }
@@ -128,6 +137,7 @@ void rpc_abort_all(struct rpc *rpc) {
         struct rpc_connection *connection = container_of(c, struct rpc_connection, node);
         if (connection->session) http_session_close(connection->session, HTTP_NO_ERROR, "the server ends");
     }
+    end_waiting(rpc, "the server ends");
 }
 
 const char *rpc_versions(void) {

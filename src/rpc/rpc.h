@@ -45,7 +45,7 @@ struct rpc_accepted {
 };
 void rpc_accept(struct rpc *rpc, const struct rpc_accepted *accepted);
 
-/* GOAWAY on every connection, on_drain for every call. */
+/* GOAWAY on every connection that was accepted, on_drain for every call. */
 void rpc_drain(struct rpc *rpc);
 /* What still runs ends UNAVAILABLE: trailers follow the queued messages; connections that have not closed within
  * `grace` ns are cut. */
@@ -55,7 +55,7 @@ void rpc_abort_all(struct rpc *rpc);
 /* `f` may not end calls other than by call_finish() and call_reset(). */
 void rpc_each_call(struct rpc *rpc, void (*f)(struct call *call, void *context), void *context);
 
-/* A connection that we make, for `tidewire call`; upstreams come later and reuse it. */
+/* The one server of `tidewire call`. */
 struct rpc_client;
 struct rpc_client_options {
     const char *address, *authority;

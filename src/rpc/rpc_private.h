@@ -20,6 +20,7 @@ struct rpc {
     struct rpc_counters counters;
     struct router *router;
     struct list connections; /* rpc_connection.node */
+    struct rpc_connection *waiting; /* without a wire, for calls that have no link yet */
     struct list limited;     /* rpc_connection.limited: at a bound of the accounts */
     struct list ready;       /* rpc_call.ready */
     struct list young;       /* rpc_call.young, oldest first */
@@ -39,7 +40,7 @@ struct rpc {
 struct rpc_connection {
     struct rpc *rpc;
     struct http_session *session; /* NULL once it has ended */
-    struct rpc_client *client;    /* of a connection that we made; NULL once it was let go */
+    struct rpc_link *link;        /* of a connection that we made; NULL once it was let go */
     struct list node, limited;
     struct list calls; /* rpc_call.sibling */
     struct peer_metadata *last_metadata;
@@ -60,8 +61,10 @@ static inline bool connection_is_limited(const struct rpc_connection *connection
 }
 
 /* rpc/connection.c */
-struct rpc_connection *rpc_connection_new(struct rpc *rpc, bool is_client);
-/* The session has ended and the last call has gone. */
+struct rpc_connection *rpc_connection_new(struct rpc *rpc, bool is_client, const struct http_limits *limits);
+struct rpc_connection *rpc_connection_new_without_wire(struct rpc *rpc, bool is_client);
+void rpc_connection_free(struct rpc_connection *connection);
+/* If the session has ended and the last call has gone. */
 void rpc_connection_free_if_done(struct rpc_connection *connection);
 const char *rpc_connection_peer(struct rpc_connection *connection);
 void rpc_connection_drain(struct rpc_connection *connection);
@@ -71,9 +74,6 @@ void rpc_run_ready(struct rpc *rpc);
 /* rpc/grpc_server.c */
 void grpc_server_request(struct http_session *session, struct http_stream *stream, const struct http_header *headers,
                          size_t count, bool is_end, bool is_too_large);
-/* rpc/client.c */
-void rpc_client_lost(struct rpc_connection *connection);
-
 /* rpc/account.c */
 void account_stalled(struct timer *timer);
 void account_forget(struct rpc_connection *connection);

@@ -125,7 +125,7 @@ struct http_session {
     size_t stream_count;
     uint64_t received;  /* by this side, all streams */
     uint64_t withheld;  /* received while the window was closed */
-    bool is_server, is_draining, is_window_closed, is_closing, refuses;
+    bool is_server, is_draining, is_window_closed, is_closing, refuses, is_setting_up;
 };
 struct http_stream {
     struct list node;
@@ -170,6 +170,13 @@ void http_session_attach(struct http_session *session, struct connection *connec
 void *http_session_owner(const struct http_session *session) { return session->owner; }
 struct connection *http_session_connection(const struct http_session *session) { return session->connection; }
 size_t http_session_stream_count(const struct http_session *session) { return session->stream_count; }
+uint32_t http_session_room(const struct http_session *session) {
+    return session->refuses || session->is_draining || session->is_closing || session->is_setting_up ? 0 : 100;
+}
+bool http_session_is_closing(const struct http_session *session) {
+    return session->is_draining || session->is_closing;
+}
+bool http_session_is_set_up(const struct http_session *session) { return !session->is_setting_up; }
 const char *http_session_reason(const struct http_session *session) { return session->reason; }
 void http_session_drain(struct http_session *session, const char *debug_text) {
     (void)debug_text;
@@ -271,7 +278,9 @@ static inline void fake_stream_close(struct http_stream *stream, uint32_t error,
     if (stream->is_closed) return;
     stream->is_closed = true;
     stream->session->stream_count--;
-    if (stream->user) stream->session->events->on_close(stream->user, error, is_connection);
+    const struct http_events *events = stream->session->events;
+    if (stream->user) events->on_close(stream->user, error, is_connection);
+    if (events->on_room) events->on_room(stream->session);
     if (!stream->keeps) fake_stream_free(stream);
 }
 

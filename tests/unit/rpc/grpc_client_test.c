@@ -54,8 +54,8 @@ static void a_request_has_the_headers_of_the_protocol(void) {
     open_call(&record_stream, &metadata, 1500 * NS_PER_MS);
     CHECK_STR(fake_text(&stream->headers),
               ":method: POST\n:scheme: http\n:path: /test.Service/Stream\n:authority: 127.0.0.1:1\n"
-              "content-type: application/grpc\nte: trailers\nuser-agent: grpc-c-tidewire/" TIDEWIRE_VERSION
-              "\ngrpc-accept-encoding: gzip\ngrpc-timeout: 1500000u\nx-bin: AP8\n");
+              "grpc-timeout: 1500000u\ncontent-type: application/grpc\nte: trailers\n"
+              "user-agent: grpc-c-tidewire/" TIDEWIRE_VERSION "\ngrpc-accept-encoding: gzip\nx-bin: AP8\n");
     call_send_bytes(record.call, "a", 1);
     fake_turn();
     CHECK_MEM(buffer_bytes(&stream->body), buffer_length(&stream->body), "\0\0\0\0\1a", 6);
@@ -248,15 +248,23 @@ static void a_lost_connection_is_unavailable_and_the_next_call_dials_again(void)
     record_free(&second);
 }
 
-static void a_full_connection_makes_room_by_a_second(void) {
+static void a_call_waits_for_room_and_what_it_sends_meanwhile_queues(void) {
     open_call(&record_stream, NULL, 0);
     session->refuses = true;
     struct record second = {0};
     second.call = rpc_client_open(client, &one_reply, NULL, 0, &record_handler, &second, &record_limits);
-    struct http_session *other = container_of(fake_http->sessions.prev, struct http_session, node);
-    CHECK(other != session && other->stream_count == 1);
-    CHECK(session->is_draining);
-    struct http_stream *next = container_of(other->streams.prev, struct http_stream, node);
+    CHECK(call_send_bytes(second.call, "ab", 2));
+    call_half_close(second.call);
+    fake_turn();
+    CHECK_INT(session->stream_count, 1);
+    CHECK_INT(second.closed, 0);
+    session->refuses = false;
+    session->events->on_room(session);
+    fake_turn();
+    CHECK_INT(session->stream_count, 2);
+    struct http_stream *next = container_of(session->streams.prev, struct http_stream, node);
+    CHECK_MEM(buffer_bytes(&next->body), buffer_length(&next->body), "\0\0\0\0\2ab", 7);
+    CHECK(next->is_finished);
     stop();
     CHECK_INT(second.closed, 1);
     fake_stream_free(next);
@@ -298,7 +306,7 @@ int main(void) {
     RUN(a_reset_becomes_a_status);
     RUN(replies_before_a_reset_are_read);
     RUN(a_lost_connection_is_unavailable_and_the_next_call_dials_again);
-    RUN(a_full_connection_makes_room_by_a_second);
+    RUN(a_call_waits_for_room_and_what_it_sends_meanwhile_queues);
     RUN(a_bad_address_is_an_error);
     RUN(a_deadline_passes_here_too);
     RUN(compressed_replies_are_read_only_if_announced);
