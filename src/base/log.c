@@ -192,9 +192,14 @@ void log_write_access(const struct log_access *access) {
         PUT_NAME(&line, "protocol"), put_value(&line, access->protocol, strlen(access->protocol));
     if (access->status) PUT_NAME(&line, "status"), put_value(&line, access->status, strlen(access->status));
     if (access->reason) PUT_NAME(&line, "reason"), put_value(&line, access->reason, strlen(access->reason));
+    if (access->upstream)
+        PUT_NAME(&line, "upstream"), put_value(&line, access->upstream, strlen(access->upstream));
+    if (access->target) PUT_NAME(&line, "target"), put_value(&line, access->target, strlen(access->target));
     PUT_NAME(&line, "duration_ms"), log_put_duration(line.out, access->duration_ns);
-    PUT_NAME(&line, "messages_in"), log_put_number(line.out, access->messages_in);
-    PUT_NAME(&line, "messages_out"), log_put_number(line.out, access->messages_out);
+    if (!access->is_raw) {
+        PUT_NAME(&line, "messages_in"), log_put_number(line.out, access->messages_in);
+        PUT_NAME(&line, "messages_out"), log_put_number(line.out, access->messages_out);
+    }
     PUT_NAME(&line, "bytes_in"), log_put_number(line.out, access->bytes_in);
     PUT_NAME(&line, "bytes_out"), log_put_number(line.out, access->bytes_out);
     PUT_NAME(&line, "generation"), log_put_number(line.out, access->generation);

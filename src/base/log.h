@@ -36,8 +36,10 @@ struct log_access {
     struct log_scope scope;
     const char *peer, *protocol; /* "127.0.0.1:4711"; "grpc" */
     const char *status;          /* "OK" */
-    const char *reason;          /* who ended it: "handler", "client", "deadline", "limit", "drain", "connection" */
+    const char *reason;          /* who ended it: "handler", "client", "upstream", "deadline", "limit", "drain", "connection" */
     uint64_t duration_ns;
+    const char *upstream, *target; /* where a call was passed on to: the config's name, the address; or NULL */
+    bool is_raw;                   /* passed on without being taken apart: bytes are known, messages are not */
     uint64_t messages_in, messages_out, bytes_in, bytes_out;
     uint32_t generation;
 };

@@ -31,7 +31,7 @@ static nghttp2_vec without_blanks(nghttp2_vec value) {
     return value;
 }
 
-static void add_field(struct http_fields *fields, nghttp2_rcbuf *name, nghttp2_rcbuf *value) {
+static void add_field(struct http_fields *fields, nghttp2_rcbuf *name, nghttp2_rcbuf *value, uint8_t flags) {
     if (fields->count == fields->capacity) {
         fields->capacity = fields->capacity ? fields->capacity * 2 : 64;
         fields->headers = memory_resize(fields->headers, fields->capacity * sizeof *fields->headers);
@@ -45,7 +45,8 @@ static void add_field(struct http_fields *fields, nghttp2_rcbuf *name, nghttp2_r
     fields->headers[fields->count++] = (struct http_header){.name = (const char *)n.base,
                                                             .name_length = n.len,
                                                             .value = (const char *)v.base,
-                                                            .value_length = v.len};
+                                                            .value_length = v.len,
+                                                            .is_never_indexed = flags & NGHTTP2_NV_FLAG_NO_INDEX};
 }
 
 static void end_header_block(struct http_session *session) {
@@ -74,12 +75,11 @@ static int on_header(nghttp2_session *h2, const nghttp2_frame *frame, nghttp2_rc
         FAR = 256 * 1024,    /* beyond the limit */
     };
     struct http_session *session = user_data;
-    (void)flags;
     if (!session->header_stream) return 0;
     session->header_bytes +=
         nghttp2_rcbuf_get_buf(name).len + nghttp2_rcbuf_get_buf(value).len + FIELD_OVERHEAD;
     session->is_too_large = session->header_bytes > session->limits.headers;
-    if (!session->is_too_large) add_field(&session->worker->fields, name, value);
+    if (!session->is_too_large) add_field(&session->worker->fields, name, value, flags);
     if (session->header_bytes < session->limits.headers + FAR) return 0;
     end_header_block(session);
     nghttp2_submit_rst_stream(h2, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_ENHANCE_YOUR_CALM);
@@ -113,8 +113,16 @@ static void on_response(struct http_session *session, struct http_stream *stream
     }
 }
 
-static void on_header_block(struct http_session *session, const nghttp2_frame *frame) {
+/* Half of what a peer says is worse than nothing. */
+static void on_trailers(struct http_session *session, struct http_stream *stream) {
     const struct http_fields *fields = &session->worker->fields;
+    if (session->is_too_large)
+        http_stream_reset(stream, HTTP_INTERNAL_ERROR);
+    else
+        session->events->on_end(stream->user, fields->headers, fields->count);
+}
+
+static void on_header_block(struct http_session *session, const nghttp2_frame *frame) {
     bool is_end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
     if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
         on_request(session, frame, is_end);
@@ -125,7 +133,7 @@ static void on_header_block(struct http_session *session, const nghttp2_frame *f
         if (!session->is_server && !stream->is_answered)
             on_response(session, stream, is_end);
         else if (is_end)
-            session->events->on_end(stream->user, fields->headers, fields->count);
+            on_trailers(session, stream);
     }
 }
 

@@ -43,6 +43,7 @@ static const nghttp2_nv *to_names_values(struct http_worker *worker, const struc
             .namelen = headers[i].name_length,
             .value = (uint8_t *)headers[i].value,
             .valuelen = headers[i].value_length,
+            .flags = headers[i].is_never_indexed ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE,
         };
     return worker->names_values;
 }

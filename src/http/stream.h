@@ -22,6 +22,7 @@ struct http_output;
 struct http_header {
     const char *name, *value; /* name in lower case; neither needs to end in NUL */
     size_t name_length, value_length;
+    bool is_never_indexed; /* whoever passes it on must say so too (RFC 7541 section 7.1.3) */
 };
 
 /* RFC 9113 section 7 */

@@ -4,6 +4,7 @@
  */
 #include "base/clock.h"
 #include "rpc/call_private.h"
+#include "rpc/raw.h"
 
 enum { YOUNG_SECONDS = 1 };
 
@@ -13,6 +14,9 @@ static struct log_access access_line(struct rpc_call *call) {
         .scope = c->log,
         .peer = rpc_connection_peer(call->connection),
         .protocol = call->dialect->name,
+        .upstream = c->upstream,
+        .target = call->is_raw ? raw_target(call) : NULL,
+        .is_raw = call->is_raw,
         .duration_ns = loop_now(c->rpc->loop) - c->opened,
         .messages_in = c->messages_in,
         .messages_out = c->messages_out,
@@ -25,7 +29,7 @@ static struct log_access access_line(struct rpc_call *call) {
 static const char *const reasons[] = {
     [REASON_HANDLER] = "handler",       [REASON_CLIENT] = "client", [REASON_SERVER] = "server",
     [REASON_DEADLINE] = "deadline",     [REASON_LIMIT] = "limit",   [REASON_DRAIN] = "drain",
-    [REASON_CONNECTION] = "connection",
+    [REASON_CONNECTION] = "connection", [REASON_UPSTREAM] = "upstream",
 };
 
 static uint64_t grown_up(const struct list *node) {

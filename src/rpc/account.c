@@ -6,6 +6,7 @@
 #include <inttypes.h>
 
 #include "rpc/call_private.h"
+#include "rpc/raw.h"
 
 static uint64_t three_quarters(uint64_t n) { return n / 4 * 3; }
 
@@ -52,7 +53,10 @@ static void relax(struct rpc_connection *connection) {
     if (connection->session) http_session_set_window_open(connection->session, true);
     for (struct list *node = connection->calls.next; node != &connection->calls; node = node->next) {
         struct rpc_call *call = container_of(node, struct rpc_call, sibling);
-        inbound_resume(call);
+        if (call->is_raw)
+            raw_resume(call);
+        else
+            inbound_resume(call);
         if (call->is_choked && call->outbox.bytes <= call->most_queued / 2) call_wake(call, NEWS_WRITABLE);
     }
 }

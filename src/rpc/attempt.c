@@ -4,6 +4,7 @@
 
 #include "rpc/call_private.h"
 #include "rpc/grpc_client.h"
+#include "rpc/raw.h"
 
 struct kept_headers *kept_headers_new(const struct http_header *fields, size_t count) {
     size_t size = sizeof(struct kept_headers) + count * sizeof *fields;
@@ -26,14 +27,18 @@ struct kept_headers *kept_headers_new(const struct http_header *fields, size_t c
 
 struct call *rpc_call_open(struct rpc *rpc, const struct rpc_request *request, const struct rpc_opener *opener,
                            void *context, size_t replay) {
-    struct rpc_call *call = grpc_client_new(rpc, request);
+    struct rpc_call *call = request->method ? grpc_client_new(rpc, request) : raw_new(rpc, request);
     struct attempt *attempt = call->attempt = memory_new(sizeof *attempt);
     attempt->opener = opener;
     attempt->context = context;
     attempt->authority = request->authority ? memory_copy_string(request->authority) : NULL;
     attempt->most_replay = replay;
-    grpc_client_write_fields(rpc, request);
-    attempt->headers = kept_headers_new(rpc->block.headers, rpc->block.count);
+    if (request->method) {
+        grpc_client_write_fields(rpc, request);
+        attempt->headers = kept_headers_new(rpc->block.headers, rpc->block.count);
+    } else {
+        attempt->headers = kept_headers_new(request->headers, request->header_count);
+    }
     call->is_waiting = true;
     return &call->call;
 }
@@ -53,7 +58,7 @@ static void move(struct rpc_call *call, struct rpc_connection *connection) {
 bool rpc_call_attach(struct call *public, struct rpc_link *link) {
     struct rpc_call *call = rpc_call_of(public);
     if (!call->is_waiting || !rpc_link_room(link)) return false;
-    struct http_stream *stream = grpc_client_send(call, link);
+    struct http_stream *stream = call->is_raw ? raw_send(call, link) : grpc_client_send(call, link);
     if (!stream) return false;
     call->is_waiting = false;
     call->stream = stream;

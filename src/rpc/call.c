@@ -12,6 +12,7 @@
 
 #include "rpc/call_private.h"
 #include "rpc/grpc_client.h"
+#include "rpc/raw.h"
 #include "rpc/router_private.h"
 
 /* Numbers calls over all workers, for the log. */
@@ -35,7 +36,8 @@ struct rpc_call *call_new(struct rpc_connection *connection, const struct dialec
     call->call =
         (struct call){.rpc = rpc, .handler = handler, .data = data, .method = method, .log = connection->log};
     call->call.log.stream = atomic_fetch_add_explicit(&last_number, 1, memory_order_relaxed) + 1;
-    call->call.log.method = method->full_name;
+    if (method) call->call.log.method = method->full_name;
+    call->is_raw = call->outbox.is_raw = !method;
     call->call.opened = loop_now(rpc->loop);
     call->dialect = dialect;
     call->connection = connection;
@@ -76,6 +78,8 @@ static void call_free(struct rpc_call *call) {
     peer_metadata_unref(&call->peer_trailers);
     free(call->text);
     attempt_free(call);
+    free(call->name);
+    free(call->target);
     pool_give(&call->call.rpc->calls, call);
     rpc_connection_free_if_done(connection);
 }
@@ -101,6 +105,7 @@ void call_settle(struct rpc_call *call) {
     inbound_drop(call);
     drop_queued(call);
     if (call->stream) account_ended(call);
+    if (call->partner) raw_part(call, HTTP_CANCEL);
     call_wake(call, 0);
     attempt_over(call);
 }
@@ -294,6 +299,10 @@ static void count_sole_message(struct rpc_call *call) {
 void call_on_data(void *user, const uint8_t *bytes, size_t length) {
     struct rpc_call *call = user;
     if (!call || call->state >= CALL_OVER || (call->state == CALL_FINISHING && !call->is_client)) return;
+    if (call->is_raw) {
+        raw_receive(call, bytes, length);
+        return;
+    }
     inbound_receive(call, bytes, length);
     count_sole_message(call);
     call_wake(call, NEWS_READABLE);
@@ -311,6 +320,8 @@ void call_on_close(void *user, uint32_t error, bool is_connection) {
     if (!call) return;
     call->stream = NULL;
     call->window_due = 0;
+    if (call->partner) raw_closed(call, error, is_connection);
+    if (call->is_waiting) return; /* for another attempt */
     if (call->state >= CALL_OVER) {
         call_wake(call, 0);
     } else if (call->is_client) {
@@ -341,6 +352,7 @@ void call_body_give(void *user, size_t length, struct http_output *output) {
     }
     outbox_give(&call->outbox, &call->call.rpc->outboxes, length, output);
     account_discharge(call, length);
+    if (call->partner) raw_gone(call, length);
     call->progress = loop_now(call->call.rpc->loop);
     if (call->is_choked && call->outbox.bytes <= call->most_queued / 2 &&
         !connection_is_limited(call->connection))
@@ -360,8 +372,16 @@ void call_finish_for(struct rpc_call *call, enum status status, enum call_reason
     set_status(call, status, reason, text);
     call->state = CALL_FINISHING;
     inbound_drop(call);
+    if (call->partner) raw_part(call, HTTP_CANCEL);
     if (!call->stream) return;
     call->dialect->send_end(call, details, details_length);
+    account_ended(call);
+}
+
+void call_trailed(struct rpc_call *call, enum status status, enum call_reason reason) {
+    set_status(call, status, reason, NULL);
+    call->state = CALL_FINISHING;
+    call->has_sent_end = true;
     account_ended(call);
 }
 

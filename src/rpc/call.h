@@ -5,6 +5,9 @@
  * some. The same struct is a call that we answer (server) and one that we make (client).
  *
  * Life: on_open → on_readable… → call_finish() or call_reset() or the peer's end → on_close → freed.
+ * A raw call is not taken apart: its headers, bytes and trailers are passed on as they come to the call that it is
+ * joined to, so that of this header only call_join(), call_finish(), call_reset() and the facts are for it.
+ *
  * All of it happens in the worker's thread. Handler functions are called from the loop's run phase or after a read,
  * never from inside a function of this header; so any function here may be called in any of them. */
 #ifndef TIDEWIRE_RPC_CALL_H
@@ -18,6 +21,7 @@
 #include "base/log.h"
 #include "base/message.h"
 #include "base/status.h"
+#include "http/stream.h"
 #include "net/tls.h"
 #include "rpc/metadata.h"
 #include "schema/schema.h"
@@ -37,6 +41,10 @@ struct call_handler {
     /* Server calls: the request's metadata is there. The handler may answer, or wait. For methods with one request it comes
      * when the request is whole and the peer has half-closed: a wrong count has had its status then. */
     void (*on_open)(struct call *call);
+    /* Makes a server call raw, and comes at once instead of on_open, with the header list as it came; borrowed. The
+     * handler opens a raw client call and joins the two, or finishes this one. `is_end`: no body follows. NULL for
+     * every other handler. */
+    void (*on_request)(struct call *call, const struct http_header *headers, size_t count, bool is_end);
     /* Messages or the half-close have arrived since call_receive() said CALL_EMPTY. */
     void (*on_readable)(struct call *call);
     /* The queue towards the peer has room again after call_is_full() was true. */
@@ -59,8 +67,9 @@ struct call {
     const struct call_handler *handler;
     void *data;                      /* the handler's own; begins as route->data */
     void *subscriptions;             /* fanout/'s own; NULL at first */
+    const char *upstream;            /* raw server calls: where they are passed on to, for access lines; the handler's */
     const struct call_route *route;  /* of a server call */
-    const struct method *method;
+    const struct method *method;     /* NULL: raw */
     struct log_scope log;            /* connection, stream number, method; the handler may add its script */
     const struct metadata *metadata; /* the peer's: of the request (server) or the response headers (client: empty
                                       * until on_headers) */
@@ -101,6 +110,11 @@ void call_pending(const struct call *call, size_t *messages, size_t *bytes);
  * `details` list already wrapped as google.rpc.Status, or NULL; more than 12 KiB are left out, with a line in the log,
  * and the text is cut at 4 KiB of its encoded form. Nothing when the call is finishing already. */
 void call_finish(struct call *call, enum status status, const char *text, const void *details, size_t details_length);
+/* Passes on what comes to either from now on, as it came: response headers, bytes, half-close, trailers, reset; the end
+ * of one is the end of the other. `server` and `client` are raw and new. Bytes that the one cannot send yet hold back
+ * the other's window, and nothing is told to handlers but on_close. Where the server has failed before its headers came
+ * here, or its connection was lost, the client is told a status; later a reset is passed on as one. */
+void call_join(struct call *server, struct call *client);
 /* Client: half-close. */
 void call_half_close(struct call *call);
 /* Drops what is queued. Client: cancels. */

@@ -36,6 +36,7 @@ enum call_reason {
     REASON_LIMIT,
     REASON_DRAIN,
     REASON_CONNECTION,
+    REASON_UPSTREAM,
 };
 
 enum call_encoding { ENCODING_IDENTITY, ENCODING_GZIP };
@@ -53,6 +54,7 @@ struct rpc_call {
     const struct dialect *dialect;
     struct rpc_connection *connection; /* of a call that waits: rpc.waiting */
     struct http_stream *stream; /* NULL once it is closed */
+    struct rpc_call *partner;   /* raw: what comes goes there; NULL: nowhere, any more */
     struct list ready;          /* in rpc.ready while there is news */
     struct list sibling;        /* in rpc_connection.calls */
     struct list young;          /* in rpc.young until it is a second old */
@@ -66,6 +68,9 @@ struct rpc_call {
     struct metadata *headers, *trailers; /* ours; made when first asked for */
     struct peer_metadata *peer_headers, *peer_trailers;
     char *text;           /* of the status; NULL: empty */
+    char *name;           /* raw server calls: of the method */
+    char *target;         /* raw server calls that were parted: the address of the server; or NULL */
+    uint32_t wave;        /* raw: bytes that have left for the partner since it last had all */
     uint32_t most_message, most_queued;
     uint32_t window_due;  /* of the stream, to be given back when the handler function has returned */
     uint8_t state, news, status;
@@ -73,6 +78,7 @@ struct rpc_call {
     uint8_t encoding;         /* of the peer's messages */
     bool is_client : 1;
     bool is_waiting : 1;      /* a client call without a stream yet */
+    bool is_raw : 1;
     bool was_opened : 1;      /* the handler knows it */
     bool is_hungry : 1;       /* call_receive() has said CALL_EMPTY, or nothing was asked yet */
     bool is_end_told : 1;     /* call_receive() has said CALL_END */
@@ -88,7 +94,7 @@ static inline const struct rpc_call *rpc_call_of_const(const struct call *call) 
     return container_of(call, const struct rpc_call, call);
 }
 
-/* A new call of the connection, in CALL_ARRIVING. */
+/* A new call of the connection, in CALL_ARRIVING. `method` NULL: raw. */
 struct rpc_call *call_new(struct rpc_connection *connection, const struct dialect *dialect,
                           const struct method *method, const struct call_handler *handler, void *data,
                           const struct call_limits *limits);
@@ -117,6 +123,9 @@ void call_finish_for(struct rpc_call *call, enum status status, enum call_reason
 /* Gives bytes of the stream's window back, together with others of this turn. */
 void call_give_window(struct rpc_call *call, size_t bytes);
 
+/* As call_finish_for(), but the trailers are with HTTP already. */
+void call_trailed(struct rpc_call *call, enum status status, enum call_reason reason);
+
 /* HTTP's events. */
 void call_on_data(void *user, const uint8_t *bytes, size_t length);
 void call_on_end(struct rpc_call *call);
@@ -138,6 +147,6 @@ void access_refused(struct rpc_connection *connection, const char *path, size_t 
 /* The one reply of a method leaves together with its status: until then the call may still fail, and is then answered
  * by the status alone. */
 static inline bool call_holds_reply(const struct rpc_call *call) {
-    return !call->is_client && call->state < CALL_FINISHING && !call->call.method->is_server_streaming;
+    return !call->is_client && !call->is_raw && call->state < CALL_FINISHING && !call->call.method->is_server_streaming;
 }
 #endif

@@ -90,8 +90,11 @@ struct rpc_opener {
 };
 
 struct rpc_request {
-    const struct method *method;
-    const char *authority;           /* NULL: the link's */
+    const struct method *method;     /* NULL: a raw call, which is to be joined with the server call that it passes on */
+    const struct http_header *headers; /* raw: the list that came with that, in the place of metadata; copied */
+    size_t header_count;
+    bool is_end;                     /* raw: no body follows */
+    const char *authority;           /* NULL: the link's; raw: the client's */
     const struct metadata *metadata; /* copied; may be NULL */
     uint64_t timeout;                /* ns; 0: none */
     bool compresses;                 /* messages leave as gzip where that makes them smaller */

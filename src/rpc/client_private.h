@@ -57,6 +57,13 @@ void attempt_keep(struct rpc_call *call, size_t length);
 void attempt_give(struct rpc_call *call, size_t length, struct http_output *output);
 /* The answer has begun. */
 void attempt_commit(struct rpc_call *call);
+/* What a stream says that was closed without an answer; `text` becomes the outcome's. */
+void attempt_lost(const struct rpc_call *call, uint32_t error, bool is_connection, char *text, size_t size,
+                  struct rpc_outcome *outcome);
+/* A header block that is all of the answer: true when it is a failure, and the call goes on. */
+bool attempt_is_tried_again(struct rpc_call *call, const struct http_header *headers, size_t count);
+/* Until the deadline, at least 1 ns. */
+uint64_t call_time_left(const struct rpc_call *call);
 /* True: the attempt has failed, but the call goes on. */
 bool attempt_failed(struct rpc_call *call, const struct rpc_outcome *outcome);
 /* Nothing will be sent any more. */

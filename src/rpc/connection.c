@@ -5,6 +5,7 @@
 
 #include "rpc/call_private.h"
 #include "rpc/grpc_client.h"
+#include "rpc/raw.h"
 
 struct rpc_connection *rpc_connection_new_without_wire(struct rpc *rpc, bool is_client) {
     struct rpc_connection *connection = memory_new(sizeof *connection);
@@ -72,8 +73,12 @@ static void on_after_read(struct http_session *session) {
 }
 
 static void on_server_end(void *user, const struct http_header *trailers, size_t count) {
-    (void)trailers, (void)count; /* requests have none that mean anything */
-    if (user) call_on_end(user);
+    struct rpc_call *call = user;
+    if (!call) return;
+    if (call->is_raw)
+        raw_end(call, trailers, count);
+    else
+        call_on_end(call); /* trailers of requests mean nothing */
 }
 
 static void on_client_end(void *user, const struct http_header *trailers, size_t count) {

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "rpc/call_private.h"
 #include "rpc/grpc_request.h"
+#include "rpc/raw.h"
 #include "rpc/status_text.h"
 #include "rpc/timeout.h"
 
@@ -44,7 +45,7 @@ struct rpc_call *grpc_client_new(struct rpc *rpc, const struct rpc_request *requ
     return call;
 }
 
-static uint64_t time_left(const struct rpc_call *call) {
+uint64_t call_time_left(const struct rpc_call *call) {
     uint64_t now = loop_now(call->call.rpc->loop), deadline = call->call.deadline;
     return deadline > now ? deadline - now : 1; /* its timer will fire in this turn */
 }
@@ -64,7 +65,7 @@ struct http_stream *grpc_client_send(struct rpc_call *call, const struct rpc_lin
                      buffer_length(&rpc->scratch));
     header_block_add(block, ":authority", 10, authority, strlen(authority));
     if (call->call.deadline)
-        header_block_add(block, "grpc-timeout", 12, timeout, timeout_format(timeout, time_left(call)));
+        header_block_add(block, "grpc-timeout", 12, timeout, timeout_format(timeout, call_time_left(call)));
     for (size_t i = 0; i < attempt->headers->count; i++) {
         const struct http_header *field = &attempt->headers->fields[i];
         header_block_add(block, field->name, field->name_length, field->value, field->value_length);
@@ -154,7 +155,7 @@ static int64_t read_pushback(const struct http_header *field) {
 }
 
 /* A failure in one header block leaves room for another attempt. */
-static bool is_tried_again(struct rpc_call *call, const struct http_header *headers, size_t count) {
+bool attempt_is_tried_again(struct rpc_call *call, const struct http_header *headers, size_t count) {
     static const char name[] = "grpc-retry-pushback-ms";
     const struct http_header *number = find(headers, count, "grpc-status"), *pushback = find(headers, count, name);
     int status = number ? status_parse(number->value, number->value_length) : -1;
@@ -187,6 +188,10 @@ static void stop_asking(struct rpc_call *call) {
 void grpc_client_response(void *user, const struct http_header *headers, size_t count, bool is_end) {
     struct rpc_call *call = user;
     if (!call || call->state != CALL_OPEN) return;
+    if (call->is_raw) {
+        raw_response(call, headers, count, is_end);
+        return;
+    }
     const struct http_header *type = find(headers, count, "content-type"),
                              *encoding = find(headers, count, "grpc-encoding");
     if (!type || grpc_content_of((struct text){type->value, type->value_length}) == CONTENT_OTHER) {
@@ -194,7 +199,7 @@ void grpc_client_response(void *user, const struct http_header *headers, size_t 
         return;
     }
     if (is_end) {
-        if (is_tried_again(call, headers, count)) return;
+        if (attempt_is_tried_again(call, headers, count)) return;
         read_status(call, headers, count);
         stop_asking(call);
         return;
@@ -215,6 +220,10 @@ void grpc_client_response(void *user, const struct http_header *headers, size_t 
 
 void grpc_client_end(struct rpc_call *call, const struct http_header *trailers, size_t count) {
     if (call->state != CALL_OPEN) return;
+    if (call->is_raw) {
+        raw_end(call, trailers, count);
+        return;
+    }
     if (count)
         read_status(call, trailers, count);
     else
@@ -222,19 +231,25 @@ void grpc_client_end(struct rpc_call *call, const struct http_header *trailers, 
     stop_asking(call);
 }
 
-void grpc_client_closed(struct rpc_call *call, uint32_t error, bool is_connection) {
-    char text[256];
-    if (call->state != CALL_OPEN) return;
-    struct rpc_outcome outcome = {
+void attempt_lost(const struct rpc_call *call, uint32_t error, bool is_connection, char *text, size_t size,
+                  struct rpc_outcome *outcome) {
+    *outcome = (struct rpc_outcome){
         .status = STATUS_UNAVAILABLE, .text = text, .is_unseen = error == HTTP_REFUSED_STREAM, .is_lost = is_connection};
     if (is_connection) {
         const struct http_session *session = call->connection->session;
         const char *reason = session ? http_session_reason(session) : NULL;
-        snprintf(text, sizeof text, "the connection has failed: %s", reason ? reason : "unknown");
+        snprintf(text, size, "the connection has failed: %s", reason ? reason : "unknown");
     } else {
-        snprintf(text, sizeof text, "the server has reset the stream, HTTP/2 error %u", error);
-        outcome.status = status_of_reset(error);
+        snprintf(text, size, "the server has reset the stream, HTTP/2 error %u", error);
+        outcome->status = status_of_reset(error);
     }
+}
+
+void grpc_client_closed(struct rpc_call *call, uint32_t error, bool is_connection) {
+    char text[256];
+    struct rpc_outcome outcome;
+    if (call->state != CALL_OPEN) return;
+    attempt_lost(call, error, is_connection, text, sizeof text, &outcome);
     if (attempt_failed(call, &outcome)) return;
     answered(call, outcome.status, is_connection ? REASON_CONNECTION : REASON_SERVER, text);
 }

@@ -17,6 +17,7 @@ enum {
 #define HEADER(name_, value_)                                                                                \
     { .name = name_, .value = value_, .name_length = sizeof(name_) - 1, .value_length = sizeof(value_) - 1 }
 
+static const struct metadata no_metadata;
 static const struct text plain_type = {"application/grpc", 16}, proto_type = {"application/grpc+proto", 22};
 
 /* A request that has not become a call. */
@@ -24,6 +25,8 @@ struct arrival {
     struct rpc_connection *connection;
     struct http_stream *stream;
     struct grpc_request request;
+    const struct call_route *route; /* NULL: nobody answers this path */
+    bool is_known_service;
 };
 
 static bool is(struct text text, const char *word) {
@@ -136,17 +139,17 @@ static bool check_headers(const struct arrival *arrival, bool is_too_large) {
     return true;
 }
 
-/* `timeout` 0: none. */
-static bool check_values(const struct arrival *arrival, const struct peer_metadata *metadata,
+/* `timeout` 0: none. A raw call's metadata and messages are the business of the server behind. */
+static bool check_values(const struct arrival *arrival, bool is_raw, const struct peer_metadata *metadata,
                          uint64_t *timeout) {
     const struct grpc_request *request = &arrival->request;
     *timeout = 0;
     if (request->has_timeout && !timeout_parse(request->timeout.data, request->timeout.length, timeout))
         return refuse(arrival, "400", STATUS_INTERNAL, "grpc-timeout is malformed");
-    if (!metadata) return refuse(arrival, "400", STATUS_INTERNAL, "a -bin header is not base64");
+    if (!is_raw && !metadata) return refuse(arrival, "400", STATUS_INTERNAL, "a -bin header is not base64");
     if (!is(request->method, "POST"))
         return refuse(arrival, "405", STATUS_INTERNAL, "a call is a POST request");
-    if (request->content == CONTENT_UNKNOWN_SUFFIX)
+    if (!is_raw && request->content == CONTENT_UNKNOWN_SUFFIX)
         return refuse(arrival, "200", STATUS_UNIMPLEMENTED,
                       "messages are served as application/grpc+proto only");
     if (request->has_timeout && *timeout == 0)
@@ -154,72 +157,83 @@ static bool check_values(const struct arrival *arrival, const struct peer_metada
     return true;
 }
 
-/* NULL: refused. */
-static const struct call_route *find_route(const struct arrival *arrival) {
-    const struct rpc *rpc = arrival->connection->rpc;
+static void find_route(struct arrival *arrival) {
+    const struct router *router = arrival->connection->rpc->router;
+    struct text service, method;
+    if (!router || !grpc_path_split(arrival->request.path, &service, &method)) return;
+    arrival->route = router_find(router, service.data, service.length, method.data, method.length,
+                                 &arrival->is_known_service);
+}
+
+static bool check_route(const struct arrival *arrival) {
     struct text service, method, encoding = arrival->request.encoding;
-    if (!rpc->router) {
-        refuse(arrival, "200", STATUS_UNAVAILABLE, "the server does not serve yet");
-        return NULL;
-    }
-    if (!grpc_path_split(arrival->request.path, &service, &method)) {
-        refuse_path(arrival);
-        return NULL;
-    }
-    bool is_known_service;
-    const struct call_route *route =
-        router_find(rpc->router, service.data, service.length, method.data, method.length, &is_known_service);
-    if (!route) {
-        refuse_method(arrival, service, method, is_known_service);
-        return NULL;
-    }
-    if (encoding.length && !is(encoding, "identity") && !is(encoding, "gzip")) {
-        refuse_encoding(arrival);
-        return NULL;
-    }
-    return route;
+    if (!arrival->connection->rpc->router)
+        return refuse(arrival, "200", STATUS_UNAVAILABLE, "the server does not serve yet");
+    if (!grpc_path_split(arrival->request.path, &service, &method)) return refuse_path(arrival);
+    if (!arrival->route) return refuse_method(arrival, service, method, arrival->is_known_service);
+    if (encoding.length && !is(encoding, "identity") && !is(encoding, "gzip")) return refuse_encoding(arrival);
+    return true;
 }
 
 static const struct dialect grpc;
 
-/* Takes the reference on the metadata. */
-static struct rpc_call *accept_call(const struct arrival *arrival, const struct call_route *route,
-                                    struct peer_metadata *metadata, uint64_t timeout) {
-    const struct grpc_request *request = &arrival->request;
+static struct rpc_call *accept_call(const struct arrival *arrival, uint64_t timeout) {
+    const struct call_route *route = arrival->route;
     struct rpc_call *call =
         call_new(arrival->connection, &grpc, route->method, route->handler, route->data, &route->limits);
     router_call_opened(route);
     call->call.route = route;
-    call->call.metadata = &metadata->metadata;
-    call->peer_headers = metadata;
     call->stream = arrival->stream;
-    call->is_proto_suffix = request->content == CONTENT_PROTO;
-    call->encoding = is(request->encoding, "gzip") ? ENCODING_GZIP : ENCODING_IDENTITY;
-    call->is_compressing = call->encoding == ENCODING_GZIP && request->accepts_gzip;
+    call->is_proto_suffix = arrival->request.content == CONTENT_PROTO;
     http_stream_set_user(arrival->stream, call);
     if (timeout) call_set_deadline(call, call->call.opened + timeout);
     access_opened(call);
     return call;
 }
 
-void grpc_server_request(struct http_session *session, struct http_stream *stream,
-                         const struct http_header *headers, size_t count, bool is_end, bool is_too_large) {
-    struct arrival arrival = {.connection = http_session_owner(session), .stream = stream};
-    struct rpc_connection *connection = arrival.connection;
-    arrival.request = grpc_request_read(headers, count);
-    if (!check_headers(&arrival, is_too_large)) return;
-
+static void accept_framed(const struct arrival *arrival, const struct http_header *headers, size_t count,
+                          bool is_end) {
+    struct rpc_connection *connection = arrival->connection;
+    const struct grpc_request *request = &arrival->request;
     uint64_t timeout;
     struct peer_metadata *metadata =
         peer_metadata_read(&connection->rpc->reader, headers, count, &connection->last_metadata);
-    const struct call_route *route = check_values(&arrival, metadata, &timeout) ? find_route(&arrival) : NULL;
-    if (!route) {
+    if (!check_values(arrival, false, metadata, &timeout) || !check_route(arrival)) {
         peer_metadata_unref(&metadata);
         return;
     }
-    struct rpc_call *call = accept_call(&arrival, route, metadata, timeout);
-    if (route->method->is_client_streaming) call_wake(call, NEWS_OPEN);
+    struct rpc_call *call = accept_call(arrival, timeout);
+    call->call.metadata = &metadata->metadata;
+    call->peer_headers = metadata;
+    call->encoding = is(request->encoding, "gzip") ? ENCODING_GZIP : ENCODING_IDENTITY;
+    call->is_compressing = call->encoding == ENCODING_GZIP && request->accepts_gzip;
+    if (arrival->route->method->is_client_streaming) call_wake(call, NEWS_OPEN);
     if (is_end) call_on_end(call);
+}
+
+static void accept_raw(const struct arrival *arrival, const struct http_header *headers, size_t count, bool is_end) {
+    uint64_t timeout;
+    if (!check_values(arrival, true, NULL, &timeout)) return;
+    struct rpc_call *call = accept_call(arrival, timeout);
+    call->name = memory_copy(arrival->request.path.data + 1, arrival->request.path.length - 1);
+    call->call.log.method = call->name;
+    call->call.metadata = &no_metadata;
+    call->state = CALL_OPEN;
+    call->was_opened = true;
+    call->inbound.is_ended = is_end;
+    call->call.handler->on_request(&call->call, headers, count, is_end);
+}
+
+void grpc_server_request(struct http_session *session, struct http_stream *stream,
+                         const struct http_header *headers, size_t count, bool is_end, bool is_too_large) {
+    struct arrival arrival = {.connection = http_session_owner(session), .stream = stream};
+    arrival.request = grpc_request_read(headers, count);
+    if (!check_headers(&arrival, is_too_large)) return;
+    find_route(&arrival);
+    if (arrival.route && !arrival.route->method)
+        accept_raw(&arrival, headers, count, is_end);
+    else
+        accept_framed(&arrival, headers, count, is_end);
 }
 
 /* ---- answering ---- */

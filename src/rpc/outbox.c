@@ -153,6 +153,21 @@ size_t outbox_add_reference(struct outbox *outbox, struct outbox_pool *pool, str
     return added(outbox, message->length);
 }
 
+/* Large pieces become what HTTP sends without a copy; small ones fill up the last chunk. */
+void outbox_add_raw(struct outbox *outbox, struct outbox_pool *pool, const void *bytes, size_t length) {
+    if (length >= OUTBOX_REFERENCE_LEAST) {
+        struct piece *piece = pool_take(&pool->pieces);
+        piece->message = message_new(length);
+        piece->message->length = (uint32_t)length;
+        memcpy(piece->message->data, bytes, length);
+        piece->position = MESSAGE_PREFIX;
+        append(outbox, piece);
+    } else {
+        buffer_append(chunk_with_room(outbox, pool, length), bytes, length);
+    }
+    outbox->bytes += length;
+}
+
 struct buffer *outbox_begin(struct outbox *outbox, struct outbox_pool *pool) {
     assert(!outbox->begun);
     struct buffer *chunk = chunk_with_room(outbox, pool, BEGIN_LEAST);
@@ -209,6 +224,14 @@ static void count_gone(struct outbox *outbox, const uint8_t *bytes, size_t lengt
     }
 }
 
+static void count_message_gone(struct outbox *outbox, const struct piece *piece, const uint8_t *bytes, size_t length,
+                               bool is_all) {
+    if (!piece->message)
+        count_gone(outbox, bytes, length);
+    else if (is_all)
+        outbox->messages--;
+}
+
 static const uint8_t *piece_bytes(const struct piece *piece, size_t *length) {
     if (!piece->message) {
         *length = piece->chunk.end - piece->position;
@@ -229,10 +252,7 @@ void outbox_give(struct outbox *outbox, struct outbox_pool *pool, size_t length,
             http_output_reference(output, bytes, step, piece->message);
         else
             http_output_copy(output, bytes, step);
-        if (!piece->message)
-            count_gone(outbox, bytes, step);
-        else if (step == here)
-            outbox->messages--;
+        if (!outbox->is_raw) count_message_gone(outbox, piece, bytes, step, step == here);
         piece->position += step;
         length -= step;
         if (step < here) return;
@@ -258,5 +278,5 @@ void outbox_clear(struct outbox *outbox, struct outbox_pool *pool) {
         outbox->first = piece->next;
         piece_free(pool, piece);
     }
-    *outbox = (struct outbox){0};
+    *outbox = (struct outbox){.is_raw = outbox->is_raw};
 }

@@ -41,6 +41,7 @@ struct outbox {
     uint32_t messages; /* of which some byte is still here */
     uint32_t left;     /* bytes still here of the message in a chunk that has begun to leave; 0: none has */
     size_t begun;      /* place in the last chunk of the prefix of a message that is being encoded; 0: none */
+    bool is_raw;       /* what is in it is not messages: none are counted */
 };
 
 /* All return the bytes that were queued. */
@@ -51,6 +52,8 @@ size_t outbox_add_reference(struct outbox *outbox, struct outbox_pool *pool, str
 struct buffer *outbox_begin(struct outbox *outbox, struct outbox_pool *pool);
 size_t outbox_end(struct outbox *outbox, bool is_compressed);
 void outbox_abandon(struct outbox *outbox, struct outbox_pool *pool);
+/* Bytes of any kind, for a raw outbox; nothing else may be added to it. */
+void outbox_add_raw(struct outbox *outbox, struct outbox_pool *pool, const void *bytes, size_t length);
 /* Hands over `length` bytes, at most outbox.bytes. */
 void outbox_give(struct outbox *outbox, struct outbox_pool *pool, size_t length, struct http_output *output);
 /* Copies the next `length` bytes without handing them over. */

@@ -15,6 +15,7 @@ enum { NAME_MOST = 512 };
 struct router {
     struct map routes;   /* "pkg.Service/Method" → struct call_route */
     struct map services; /* names of the services that have a route */
+    struct map patterns; /* "pkg.Service", "pkg.*", "*" → struct call_route */
     uint32_t generation;
     bool is_retired;
     size_t calls;
@@ -41,18 +42,43 @@ void router_add(struct router *router, const struct method *method, const struct
     free(map_put(&router->routes, method->full_name, strlen(method->full_name), route));
 }
 
+void router_add_pattern(struct router *router, const char *pattern, const struct call_handler *handler, void *data,
+                        const struct call_limits *limits) {
+    struct call_route *route = memory_new(sizeof *route);
+    *route = (struct call_route){.handler = handler, .data = data, .limits = *limits, .router = router};
+    free(map_put(&router->patterns, pattern, strlen(pattern), route));
+}
+
+/* The longest pattern for a service: its own name, then "a.b.*", "a.*", "*". NULL where that one passes nothing on. */
+static const struct call_route *find_pattern(const struct router *router, const char *service, size_t length) {
+    char pattern[NAME_MOST + 1];
+    if (!router->patterns.count) return NULL;
+    memcpy(pattern, service, length);
+    const struct call_route *route = map_get(&router->patterns, pattern, length);
+    while (!route) {
+        while (length && pattern[length - 1] != '.') length--;
+        pattern[length] = '*';
+        route = map_get(&router->patterns, pattern, length + 1);
+        if (!length) break;
+        length--;
+    }
+    return route && route->handler ? route : NULL;
+}
+
 const struct call_route *router_find(const struct router *router, const char *service, size_t service_length,
                                      const char *method, size_t method_length, bool *is_known_service) {
     char name[NAME_MOST];
     const struct call_route *route = NULL;
-    if (service_length + 1 + method_length <= sizeof name) {
+    bool is_possible = service_length + 1 + method_length <= sizeof name;
+    if (is_possible) {
         memcpy(name, service, service_length);
         name[service_length] = '/';
         memcpy(name + service_length + 1, method, method_length);
         route = map_get(&router->routes, name, service_length + 1 + method_length);
     }
     *is_known_service = route || map_get(&router->services, service, service_length);
-    return route;
+    if (route || *is_known_service || !is_possible) return route;
+    return find_pattern(router, service, service_length);
 }
 
 uint32_t router_generation(const struct router *router) { return router->generation; }
@@ -70,6 +96,7 @@ void router_free(struct router **router) {
     if (!r) return;
     map_free(&r->routes, free);
     map_free(&r->services, NULL);
+    map_free(&r->patterns, free);
     free(r);
 }
 

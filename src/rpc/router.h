@@ -13,9 +13,9 @@ struct call_limits {
     uint64_t buffered_per_stream;
 };
 
-/* One method. Owned by the router. */
+/* One method, or all that a pattern stands for. Owned by the router. */
 struct call_route {
-    const struct method *method;
+    const struct method *method; /* NULL: of a pattern, whose calls are passed on */
     const struct call_handler *handler;
     void *data; /* the handler's: for scripts the function or table of hooks; call->data begins as it */
     struct call_limits limits;
@@ -29,6 +29,11 @@ struct router;
 struct router *router_new(uint32_t generation, void (*on_idle)(void *context), void *context);
 void router_add(struct router *router, const struct method *method, const struct call_handler *handler, void *data,
                 const struct call_limits *limits);
+/* Every method of "pkg.Service", "pkg.*" (that package and those below it) or "*", whether its types are known or not.
+ * A service of which a method was added by itself is not touched; else the longest pattern counts. The calls are raw:
+ * `handler` has on_request. NULL: these names are taken, and what was not added by itself is unknown. */
+void router_add_pattern(struct router *router, const char *pattern, const struct call_handler *handler, void *data,
+                        const struct call_limits *limits);
 /* Service and method as in the path. NULL: `is_known_service` tells which of the two statuses texts is due. */
 const struct call_route *router_find(const struct router *router, const char *service, size_t service_length,
                                      const char *method, size_t method_length, bool *is_known_service);

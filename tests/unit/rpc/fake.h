@@ -58,7 +58,7 @@ void timer_start(struct loop *loop, struct timer *timer, uint64_t due) {
 int log_least = LOG_OFF;
 static bool fake_access = false;
 static struct log_access fake_lines[64];
-static char fake_line_texts[64][3][128]; /* method, peer, reason: they die with the call */
+static char fake_line_texts[64][4][128]; /* method, peer, reason, upstream: they die with the call */
 static size_t fake_line_count;
 
 void log_write(enum log_level level, const struct log_scope *scope, const char *format, ...) {
@@ -73,6 +73,7 @@ void log_write_access(const struct log_access *access) {
     line->scope.method = strncpy(texts[0], access->scope.method ? access->scope.method : "", 127);
     line->peer = strncpy(texts[1], access->peer ? access->peer : "", 127);
     line->reason = strncpy(texts[2], access->reason ? access->reason : "", 127);
+    if (access->upstream) snprintf(texts[3], 128, "%s at %s", access->upstream, access->target ? access->target : "no target");
 }
 
 /* ---- connections ---- */

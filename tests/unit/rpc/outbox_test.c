@@ -99,6 +99,35 @@ static void what_goes_in_comes_out(void) {
     }
 }
 
+/* Whatever they look like: nothing is taken for a message. */
+static void raw_bytes_come_out_as_they_went_in(void) {
+    static uint8_t bytes[40000];
+    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (uint8_t)any(256);
+    for (int round = 0; round < 200; round++) {
+        struct outbox_pool pool;
+        struct outbox outbox = {.is_raw = true};
+        struct http_output output = {0};
+        outbox_pool_init(&pool);
+        size_t in = 0, out = 0;
+        while (out < sizeof bytes) {
+            size_t length = any(3) ? any(100) : any(5000);
+            if (length > sizeof bytes - in) length = sizeof bytes - in;
+            if (length) outbox_add_raw(&outbox, &pool, bytes + in, length);
+            in += length;
+            CHECK_INT(outbox.bytes, in - out);
+            length = any((uint32_t)(in - out) + 1);
+            if (in == sizeof bytes) length = in - out;
+            outbox_give(&outbox, &pool, length, &output);
+            out += length;
+            if (!outbox.bytes) CHECK(!outbox.first);
+        }
+        CHECK_MEM(buffer_bytes(&output.bytes), buffer_length(&output.bytes), bytes, sizeof bytes);
+        CHECK(output.referenced > 0 && outbox.messages == 0);
+        buffer_free(&output.bytes);
+        outbox_pool_clear(&pool);
+    }
+}
+
 static void clearing_frees_everything(void) {
     struct outbox_pool pool;
     struct outbox outbox = {0};
@@ -116,6 +145,7 @@ static void clearing_frees_everything(void) {
 
 int main(void) {
     RUN(what_goes_in_comes_out);
+    RUN(raw_bytes_come_out_as_they_went_in);
     RUN(clearing_frees_everything);
     return 0;
 }

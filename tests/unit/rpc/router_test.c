@@ -41,6 +41,37 @@ static void adding_a_method_again_replaces_it(void) {
     router_free(&router);
 }
 
+static void the_longest_pattern_counts(void) {
+    static const struct call_handler handler = {0};
+    struct router *router = router_new(1, NULL, NULL);
+    int all, package, service;
+    bool is_known;
+    router_add(router, &greet, NULL, NULL, &limits);
+    CHECK(!find(router, "old.Service", "M", &is_known));
+    router_add_pattern(router, "*", &handler, &all, &limits);
+    router_add_pattern(router, "old.*", &handler, &package, &limits);
+    router_add_pattern(router, "old.deep.Service", &handler, &service, &limits);
+    router_add_pattern(router, "old.mine.*", NULL, NULL, &limits);
+    CHECK(find(router, "x", "M", &is_known)->data == &all);
+    CHECK(find(router, "x.y.Z", "M", &is_known)->data == &all);
+    CHECK(find(router, "", "", &is_known)->data == &all);
+    CHECK(find(router, "old", "M", &is_known)->data == &all);
+    CHECK(find(router, "older.Service", "M", &is_known)->data == &all);
+    CHECK(find(router, "old.Service", "M", &is_known)->data == &package);
+    CHECK(find(router, "old.deep.Services", "M", &is_known)->data == &package);
+    CHECK(find(router, "old.deep.Service", "M", &is_known)->data == &service);
+    CHECK(!find(router, "old.deep.Service", "M", &is_known)->method);
+    CHECK(!find(router, "old.mine.Service", "M", &is_known) && !is_known);
+    CHECK(!find(router, "greet.Service", "Unknown", &is_known) && is_known);
+    CHECK(find(router, "greet.Service", "Greet", &is_known)->method == &greet);
+    char name[4096];
+    memset(name, '.', sizeof name);
+    CHECK(router_find(router, name, 500, name, 11, &is_known)->data == &all);
+    CHECK(!router_find(router, name, 500, name, 12, &is_known));
+    CHECK(!router_find(router, name, sizeof name, name, 1, &is_known));
+    router_free(&router);
+}
+
 static void count(void *context) { ++*(int *)context; }
 
 static void idle_is_told_once_after_retirement(void) {
@@ -73,6 +104,7 @@ static void idle_is_told_once_after_retirement(void) {
 int main(void) {
     RUN(methods_are_found_by_their_whole_names);
     RUN(adding_a_method_again_replaces_it);
+    RUN(the_longest_pattern_counts);
     RUN(idle_is_told_once_after_retirement);
     return 0;
 }
