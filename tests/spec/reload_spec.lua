@@ -176,7 +176,7 @@ local config_faults = {
   { "a repeated section", 'service "greet.GreetService" { script = "greet.lua" }\n'
     .. 'service "greet.GreetService" { script = "greet.lua" }', "tidewire.conf:2:" },
   { "a repeated key", "drain_timeout = 1s\ndrain_timeout = 2s", "tidewire.conf:2:" },
-  { "a key that comes later", '\n\nupstream "x" { target = { "127.0.0.1:1" } }', "tidewire.conf:3:", "upstream" },
+  { "a key that comes later", '\n\npeer "x" { address = "127.0.0.1:1" }', "tidewire.conf:3:", "peer" },
   { "a proto that is not there", '\nproto = { "no.proto" }', "no.proto" },
   { "a proto with a syntax error", 'proto = { "broken.proto" }', "broken.proto:2:" },
   { "a service that no proto has", '\nservice "greet.Greeter" { script = "greet.lua" }', "tidewire.conf:2:",
