@@ -80,12 +80,12 @@ describe("a finished call whose peer takes nothing", function()
   end)
 
   it("is left alone while its peer takes something", function()
-    local gw = start "limits { stalled = 500ms }"
+    local gw = start "limits { stalled = 1500ms }"
     local wire = assert(raw.connect(gw.address, { settings = { [4] = 0 } }))
     wire:headers(1, "greet.GreetService/GreetStream")
     gw:wait_for_log "the handler has returned"
     local got = 0
-    for _ = 1, 40 do -- 4 seconds
+    for _ = 1, 40 do -- 4 seconds: longer than one that stands still has
       wire:send { { send = "window", stream = 1, by = 100 } }
       local data = assert(wire:expect({ type = "DATA", stream = 1 }))
       got = got + data.length
