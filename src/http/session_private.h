@@ -125,6 +125,7 @@ struct http_stream {
     uint32_t consumed;       /* given back by the user, not yet told to nghttp2 */
     bool has_body : 1;       /* a data source is attached */
     bool is_deferred : 1;    /* it had nothing when asked last */
+    bool is_drained : 1;     /* it gave all it had when asked last: the next bytes are a body anew to nghttp2 */
     bool is_finished : 1;    /* no more body comes */
     bool has_trailed : 1;    /* trailers are with nghttp2 */
     bool is_answered : 1;    /* server: response headers were submitted; client: they have come */

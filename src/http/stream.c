@@ -118,6 +118,9 @@ static ssize_t read_body(nghttp2_session *h2, int32_t id, uint8_t *bytes, size_t
     } else if (!ready) {
         stream->is_deferred = true;
         return NGHTTP2_ERR_DEFERRED;
+    } else { /* for now; so nghttp2 keeps nothing for a body that waits */
+        *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
+        stream->is_drained = true;
     }
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
     return (ssize_t)ready;
@@ -217,6 +220,10 @@ void http_stream_resume(struct http_stream *stream) {
     if (stream->is_deferred) {
         stream->is_deferred = false;
         nghttp2_session_resume_data(session->h2, (int32_t)stream->id);
+    } else if (stream->is_drained) {
+        stream->is_drained = false;
+        nghttp2_data_provider body = {.source.ptr = stream, .read_callback = read_body};
+        nghttp2_submit_data(session->h2, NGHTTP2_FLAG_END_STREAM, (int32_t)stream->id, &body);
     }
     http_session_mark(session);
 }

@@ -356,6 +356,35 @@ static void large_bodies_pass_small_windows_both_ways(void) {
     message_unref(&message);
 }
 
+static void a_body_goes_on_after_each_pause_and_may_end_behind_one(void) {
+    struct rig rig;
+    rig_open_pair(&rig, &usual_limits);
+    struct exchange *call = client_open(&rig, true);
+    WAIT(&rig, rig.server.opened == 1);
+    struct exchange *answer = exchange_at(&rig.server, 0);
+    http_stream_respond(answer->stream, ok_headers, 2, false);
+    for (size_t sent = 5; sent <= 25; sent += 5) {
+        buffer_append_text(&call->body, "piece");
+        http_stream_resume(call->stream);
+        WAIT(&rig, received(answer) == sent);
+        buffer_append_text(&answer->body, "echo!");
+        http_stream_resume(answer->stream);
+        WAIT(&rig, received(call) == sent);
+    }
+    http_stream_resume(call->stream); /* with nothing new to send */
+    turn(&rig);
+    turn(&rig);
+    CHECK(!answer->has_ended);
+    http_stream_finish(call->stream, NULL, 0);
+    WAIT(&rig, answer->has_ended);
+    http_stream_finish(answer->stream, NULL, 0);
+    WAIT(&rig, call->is_closed && answer->is_closed);
+    CHECK_INT(call->error, HTTP_NO_ERROR);
+    CHECK_INT(received(answer), 25);
+    CHECK_INT(received(call), 25);
+    rig_close(&rig);
+}
+
 static void a_stream_that_is_not_consumed_stops_at_its_window_and_no_other(void) {
     struct rig rig;
     rig_open_pair(&rig, &usual_limits);
@@ -652,6 +681,7 @@ int main(void) {
     RUN(headers_that_do_not_fit_reset_their_stream);
     RUN(a_malformed_request_is_reset_and_never_told);
     RUN(large_bodies_pass_small_windows_both_ways);
+    RUN(a_body_goes_on_after_each_pause_and_may_end_behind_one);
     RUN(a_stream_that_is_not_consumed_stops_at_its_window_and_no_other);
     RUN(a_widened_stream_takes_more_and_never_less);
     RUN(a_closed_connection_window_stops_all_streams_until_it_opens);
