@@ -1,4 +1,5 @@
 /* config/build_upstream.c - `upstream` sections. */
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -144,7 +145,27 @@ static bool build_upstream(const struct build *build, cfg_t *section, struct con
     return true;
 }
 
+static bool check_name_servers(const struct build *build) {
+    for (size_t i = 0; i < tree_value_count(build->tree, "resolver"); i++) {
+        const struct value *value = tree_value(build->tree, "resolver", i);
+        struct address address;
+        struct error why;
+        unsigned char bytes[16];
+        if (!address_parse(value->text, &address, &why)) return place_error(value->place, build->error, "%s", why.text);
+        bool is_fine = address.host && (inet_pton(AF_INET, address.host, bytes) == 1 ||
+                                        inet_pton(AF_INET6, address.host, bytes) == 1);
+        free(address.host);
+        free(address.port);
+        free(address.path);
+        if (!is_fine)
+            return place_error(value->place, build->error, "`resolver`: \"%s\" is no IP address with a port",
+                               value->text);
+    }
+    return true;
+}
+
 bool build_upstreams(const struct build *build) {
+    if (!check_name_servers(build)) return false;
     struct config *config = build->config;
     size_t count = tree_section_count(build->tree, "upstream");
     config->upstreams = memory_new(count * sizeof *config->upstreams);

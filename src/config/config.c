@@ -115,6 +115,7 @@ void config_free(struct config **config) {
     free(old->upstreams);
     free(old->services);
     free_list(old->proto_path);
+    free_list(old->name_servers);
     free_list(old->proto);
     free_list(old->files);
     free(old->script_path);

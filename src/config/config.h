@@ -130,6 +130,7 @@ struct config {
     char *script_path;      /* a folder */
     struct config_listener *listeners;
     size_t listener_count;
+    char **name_servers; /* "127.0.0.1:53"; ended by NULL; NULL: the system's */
     struct config_upstream **upstreams;
     size_t upstream_count;
     struct config_service *services;

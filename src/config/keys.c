@@ -98,6 +98,9 @@ const struct key keys[] = {
      .help = "Answer grpc.health.v1.Health for all services."},
     {SECTION_FILE, "reflection", VALUE_BOOLEAN, .standard = "on", AT(config, reflection),
      .help = "Answer gRPC server reflection, v1 and v1alpha, from the loaded types."},
+    {SECTION_FILE, "resolver", VALUE_TEXT, .is_list = true, .example = "\"192.0.2.53:53\"",
+     AT(config, name_servers),
+     .help = "Name servers for the targets of upstreams, as addresses. Without it: those of the system."},
     {SECTION_FILE, "drain_timeout", VALUE_DURATION, .standard = "30s", .most = 24 * H,
      AT(config, drain_timeout),
      .help = "After TERM, streams may go on for so long; what is left then ends UNAVAILABLE. 0: without limit, "

@@ -8,6 +8,7 @@
 #include "gateway/worker.h"
 #include "net/loop.h"
 #include "script/script.h"
+#include "upstream/upstream.h"
 
 static void set_health(void *context, const char *service, bool is_serving) {
     (void)context, (void)service, (void)is_serving;
@@ -20,6 +21,8 @@ static bool check_scripts(struct revision *revision, struct error *error) {
     struct rpc_limits limits = worker_rpc_limits(revision->config, 1);
     struct loop *loop = loop_new();
     struct rpc *rpc = rpc_new(loop, &limits);
+    struct upstreams *upstreams = upstreams_new(rpc);
+    struct upstream_set *set = upstream_set_new(upstreams, revision->config, error);
     struct topics *topics = topics_new(registry, 0, loop);
     struct script *script = script_new(&(struct script_host){.loop = loop,
                                                              .rpc = rpc,
@@ -27,13 +30,18 @@ static bool check_scripts(struct revision *revision, struct error *error) {
                                                              .worker_count = 1,
                                                              .lua_path = gateway_lua_path(),
                                                              .set_health = set_health});
-    struct generation *generation =
-        generation_load(script, revision->config, revision->schema, revision->number, gone, NULL, error);
+    struct generation *generation = NULL;
+    if (set)
+        generation =
+            generation_load(script, revision->config, revision->schema, revision->number, gone, NULL, error);
     bool is_fine = generation != NULL;
     if (generation) generation_retire(generation);
     loop_turn(loop);
+    upstreams_stop(upstreams);
     rpc_free(&rpc);
     script_free(&script);
+    upstream_set_free(&set);
+    upstreams_free(&upstreams);
     topics_free(&topics);
     topic_registry_free(&registry);
     loop_free(&loop);

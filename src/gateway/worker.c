@@ -18,6 +18,7 @@
 #include "net/loop.h"
 #include "net/mailbox.h"
 #include "script/script.h"
+#include "upstream/upstream.h"
 
 enum { STREAM_WINDOW = 65535, CONNECTION_WINDOW = 1 << 20 };
 #define LOOK_INTERVAL (10 * NS_PER_MS) /* how often a draining worker looks whether it is empty */
@@ -26,6 +27,7 @@ enum { STREAM_WINDOW = 65535, CONNECTION_WINDOW = 1 << 20 };
 struct worker_generation {
     struct worker *worker;
     struct revision *revision;
+    struct upstream_set *upstreams;
     struct generation *scripts;
     struct router *router;
 };
@@ -36,6 +38,7 @@ struct worker {
     struct loop *loop;
     struct mailbox *mailbox;
     struct rpc *rpc;
+    struct upstreams *upstreams;
     struct topics *topics;
     struct health_worker *health;
     struct script *script;
@@ -71,6 +74,7 @@ struct rpc_limits worker_rpc_limits(const struct config *config, uint32_t worker
 static void generation_gone(void *context) {
     struct worker_generation *generation = context;
     router_free(&generation->router);
+    upstream_set_free(&generation->upstreams);
     revision_unref(&generation->revision);
     free(generation);
 }
@@ -80,14 +84,16 @@ static void router_idle(void *context) {
     generation_release(generation->scripts);
 }
 
-/* Takes the reference over. NULL and an error text when a script is at fault. */
+/* Takes the reference over. NULL and an error text when a script or a certificate is at fault. */
 static struct worker_generation *load(struct worker *worker, struct revision *revision, struct error *error) {
     struct worker_generation *generation = memory_new(sizeof *generation);
     generation->worker = worker;
     generation->revision = revision;
     generation->router = router_new(revision->number, router_idle, generation);
-    generation->scripts = generation_load(worker->script, revision->config, revision->schema, revision->number,
-                                          generation_gone, generation, error);
+    generation->upstreams = upstream_set_new(worker->upstreams, revision->config, error);
+    if (generation->upstreams)
+        generation->scripts = generation_load(worker->script, revision->config, revision->schema, revision->number,
+                                              generation_gone, generation, error);
     if (!generation->scripts) {
         generation_gone(generation);
         return NULL;
@@ -208,6 +214,7 @@ static void act_commit(struct worker *worker, struct order *order) {
     struct rpc_limits limits = worker_rpc_limits(now->revision->config, worker->options.count);
     rpc_set_limits(worker->rpc, &limits);
     rpc_set_router(worker->rpc, now->router);
+    upstream_set_start(now->upstreams);
     generation_start(now->scripts); /* retires the scripts before it */
     if (before) router_retire(before->router);
     script_measure(worker->script, measured, worker);
@@ -253,6 +260,7 @@ static void look_whether_empty(struct timer *timer) {
 static void act_drain(struct worker *worker, struct order *order) {
     (void)order;
     rpc_drain(worker->rpc);
+    upstreams_drain(worker->upstreams);
     timer_start(worker->loop, &worker->look, loop_now(worker->loop));
 }
 
@@ -341,8 +349,10 @@ static bool start_thread(struct worker *worker, struct error *error) {
 
 static void free_worker(struct worker *worker) {
     timer_stop(worker->loop, &worker->look);
+    upstreams_stop(worker->upstreams);
     rpc_free(&worker->rpc);
     script_free(&worker->script);
+    upstreams_free(&worker->upstreams);
     health_worker_free(&worker->health);
     topics_free(&worker->topics);
     mailbox_free(&worker->mailbox);
@@ -358,6 +368,7 @@ struct worker *worker_start(const struct worker_options *options, struct error *
     worker->loop = loop_new();
     worker->mailbox = mailbox_new(worker->loop, worker, SIZE_MAX, SIZE_MAX);
     worker->rpc = rpc_new(worker->loop, &limits);
+    worker->upstreams = upstreams_new(worker->rpc);
     worker->topics = topics_new(options->topics, options->index, worker->loop);
     worker->health = health_worker_new(options->health, worker->loop);
     timer_init(&worker->look, look_whether_empty);

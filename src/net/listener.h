@@ -47,6 +47,6 @@ void listener_close(struct listener **listener);
 /* RLIMIT_NOFILE up to its hard limit, SIGPIPE ignored, libevent's complaints to the log, /dev/null for a standard
  * descriptor that is closed; once at start. */
 void net_prepare_process(void);
-/* "libevent 2.1.12, OpenSSL 3.0.22", for --version. */
+/* "libevent 2.1.12, OpenSSL 3.0.22, c-ares 1.18.1", for --version. */
 const char *net_versions(void);
 #endif

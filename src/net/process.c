@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "net/listener.h"
+#include "net/resolver.h"
 
 /* libevent would write to standard error by itself. */
 static void log_libevent(int severity, const char *text) {
@@ -36,8 +37,8 @@ void net_prepare_process(void) {
 }
 
 const char *net_versions(void) {
-    static char text[80]; /* --version alone asks, in the main thread */
-    snprintf(text, sizeof text, "libevent %s, OpenSSL %s", event_get_version(),
-             OpenSSL_version(OPENSSL_VERSION_STRING));
+    static char text[112]; /* --version alone asks, in the main thread */
+    snprintf(text, sizeof text, "libevent %s, OpenSSL %s, %s", event_get_version(),
+             OpenSSL_version(OPENSSL_VERSION_STRING), resolver_versions());
     return text;
 }

@@ -133,6 +133,7 @@ bool attempt_failed(struct rpc_call *call, const struct rpc_outcome *outcome) {
     if (!attempt || !attempt->headers || attempt->is_replay_lost || !attempt->opener) return false;
     if (call->state != CALL_OPEN || call->inbound.have || call->inbound.whole) return false;
     if (!attempt->opener->on_failure(attempt->context, outcome)) return false;
+    if (outcome->is_unseen) attempt->count--;
     detach(call);
     return true;
 }

@@ -110,6 +110,6 @@ struct call *rpc_call_open(struct rpc *rpc, const struct rpc_request *request, c
 bool rpc_call_attach(struct call *call, struct rpc_link *link);
 /* Ends a call that waits. */
 void rpc_call_refuse(struct call *call, enum status status, const char *text);
-/* So many attempts were attached. */
+/* So many attempts were attached, and may have been seen by a server. */
 uint32_t rpc_call_attempts(const struct call *call);
 #endif

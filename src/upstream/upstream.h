@@ -26,7 +26,9 @@ struct upstream_set;
 struct upstreams;
 
 struct upstreams *upstreams_new(struct rpc *rpc);
-/* Every set is gone. Calls that still wait end; links are cut. Before rpc_free(). */
+/* Calls that wait end, links are cut, and no call is opened any more. Before rpc_free(). */
+void upstreams_stop(struct upstreams *upstreams);
+/* After rpc_free(), when every set is gone. */
 void upstreams_free(struct upstreams **upstreams);
 /* The process ends: links close as soon as they have no calls, health is asked no more. Calls may still be opened. */
 void upstreams_drain(struct upstreams *upstreams);
@@ -75,6 +77,4 @@ void upstream_each_target(const struct upstream *upstream,
 /* Every upstream that lives in this worker, also those that a reload has left behind. */
 void upstreams_each(const struct upstreams *upstreams, void (*visit)(void *context, struct upstream *upstream),
                     void *context);
-
-const char *upstream_versions(void); /* "c-ares 1.18.1" */
 #endif

@@ -1,0 +1,164 @@
+/* upstream/opening.c - one call to an upstream, from its opening to its end: it may have several attempts. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "upstream/upstream_private.h"
+
+enum {
+    MOST_UNSEEN = 5, /* attempts that servers refuse without looking at them, one after the other */
+    REPLAY = 64 * 1024,
+};
+
+static struct upstreams *all_of(const struct opening *opening) { return opening->upstream->all; }
+
+static void count_waiting(struct opening *opening, bool is_waiting) {
+    if (opening->is_counted == is_waiting) return;
+    opening->is_counted = is_waiting;
+    opening->upstream->waiting_count += is_waiting ? 1 : -1u;
+}
+
+/* Out of whatever list it waits in. */
+static void stop_waiting(struct opening *opening) {
+    timer_stop(all_of(opening)->loop, &opening->timer);
+    list_remove(&opening->node);
+    if (opening->target && !opening->is_attached) {
+        opening->target->waiting_count--;
+        opening->target = NULL;
+    }
+}
+
+void opening_wait(struct opening *opening, struct list *list, struct target *target) {
+    stop_waiting(opening);
+    opening->target = target;
+    if (target) target->waiting_count++;
+    list_append(list, &opening->node);
+    count_waiting(opening, true);
+}
+
+bool opening_attach(struct opening *opening, struct target *target, struct rpc_link *link) {
+    if (!rpc_call_attach(opening->call, link)) return false;
+    stop_waiting(opening);
+    count_waiting(opening, false);
+    opening->target = target;
+    opening->is_attached = true;
+    target->streams++;
+    target->calls++;
+    return true;
+}
+
+void opening_refuse(struct opening *opening, const char *text) {
+    opening->upstream->refused++;
+    rpc_call_refuse(opening->call, STATUS_UNAVAILABLE, text); /* on_over() frees it */
+}
+
+/* ---- what rpc/ tells ---- */
+
+/* The attempt on its target is over. */
+static void leave(struct opening *opening, const struct rpc_outcome *outcome) {
+    struct target *target = opening->target;
+    opening->is_attached = false;
+    opening->target = NULL;
+    opening->last = target;
+    target->streams--;
+    target_judge(target, outcome);
+    target_free_if_left(target);
+}
+
+static void on_timer(struct timer *timer) {
+    struct opening *opening = container_of(timer, struct opening, timer);
+    upstream_place(opening->upstream, opening);
+}
+
+static uint64_t now_of(const struct opening *opening) { return loop_now(all_of(opening)->loop); }
+
+/* Whether the policy wants another attempt, and when. */
+static bool wants_retry(struct opening *opening, const struct rpc_outcome *outcome, uint64_t *wait) {
+    const struct config_retry *retry = opening->upstream->config->retry;
+    if (!retry || !(retry->on & 1u << outcome->status)) return false;
+    if (rpc_call_attempts(opening->call) >= retry->attempts) return false;
+    if (outcome->has_pushback) {
+        opening->steps = 0;
+        *wait = outcome->pushback < 0 ? 0 : (uint64_t)outcome->pushback;
+        return outcome->pushback >= 0;
+    }
+    *wait = backoff_after(++opening->steps, retry->backoff, 2, retry->backoff_most, &all_of(opening)->dice);
+    return true;
+}
+
+static bool on_failure(void *context, const struct rpc_outcome *outcome) {
+    struct opening *opening = context;
+    struct upstream *upstream = opening->upstream;
+    uint64_t wait = 0;
+    if (upstream->all->is_stopped || opening->only) return false;
+    bool is_again = outcome->is_unseen ? ++opening->unseen <= MOST_UNSEEN : wants_retry(opening, outcome, &wait);
+    if (!is_again) return false;
+    upstream->retries++;
+    leave(opening, outcome);
+    count_waiting(opening, true);
+    timer_start(upstream->all->loop, &opening->timer, now_of(opening) + wait);
+    return true;
+}
+
+static void on_over(void *context, const struct rpc_outcome *outcome) {
+    struct opening *opening = context;
+    struct upstream *upstream = opening->upstream;
+    if (opening->is_attached) leave(opening, outcome);
+    stop_waiting(opening);
+    count_waiting(opening, false);
+    pool_give(&upstream->all->openings, opening);
+    upstream_unref(&upstream);
+}
+
+static const struct rpc_opener opener = {.on_failure = on_failure, .on_over = on_over};
+
+/* ---- beginning ---- */
+
+static void find_key(struct opening *opening, const struct upstream_request *request) {
+    const char *name = opening->upstream->config->hash_key;
+    if (request->hash) {
+        opening->key = balance_hash(request->hash, request->hash_length);
+        opening->has_key = true;
+    } else if (name && request->call.metadata) {
+        size_t place = 0;
+        const struct metadata_entry *entry = metadata_find(request->call.metadata, name, strlen(name), &place);
+        if (!entry) return;
+        opening->key = balance_hash(entry->value, entry->value_length);
+        opening->has_key = true;
+    }
+}
+
+static struct opening *opening_new(struct upstream *upstream, const struct upstream_request *request) {
+    struct opening *opening = pool_take(&upstream->all->openings);
+    const struct config_retry *retry = upstream->config->retry;
+    struct rpc_request call = request->call;
+    list_init(&opening->node);
+    timer_init(&opening->timer, on_timer);
+    opening->upstream = upstream_ref(upstream);
+    opening->waits = request->waits || upstream->config->waits;
+    find_key(opening, request);
+    if (!call.authority) call.authority = upstream->config->authority;
+    opening->call = rpc_call_open(upstream->all->rpc, &call, &opener, opening, retry ? retry->buffer : REPLAY);
+    return opening;
+}
+
+struct call *opening_start(struct upstream *upstream, const struct upstream_request *request) {
+    struct opening *opening = opening_new(upstream, request);
+    struct call *call = opening->call; /* the opening may be gone in a moment */
+    upstream->calls++;
+    if (upstream->waiting_count >= upstream->config->waiting)
+        opening_refuse(opening, "too many calls wait for a connection");
+    else
+        upstream_place(upstream, opening);
+    return call;
+}
+
+struct call *opening_start_on(struct target *target, const struct upstream_request *request) {
+    struct opening *opening = opening_new(target->upstream, request);
+    struct call *call = opening->call;
+    opening->only = target;
+    if (!target_has_room(target) && loop_now(all_of(opening)->loop) < target->backoff_until)
+        opening_refuse(opening, target->error);
+    else
+        target_give(target, opening);
+    return call;
+}
