@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "http/stream.h"
 #include "upstream/upstream_private.h"
 
 enum {
@@ -113,17 +114,23 @@ static const struct rpc_opener opener = {.on_failure = on_failure, .on_over = on
 
 /* ---- beginning ---- */
 
+static void use_key(struct opening *opening, const char *value, size_t length) {
+    opening->key = balance_hash(value, length);
+    opening->has_key = true;
+}
+
 static void find_key(struct opening *opening, const struct upstream_request *request) {
+    const struct rpc_request *call = &request->call;
     const char *name = opening->upstream->config->hash_key;
-    if (request->hash) {
-        opening->key = balance_hash(request->hash, request->hash_length);
-        opening->has_key = true;
-    } else if (name && request->call.metadata) {
-        size_t place = 0;
-        const struct metadata_entry *entry = metadata_find(request->call.metadata, name, strlen(name), &place);
-        if (!entry) return;
-        opening->key = balance_hash(entry->value, entry->value_length);
-        opening->has_key = true;
+    size_t length = name ? strlen(name) : 0, place = 0;
+    const struct metadata_entry *entry =
+        name && call->metadata ? metadata_find(call->metadata, name, length, &place) : NULL;
+    if (request->hash) use_key(opening, request->hash, request->hash_length);
+    else if (entry) use_key(opening, entry->value, entry->value_length);
+    for (size_t i = 0; name && !opening->has_key && i < call->header_count; i++) {
+        const struct http_header *header = &call->headers[i];
+        if (header->name_length == length && memcmp(header->name, name, length) == 0)
+            use_key(opening, header->value, header->value_length);
     }
 }
 
