@@ -57,6 +57,7 @@ struct server {
     struct rpc *rpc;
     struct router *router;
     struct listener *listener;
+    struct tls_server *tls; /* NULL: plaintext */
     const char *address;
     size_t accepted, served; /* connections; calls */
     size_t refuse_status;    /* answer calls with it while refusals > 0 */
@@ -124,10 +125,12 @@ static inline void kit_accept(void *context, struct listener *from, int fd, bool
     struct server *server = context;
     (void)from, (void)expects_proxy_header;
     server->accepted++;
-    rpc_accept(server->rpc, &(struct rpc_accepted){.fd = fd});
+    rpc_accept(server->rpc, &(struct rpc_accepted){.fd = fd, .tls = server->tls ? tls_server_ref(server->tls) : NULL});
 }
 
-/* `port` "0": any; `streams`: what one connection may have. */
+static const char *kit_host = "127.0.0.1";
+
+/* `port` "0": any; a path: a unix socket; `streams`: what one connection may have. */
 static inline void server_start(struct server *server, const char *port, uint32_t streams) {
     struct rpc_limits limits = kit_rpc_limits;
     struct error error;
@@ -138,8 +141,9 @@ static inline void server_start(struct server *server, const char *port, uint32_
     router_add(server->router, &kit_echo_method, &kit_echo_handler, server, &kit_limits);
     router_add(server->router, &kit_hold_method, &kit_hold_handler, server, &kit_limits);
     rpc_set_router(server->rpc, server->router);
-    server->listener =
-        listener_open(loop, &(struct listener_options){.host = "127.0.0.1", .port = port}, kit_accept, server, &error);
+    struct listener_options options = {.host = kit_host, .port = port};
+    if (*port == '/') options = (struct listener_options){.path = port, .mode = 0600};
+    server->listener = listener_open(loop, &options, kit_accept, server, &error);
     if (!server->listener) fprintf(stderr, "%s\n", error.text);
     CHECK(server->listener);
     server->address = listener_address(server->listener);
@@ -150,6 +154,7 @@ static inline void server_stop(struct server *server) {
     rpc_abort_all(server->rpc);
     rpc_free(&server->rpc);
     router_free(&server->router);
+    tls_server_unref(&server->tls);
 }
 
 /* A port that nobody listens on. */
