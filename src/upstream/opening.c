@@ -95,8 +95,13 @@ static bool on_failure(void *context, const struct rpc_outcome *outcome) {
     if (!is_again) return false;
     upstream->retries++;
     leave(opening, outcome);
-    count_waiting(opening, true);
-    timer_start(upstream->all->loop, &opening->timer, now_of(opening) + wait);
+    if (wait) {
+        count_waiting(opening, true);
+        timer_start(upstream->all->loop, &opening->timer, now_of(opening) + wait);
+    } else { /* in this turn, when the link has told what happened to it */
+        opening_wait(opening, &upstream->waiting, NULL);
+        upstream_look_again(upstream);
+    }
     return true;
 }
 

@@ -13,6 +13,7 @@ struct upstream_link {
     bool was_ready;
     bool is_counted; /* takes calls, now or when it stands */
     bool has_served;
+    bool has_complained;
 };
 
 static struct loop *loop_of(const struct target *target) { return target->upstream->all->loop; }
@@ -144,11 +145,22 @@ static void became_ready(struct upstream_link *link) {
     target_connected(target);
 }
 
+/* A server that finds our PINGs too many gets half as many from now on (gRPC: A8). */
+static void note_complaint(struct upstream_link *link) {
+    enum { MOST_HALVINGS = 16 };
+    if (link->has_complained || !rpc_link_pings_too_often(link->link)) return;
+    link->has_complained = true;
+    if (link->target->pings_slowed < MOST_HALVINGS) link->target->pings_slowed++;
+}
+
 static void on_change(void *context) {
     struct upstream_link *link = context;
     struct target *target = link->target;
     if (!link->was_ready && rpc_link_is_ready(link->link)) became_ready(link);
-    if (rpc_link_is_closing(link->link)) uncount(link);
+    if (rpc_link_is_closing(link->link)) {
+        note_complaint(link);
+        uncount(link);
+    }
     serve_waiting(target);
     watch_idle(link);
 }
@@ -158,7 +170,7 @@ static void on_gone(void *context, const char *reason) {
     struct target *target = link->target;
     bool has_failed = !link->was_ready || (!link->has_served && !list_is_empty(&target->waiting));
     if (!link->was_ready) target->is_dialling = false;
-    if (rpc_link_pings_too_often(link->link) && target->pings_slowed < 16) target->pings_slowed++;
+    note_complaint(link);
     uncount(link);
     if (has_failed) {
         target_dial_failed(target, reason);
