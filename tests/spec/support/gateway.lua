@@ -123,7 +123,8 @@ end
 
 local function environment(more)
   local all = {
-    ASAN_OPTIONS = "exitcode=99:detect_leaks=1:abort_on_error=0",
+    -- A small quarantine: what was freed is not to count as resident where memory is asserted.
+    ASAN_OPTIONS = "exitcode=99:detect_leaks=1:abort_on_error=0:quarantine_size_mb=16",
     UBSAN_OPTIONS = "print_stacktrace=1:halt_on_error=1:exitcode=99",
     TSAN_OPTIONS = "exitcode=99:halt_on_error=0:second_deadlock_stack=1",
   }

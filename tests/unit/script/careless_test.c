@@ -321,9 +321,10 @@ static void bombs_end_their_own_stream_and_nothing_else(void) {
         {"setmetatable({}, { __index = function() while true do end end }).x = nil while true do end", "handler_time"},
         {"xpcall(error, function() while true do end end)", "handler_time"},
     };
-    world.handler_time = 400 * NS_PER_MS;
     world.handler_memory = 32 << 20;
     for (size_t i = 0; i < sizeof bombs / sizeof *bombs; i++) {
+        /* Only what shall run out of time may: a sanitizer is slow on its way to the other bounds. */
+        world.handler_time = strcmp(bombs[i].logged, "handler_time") == 0 ? 400 * NS_PER_MS : 60 * NS_PER_S;
         char *script = memory_format("local tidewire = require 'tidewire'\n"
                                      "return { GreetStream = function(stream)\n%s\nend, Chat = function(s) s:recv() end }",
                                      bombs[i].code);
