@@ -276,6 +276,24 @@ static bool build_script(const struct build *build, cfg_t *section, struct confi
                        strerror(is_folder(service->script) ? EISDIR : errno));
 }
 
+/* What is passed on is not taken apart: only how much of it may wait is known. */
+static bool check_passed(const struct build *build, cfg_t *section) {
+    for (size_t i = 0; i < key_count; i++) {
+        const struct key *key = &keys[i];
+        bool is_of_script = key->section == SECTION_SERVICE
+                                ? strcmp(key->name, "upstream") != 0
+                                : key->is_per_call && strcmp(key->name, "buffered_per_stream") != 0;
+        if (is_of_script && tree_value(section, key->name, 0))
+            return KEY_FAULT(build, section, key->name,
+                             "`%s` is for services with a `script`: calls that are passed on are not taken apart",
+                             key->name);
+    }
+    cfg_t *method = tree_section(section, "method", 0);
+    if (!method) return true;
+    return SECTION_FAULT(build, method, "`method` is for services with a `script`: a service without one is passed on "
+                                        "as a whole");
+}
+
 static bool check_upstream(const struct build *build, cfg_t *section, const struct config_service *service) {
     const struct config *config = build->config;
     if (!service->upstream) return true;
@@ -290,7 +308,7 @@ static bool check_upstream(const struct build *build, cfg_t *section, const stru
     }
     if (service->script)
         return KEY_FAULT(build, section, "upstream", "this version does not serve `upstream` with a `script` yet");
-    return KEY_FAULT(build, section, "upstream", "this version does not serve `upstream` without a `script` yet");
+    return check_passed(build, section);
 }
 
 /* Messages that are larger than what may be buffered could never arrive. */
@@ -343,10 +361,13 @@ static bool build_services(const struct build *build) {
         config->service_count++;
         return false;
     }
-    if (!count || config->proto[0]) return true;
-    return place_error((struct place){config->services[0].file, config->services[0].line}, build->error,
-                       "`service \"%s\"` has no types: name its .proto file in `proto`",
-                       config->services[0].name);
+    for (size_t i = 0; i < count && !config->proto[0]; i++) {
+        const struct config_service *service = &config->services[i];
+        if (!service->script) continue;
+        return place_error((struct place){service->file, service->line}, build->error,
+                           "`service \"%s\"` has no types: name its .proto file in `proto`", service->name);
+    }
+    return true;
 }
 
 /* --- the rest of the file --- */

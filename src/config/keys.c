@@ -144,7 +144,8 @@ const struct key keys[] = {
      .help = "The metadata whose value picks the target. Calls without it are spread over all."},
     {SECTION_UPSTREAM, "authority", VALUE_TEXT, .example = "\"numbers.example.com\"",
      AT(config_upstream, authority),
-     .help = "The `:authority` of calls. Without it: the target as it is written here."},
+     .help = "The `:authority` of calls. Without it: the target as it is written here; for calls that are passed on, "
+             "what the client has sent."},
     {SECTION_UPSTREAM, "wait", VALUE_BOOLEAN, .standard = "off", AT(config_upstream, waits),
      .help = "While no target can be reached calls wait, until their deadline, instead of ending UNAVAILABLE."},
     {SECTION_UPSTREAM, "connect_timeout", VALUE_DURATION, .standard = "20s", .least = 10 * MS, .most = H,
@@ -226,9 +227,10 @@ const struct key keys[] = {
 
     {SECTION_SERVICE, "script", VALUE_TEXT, .example = "\"greet.lua\"",
      .list_fault = "chained scripts are not served yet: name one",
-     .help = "The handler script, in `script_path`. Required."},
+     .help = "The handler script, in `script_path`. Without one the calls go to the `upstream`."},
     {SECTION_SERVICE, "upstream", VALUE_TEXT, .example = "\"numbers\"", AT(config_service, upstream),
-     .help = "The `upstream` that stands behind this service."},
+     .help = "The `upstream` that calls without a `script` are passed on to, untouched: headers, messages and trailers "
+             "as they come. Types are not needed for it."},
     {SECTION_SERVICE, "jit", VALUE_BOOLEAN, .standard = "off", AT(config_service, is_jit),
      .help = "Let LuaJIT compile the script. A compiled hook that never returns cannot be stopped by "
              "`handler_time`."},

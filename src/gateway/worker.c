@@ -18,6 +18,7 @@
 #include "net/loop.h"
 #include "net/mailbox.h"
 #include "script/script.h"
+#include "upstream/pass.h"
 #include "upstream/upstream.h"
 
 enum { STREAM_WINDOW = 65535, CONNECTION_WINDOW = 1 << 20 };
@@ -99,6 +100,7 @@ static struct worker_generation *load(struct worker *worker, struct revision *re
         return NULL;
     }
     generation_add_routes(generation->scripts, generation->router);
+    pass_add_routes(generation->router, revision->config, generation->upstreams);
     if (revision->config->health) health_add_routes(worker->health, generation->router);
     if (revision->config->reflection) reflection_add_routes(generation->router, revision->schema);
     return generation;

@@ -47,7 +47,7 @@ const char *upstream_name(const struct upstream *upstream);
 
 struct upstream_request {
     struct rpc_request call;
-    /* For `balance = hash`; NULL: the value of the upstream's hash_key in call.metadata. */
+    /* For `balance = hash`; NULL: the value of the upstream's hash_key in call.metadata or call.headers. */
     const char *hash;
     size_t hash_length;
     bool waits; /* for a target as long as it takes, even where the upstream's `wait` is off */

@@ -1,0 +1,11 @@
+/* upstream/pass.h - services that have an upstream and no script: their calls are passed on as they come. */
+#ifndef TIDEWIRE_UPSTREAM_PASS_H
+#define TIDEWIRE_UPSTREAM_PASS_H
+#include "upstream/upstream.h"
+
+struct router;
+
+/* A pattern of the router for every such service of the config. The set must live as long as the router's last call.
+ * The other services' names are taken too, so that a shorter pattern does not pass on what a script is to answer. */
+void pass_add_routes(struct router *router, const struct config *config, const struct upstream_set *set);
+#endif
