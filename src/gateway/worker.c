@@ -99,6 +99,7 @@ static struct worker_generation *load(struct worker *worker, struct revision *re
         generation_gone(generation);
         return NULL;
     }
+    generation_set_upstreams(generation->scripts, generation->upstreams);
     generation_add_routes(generation->scripts, generation->router);
     pass_add_routes(generation->router, revision->config, generation->upstreams);
     if (revision->config->health) health_add_routes(worker->health, generation->router);

@@ -84,6 +84,7 @@ struct call {
  * until the loop's callback that asks has returned). */
 enum call_next call_receive(struct call *call, struct call_message *message);
 bool call_has_half_closed(const struct call *call); /* the peer has; messages may still wait */
+bool call_has_been_read(const struct call *call);   /* the peer has, and call_receive() would say CALL_END */
 
 /* Sends response headers now if they have not left. */
 void call_send_headers(struct call *call);

@@ -69,6 +69,11 @@ enum call_next call_receive(struct call *public, struct call_message *message) {
 
 bool call_has_half_closed(const struct call *public) { return rpc_call_of_const(public)->inbound.is_ended; }
 
+bool call_has_been_read(const struct call *public) {
+    const struct inbound *in = &rpc_call_of_const(public)->inbound;
+    return in->is_ended && !in->is_faulty && !in->whole;
+}
+
 /* ---- sending ---- */
 
 bool call_is_open(const struct call *public) {

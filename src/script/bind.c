@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "schema/codec.h"
+#include "script/answer.h"
+#include "script/bind_client.h"
 #include "script/failure.h"
 #include "script/fiber.h"
 #include "script/generation.h"
@@ -19,7 +21,7 @@
 static int not_served(lua_State *L) { return raise_not_served(L, lua_tostring(L, lua_upvalueindex(1))); }
 
 /* Of later versions: using one says so. */
-static const char *const later_functions[] = {"open", "call", "peer", "channel", NULL};
+static const char *const later_functions[] = {"peer", "channel", NULL};
 static const char *const later_tables[] = {"shared", "metrics", "http", NULL};
 
 static void push_not_served(lua_State *L, const char *name) {
@@ -96,6 +98,7 @@ static void add_enum(lua_State *L, struct script *script) {
 
 void bind_open(struct script *script) {
     bind_stream_open(script);
+    answers_open_state(script);
     fibers_open_state(script);
     projected_open_state(script);
     bind_failure_open(script);
@@ -124,6 +127,7 @@ void bind_push_tidewire(struct script *script, lua_State *L, const struct script
     bind_topic_add(L, script);
     bind_log_add(L, script);
     bind_json_add(L, script);
+    bind_client_add(L, script, file);
     set_functions(L, script, (const luaL_Reg[]){{"set_health", set_health}, {NULL, NULL}});
     lua_pushcfunction(L, twl_project);
     lua_setfield(L, -2, "project");

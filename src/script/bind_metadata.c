@@ -10,14 +10,14 @@
 static struct stream *check_live(lua_State *L, const char *signature) {
     struct stream *stream = check_stream(L, 1, signature);
     script_settle(script_of(L));
-    if (!stream->call) luaL_error(L, "%s: the stream has closed", signature);
+    if (!stream->handler) luaL_error(L, "%s: the stream has closed", signature);
     return stream;
 }
 
 static const struct metadata *check_metadata(lua_State *L, const char *signature) {
     static const struct metadata none;
-    const struct metadata *metadata = check_live(L, signature)->call->metadata;
-    return metadata ? metadata : &none;
+    const struct call *call = check_live(L, signature)->call;
+    return call && call->metadata ? call->metadata : &none;
 }
 
 static const char *check_name(lua_State *L, const char *signature, size_t *length) {
@@ -25,7 +25,7 @@ static const char *check_name(lua_State *L, const char *signature, size_t *lengt
     return lua_tolstring(L, 2, length);
 }
 
-static int push_map(lua_State *L, const struct metadata *metadata) {
+int push_metadata_map(lua_State *L, const struct metadata *metadata) {
     lua_createtable(L, 0, (int)metadata->count);
     for (size_t i = 0; i < metadata->count; i++) {
         const struct metadata_entry *entry = &metadata->entries[i];
@@ -49,7 +49,7 @@ static int push_map(lua_State *L, const struct metadata *metadata) {
 static int metadata_first(lua_State *L) {
     static const char signature[] = "stream:metadata([name])";
     const struct metadata *metadata = check_metadata(L, signature);
-    if (lua_isnoneornil(L, 2)) return push_map(L, metadata);
+    if (lua_isnoneornil(L, 2)) return push_metadata_map(L, metadata);
     size_t length, place = 0;
     const char *name = check_name(L, signature, &length);
     const struct metadata_entry *entry = metadata_find(metadata, name, length, &place);
@@ -88,9 +88,18 @@ static int write_metadata(lua_State *L, struct metadata *metadata, write_fn *wri
     return 0;
 }
 
+/* The metadata that a stream.upstream will be opened with. */
+static struct metadata *check_planned(lua_State *L, struct stream *stream, const char *signature) {
+    if (!client_is_planned(stream))
+        luaL_error(L, "%s: the call has been opened, with its metadata: tidewire.open() takes { metadata = … }",
+                   signature);
+    return client_metadata(stream);
+}
+
 static int write_header(lua_State *L, write_fn *write, const char *signature) {
     struct stream *stream = check_live(L, signature);
     if (stream->is_over) return luaL_error(L, "%s: the stream is over", signature);
+    if (stream->is_client) return write_metadata(L, check_planned(L, stream, signature), write, signature);
     if (call_headers_are_sent(stream->call))
         return luaL_error(
             L, "%s: the headers have left (with the first message, or when the handler first waited)",
@@ -101,6 +110,7 @@ static int write_header(lua_State *L, write_fn *write, const char *signature) {
 static int write_trailer(lua_State *L, write_fn *write, const char *signature) {
     struct stream *stream = check_live(L, signature);
     if (stream->is_over) return luaL_error(L, "%s: the stream is over", signature);
+    if (stream->is_client) return luaL_error(L, "%s: only the server of a call sends trailers", signature);
     return write_metadata(L, call_trailers(stream->call), write, signature);
 }
 
@@ -117,9 +127,20 @@ static int add_trailer(lua_State *L) {
     return write_trailer(L, metadata_add, "stream:add_trailer(name, value)");
 }
 
+static int remove_header(lua_State *L) {
+    static const char signature[] = "stream.upstream:remove_header(name)";
+    struct stream *stream = check_live(L, signature);
+    size_t length;
+    const char *name = check_name(L, signature, &length);
+    if (!stream->is_client) return luaL_error(L, "%s: a header that is not set need not be removed", signature);
+    metadata_remove(check_planned(L, stream, signature), name, length);
+    return 0;
+}
+
 static int send_headers(lua_State *L) {
     struct stream *stream = check_live(L, "stream:send_headers()");
-    stream_send_headers(stream);
+    if (stream->is_client) client_open(stream);
+    else stream_send_headers(stream);
     return 0;
 }
 
@@ -131,6 +152,7 @@ void bind_metadata_functions(lua_State *L, struct script *script) {
                                      {"add_header", add_header},
                                      {"set_trailer", set_trailer},
                                      {"add_trailer", add_trailer},
+                                     {"remove_header", remove_header},
                                      {"send_headers", send_headers},
                                      {NULL, NULL}});
 }

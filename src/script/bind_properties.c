@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "script/bind_client.h"
 #include "script/bind_stream.h"
 #include "script/generation.h"
 #include "script/names.h"
@@ -63,14 +64,18 @@ static int push_property(lua_State *L, struct stream *stream, enum property prop
         lua_pushnumber(L, (double)stream->id);
         return 1;
     }
-    if (!call) return luaL_error(L, "stream.%s: the stream has closed", lua_tostring(L, 2));
+    if (!stream->handler) return luaL_error(L, "stream.%s: the stream has closed", lua_tostring(L, 2));
+    if (property == SERVICE) {
+        lua_pushstring(L, stream->handler->method->service->full_name);
+        return 1;
+    }
+    if (property == METHOD) {
+        lua_pushstring(L, stream->handler->method->name);
+        return 1;
+    }
+    if (property == UPSTREAM) return bind_client_push_upstream(L, script_of(L), stream);
+    if (!call) return luaL_error(L, "stream.%s: the stream is not open yet", lua_tostring(L, 2));
     switch (property) {
-    case SERVICE:
-        lua_pushstring(L, call->method->service->full_name);
-        return 1;
-    case METHOD:
-        lua_pushstring(L, call->method->name);
-        return 1;
     case PEER:
         lua_pushstring(L, call_peer(call));
         return 1;
@@ -79,8 +84,6 @@ static int push_property(lua_State *L, struct stream *stream, enum property prop
         return 1;
     case TLS:
         return push_tls(L, call_tls(call));
-    case UPSTREAM:
-        return raise_not_served(L, "stream.upstream");
     default:
         lua_pushboolean(L, call_is_draining(call));
         return 1;
@@ -117,8 +120,8 @@ static int stream_newindex(lua_State *L) {
 
 static int stream_tostring(lua_State *L) {
     const struct stream *stream = check_stream(L, 1, "a stream");
-    char *text = stream->call ? memory_format("stream %llu (%s)", (unsigned long long)stream->id,
-                                              stream->call->method->full_name)
+    char *text = stream->handler ? memory_format("stream %llu (%s)", (unsigned long long)stream->id,
+                                              stream->handler->method->full_name)
                               : memory_format("stream %llu (closed)", (unsigned long long)stream->id);
     lua_pushstring(L, text);
     free(text);

@@ -3,6 +3,7 @@
 #include "script/bind_stream.h"
 
 #include "base/error.h"
+#include "script/bind_client.h"
 #include "script/failure.h"
 #include "script/fiber.h"
 #include "script/generation.h"
@@ -30,6 +31,7 @@ static bool is_own(const struct script *script, const struct stream *stream) {
 static struct stream *check_reader(lua_State *L, const struct script *script, const char *signature) {
     struct stream *stream = check_own_stream(L, script, signature);
     if (stream->is_over) return stream;
+    if (stream->is_client) client_open(stream);
     if (!stream->handler->is_function)
         luaL_error(L, "%s: the messages of this stream go to its on_message hook", signature);
     if (stream->reader)
@@ -40,8 +42,10 @@ static struct stream *check_reader(lua_State *L, const struct script *script, co
 /* After the stream is over nothing comes: its own coroutines are cancelled, others are told. */
 static int receive_closed(lua_State *L, struct script *script, const struct stream *stream,
                           const char *what) {
-    if (!is_own(script, stream)) return nil_and(L, "closed");
-    return fiber_yield(L, fiber_wait(L, script, WAIT_RECV, what));
+    if (is_own(script, stream)) return fiber_yield(L, fiber_wait(L, script, WAIT_RECV, what));
+    if (!stream->is_client) return nil_and(L, "closed");
+    lua_pushnil(L); /* status() says how it has ended */
+    return 1;
 }
 
 static int wait_for_message(lua_State *L, struct script *script, struct stream *stream, const char *what,
@@ -119,17 +123,27 @@ static int send_closed(lua_State *L, struct script *script, const struct stream 
 static int send_later(lua_State *L, struct script *script, struct stream *stream, uint64_t timeout) {
     struct buffer *scratch = &script->scratch;
     buffer_clear(scratch);
-    twl_message_encode(L, 2, stream->generation->messages, stream->call->method->response, scratch);
+    twl_message_encode(L, 2, stream->generation->messages, stream->handler->sends, scratch);
     struct fiber *fiber = fiber_wait(L, script, WAIT_SEND, "stream:send() to a peer that does not keep up");
     if (fiber->wait == WAIT_SEND) {
         fiber->target = stream;
         fiber->message = message_copy(buffer_bytes(scratch), buffer_length(scratch));
-        list_append(&stream_extra(stream)->senders, &fiber->place);
+        struct list *senders = &stream_extra(stream)->senders;
+        list_append(stream->is_client && client_goes_first(stream, fiber) ? senders->next : senders, &fiber->place);
         stream->has_replied = true;
         if (timeout) fiber_set_timeout(fiber, loop_now(script->host.loop) + timeout);
     }
     if (scratch->capacity > SCRATCH_KEPT) buffer_free(scratch);
     return fiber_yield(L, fiber);
+}
+
+/* Whether anything can be sent; raises for a second message where there is one. */
+static bool is_sending(lua_State *L, struct stream *stream) {
+    if (stream->is_over) return false;
+    stream_check_reply(L, stream);
+    if (!stream->is_client) return true;
+    client_open(stream);
+    return !client_has_half_closed(stream);
 }
 
 static int send_message(lua_State *L) {
@@ -139,8 +153,7 @@ static int send_message(lua_State *L) {
     struct stream *stream = check_own_stream(L, script, signature);
     if (lua_isnoneornil(L, 2)) return raise_misuse(L, signature);
     uint64_t timeout = lua_gettop(L) < 3 || lua_isnil(L, 3) ? 0 : check_seconds(L, 3, signature) + 1;
-    if (stream->is_over) return send_closed(L, script, stream);
-    stream_check_reply(L, stream);
+    if (!is_sending(L, stream)) return send_closed(L, script, stream);
     if (stream_is_blocked(stream)) return send_later(L, script, stream, timeout);
     if (!stream_encode(L, stream, 2)) return send_closed(L, script, stream);
     lua_pushboolean(L, 1);
@@ -153,8 +166,7 @@ static int try_send(lua_State *L) {
     script_settle(script);
     struct stream *stream = check_own_stream(L, script, signature);
     if (lua_isnoneornil(L, 2)) return raise_misuse(L, signature);
-    if (stream->is_over) return nil_and(L, "closed");
-    stream_check_reply(L, stream);
+    if (!is_sending(L, stream)) return nil_and(L, "closed");
     if (stream_is_blocked(stream)) return nil_and(L, "full");
     if (!stream_encode(L, stream, 2)) return nil_and(L, "closed");
     lua_pushboolean(L, 1);
@@ -185,6 +197,13 @@ static int close_stream(lua_State *L) {
     lua_settop(L, 4);
     push_status_details(L, status, text, 4);
     if (stream->is_over) return 0;
+    if (stream->is_client) {
+        if (!lua_isnoneornil(L, 2))
+            return luaL_error(L, "stream:close(): the status of this call is its server's: half_close() or cancel() it");
+        client_open(stream);
+        client_half_close(stream);
+        return 0;
+    }
     size_t length = 0;
     const char *details = lua_tolstring(L, 5, &length);
     if (status == STATUS_OK && !details && !*text)
@@ -263,9 +282,6 @@ static int on_close(lua_State *L) {
     return 0;
 }
 
-/* What only streams that a script has opened can do. */
-static int not_served(lua_State *L) { return raise_not_served(L, "opening streams from a script"); }
-
 /* ---- the metatable ---- */
 
 /* The function that encodes what a handler has returned: (value, stream as light userdata). */
@@ -289,11 +305,6 @@ static const luaL_Reg functions[] = {
     {"after", job_stream_after},
     {"every", job_stream_every},
     {"spawn", job_stream_spawn},
-    {"half_close", not_served},
-    {"cancel", not_served},
-    {"headers", not_served},
-    {"status", not_served},
-    {"trailers", not_served},
     {NULL, NULL},
 };
 
@@ -305,6 +316,7 @@ void bind_stream_open(struct script *script) {
     lua_newtable(L);
     set_functions(L, script, functions);
     bind_metadata_functions(L, script);
+    bind_client_functions(L, script);
     lua_pushlightuserdata(L, script);
     lua_pushlightuserdata(L, script);
     lua_pushcclosure(L, next_message, 1);

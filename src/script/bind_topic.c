@@ -266,19 +266,22 @@ static struct subscriber *new_subscriber(lua_State *L, struct topic_handle *topi
     struct subscriber_handle *handle = userdata_new(L, script->ref.subscriber_meta, sizeof *handle);
     struct subscriber *subscriber = subscriber_new(script, generation, stream, handle);
     subscriber->topic = topic_ref(topic->topic);
-    subscriber->type = stream ? stream->call->method->response : topic->type;
+    subscriber->type = stream ? stream->handler->sends : topic->type;
     return subscriber;
 }
 
-static void check_subject(lua_State *L, struct topic_handle *topic, const struct stream *stream) {
+static void check_subject(lua_State *L, struct topic_handle *topic, struct stream *stream) {
     if (!stream) {
         if (!lua_isfunction(L, 2)) raise_misuse(L, SUBSCRIBE);
         if (!known_type(L, topic)) no_type(L, topic);
         return;
     }
-    if (!stream->call->method->is_server_streaming)
-        luaL_error(L, "%s has one reply: it cannot subscribe to a topic", stream->call->method->full_name);
-    fix_type(L, topic, stream->call->method->response);
+    if (!stream->handler->sends_many)
+        luaL_error(L, "%s has one %s: it cannot subscribe to a topic", stream->handler->method->full_name,
+                   stream->is_client ? "request" : "reply");
+    if (stream->is_client) client_open(stream);
+    if (!stream->call) luaL_error(L, "the stream is broken, and not opened again yet: subscribe it in reconnect");
+    fix_type(L, topic, stream->handler->sends);
 }
 
 static int subscribe(lua_State *L) {

@@ -166,6 +166,28 @@ void handler_free(struct handler *handler) {
     free(handler);
 }
 
+struct handler *handler_of_client(struct generation *generation, const struct method *method,
+                                  const struct twl_message_options *options, const char *file) {
+    struct handler *handler = generation->client_handlers;
+    for (; handler; handler = handler->next)
+        if (handler->method == method && handler->options == options && handler->file == file) return handler;
+    handler = memory_new(sizeof *handler);
+    *handler = (struct handler){.next = generation->client_handlers,
+                                .generation = generation,
+                                .method = method,
+                                .takes = method->response,
+                                .sends = method->request,
+                                .sends_many = method->is_client_streaming,
+                                .options = options,
+                                .file = file,
+                                .is_function = true,
+                                .origin = {.file = file},
+                                .budget = generation->budget};
+    for (size_t i = 0; i < HOOKS; i++) *hook_place(handler, &hooks[i]) = LUA_NOREF;
+    generation->client_handlers = handler;
+    return handler;
+}
+
 static bool take_projection(struct handler *handler, lua_State *L, struct error *error) {
     handler->projection =
         twl_projection_resolve(L, -1, handler->generation->messages, handler->method->request,
@@ -218,6 +240,11 @@ static bool make_handler(struct generation *generation, const struct script_serv
         handler->generation = generation;
         handler->service = service;
         handler->method = method;
+        handler->takes = method->request;
+        handler->sends = method->response;
+        handler->sends_many = method->is_server_streaming;
+        handler->options = &service->options;
+        handler->file = service->file->name;
         handler->budget = watchdog_budget(config_method_limits(service->config, method->name)->handler_time);
         generation->handlers = handler;
         is_fine = take_hooks(handler, L, lua_gettop(L), error);

@@ -7,8 +7,13 @@
 
 struct generation;
 struct handler;
+struct method;
+struct twl_message_options;
 
 /* Adds a handler for every method that a script answers. */
 bool entry_make_handlers(struct generation *generation, struct error *error);
+/* How code of `file` sees the calls of that method that it makes; the generation's. */
+struct handler *handler_of_client(struct generation *generation, const struct method *method,
+                                  const struct twl_message_options *options, const char *file);
 void handler_free(struct handler *handler);
 #endif

@@ -88,7 +88,11 @@ static void leave_row(struct fiber *fiber) {
     struct loop *loop = fiber->generation->script->host.loop;
     if (timer_is_running(&fiber->timer)) timer_stop(loop, &fiber->timer);
     list_remove(&fiber->place);
-    if (fiber->target && fiber->target->reader == fiber) fiber->target->reader = NULL;
+    struct stream *target = fiber->target;
+    if (target && target->reader == fiber) {
+        target->reader = NULL;
+        if (fiber->wait == WAIT_REPLY) client_cancel(target, STATUS_CANCELLED, "nobody waits for the reply any more");
+    }
     message_unref(&fiber->message);
 }
 

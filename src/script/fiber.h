@@ -48,6 +48,11 @@ enum fiber_wait {
     WAIT_SLEEP,  /* for its timer alone */
     WAIT_TURN,   /* in script->ready: has had its share of this turn, goes on with WAIT_RECV's work */
     WAIT_NEVER,  /* dropped */
+    /* What a stream that a script has opened will say; in the row of ->target's watchers. */
+    WAIT_HEADERS,
+    WAIT_STATUS,
+    WAIT_TRAILERS,
+    WAIT_REPLY, /* the reader of ->target, which ends with the wait; the reply, once it is there, is on the stack */
 };
 
 struct fiber {
@@ -78,6 +83,8 @@ struct fiber {
     uint32_t progress;    /* how much of a returned list has been sent */
     uint32_t budget;      /* watchdog ticks */
 };
+
+static inline bool fiber_waits_for_answer(const struct fiber *fiber) { return fiber->wait >= WAIT_HEADERS; }
 
 struct fiber *fiber_take(struct script *script, struct generation *generation, struct stream *stream,
                          const struct fiber_kind *kind, void *context, const struct origin *origin);

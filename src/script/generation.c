@@ -62,7 +62,7 @@ static struct generation *generation_new(struct script *script, const struct con
     struct generation *generation = memory_new(sizeof *generation);
     struct list *lists[] = {&generation->node,       &generation->load_fibers, &generation->fibers,
                             &generation->load_jobs,  &generation->jobs,        &generation->load_subscribers,
-                            &generation->subscribers};
+                            &generation->subscribers, &generation->load_opened, &generation->opened};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) list_init(lists[i]);
     list_append(&script->generations, &generation->node);
     task_init(&generation->end, end);
@@ -72,6 +72,8 @@ static struct generation *generation_new(struct script *script, const struct con
     generation->number = number;
     generation->budget = watchdog_budget(config->limits.handler_time);
     generation->options = message_options(NULL, &config->limits);
+    generation->client_limits = (struct call_limits){.message = config->limits.message,
+                                                     .buffered_per_stream = config->limits.buffered_per_stream};
     lua_newtable(script->L);
     generation->modules = luaL_ref(script->L, LUA_REGISTRYINDEX);
     take_services(generation);
@@ -113,6 +115,10 @@ struct generation *generation_load(struct script *script, const struct config *c
     return generation;
 }
 
+void generation_set_upstreams(struct generation *generation, struct upstream_set *upstreams) {
+    generation->upstreams = upstreams;
+}
+
 void generation_add_routes(struct generation *generation, struct router *router) {
     generation->routers++;
     for (struct handler *handler = generation->handlers; handler; handler = handler->next) {
@@ -137,16 +143,23 @@ static void end_what_load_code_started(struct generation *generation, uint64_t n
     jobs_end(&generation->load_jobs);
     subscribers_end(&generation->load_subscribers);
     cancel_fibers(&generation->load_fibers);
+    clients_cancel(&generation->load_opened);
 }
 
-/* When nothing holds it: what is left of its code ends now, its memory at the end of the turn. */
-static void look_whether_gone(struct generation *generation) {
-    if (!generation->is_retired || generation->is_gone || generation->routers || generation->streams) return;
+static void end_the_rest(struct generation *generation) {
     generation->is_gone = true;
     jobs_end(&generation->jobs);
     subscribers_end(&generation->subscribers);
     cancel_fibers(&generation->fibers);
-    loop_defer(generation->script->host.loop, LOOP_FREE, &generation->end);
+    clients_cancel(&generation->opened);
+}
+
+/* When nothing holds it: what is left of its code ends now, its memory at the end of the turn in which the last of the
+ * streams that it had opened has closed. */
+static void look_whether_gone(struct generation *generation) {
+    if (!generation->is_retired || generation->routers || generation->streams > generation->detached) return;
+    if (!generation->is_gone) end_the_rest(generation);
+    if (!generation->streams) loop_defer(generation->script->host.loop, LOOP_FREE, &generation->end);
 }
 
 void generation_retire(struct generation *generation) {
@@ -202,6 +215,11 @@ void generation_free(struct generation *generation) {
     while (generation->handlers) {
         struct handler *handler = generation->handlers;
         generation->handlers = handler->next;
+        handler_free(handler);
+    }
+    while (generation->client_handlers) {
+        struct handler *handler = generation->client_handlers;
+        generation->client_handlers = handler->next;
         handler_free(handler);
     }
     free_files(generation);

@@ -8,11 +8,13 @@
 
 #include "base/list.h"
 #include "net/loop.h"
+#include "rpc/router.h"
 #include "script/message.h"
 #include "script/script.h"
 #include "script/watchdog.h"
 
 struct call_handler;
+struct upstream_set;
 
 /* A script that services name, loaded once however many do. */
 struct script_file {
@@ -30,12 +32,17 @@ struct script_service {
     struct twl_message_options options;
 };
 
-/* How the script answers one method. Hooks that it does not have are LUA_NOREF. */
+/* How the script answers one method; or how its code sees the calls of that method that it makes itself ("client", a
+ * function's call without a function). Hooks that it does not have are LUA_NOREF. */
 struct handler {
     struct handler *next;
     struct generation *generation;
-    const struct script_service *service;
+    const struct script_service *service; /* NULL: a client's */
     const struct method *method;
+    const struct message_type *takes, *sends; /* of one message in, and out */
+    bool sends_many;
+    const struct twl_message_options *options;
+    const char *file; /* the script's, for logs */
     bool is_function;
     int run; /* the function form's */
     int on_open, on_message, on_half_close, on_writable, on_close, on_drain;
@@ -57,13 +64,16 @@ struct generation {
     struct script_file *files;
     struct script_service *services;
     size_t service_count;
-    struct handler *handlers;
+    struct handler *handlers, *client_handlers;
+    struct call_limits client_limits;
+    struct upstream_set *upstreams; /* the caller's; NULL: none can be opened */
     struct twl_schema *messages;
     int modules;                        /* table: name → what the module returned */
     struct twl_message_options options; /* of code that is no stream's */
 
     bool is_started, is_retired, is_gone;
     uint32_t routers, streams; /* that hold it */
+    uint32_t detached;         /* of the streams: those that end with it instead */
     struct task end;           /* frees it, when nothing of it is on any stack */
 
     /* What its code has started: what load code did ends with the next generation's start, the rest with this
@@ -71,6 +81,7 @@ struct generation {
     struct list load_fibers, fibers;
     struct list load_jobs, jobs;
     struct list load_subscribers, subscribers;
+    struct list load_opened, opened; /* client.node: streams that outlive the one that opened them, or had none */
 };
 
 /* A stream of it has ended. */

@@ -16,6 +16,7 @@
 struct topics;
 struct script;
 struct generation;
+struct upstream_set;
 
 /* What the worker gives its scripts. Outlives the script. */
 struct script_host {
@@ -42,6 +43,8 @@ void script_free(struct script **script);
  * alive until on_gone, and the schema is counted. */
 struct generation *generation_load(struct script *script, const struct config *config, struct schema *schema,
                                    uint32_t number, void (*on_gone)(void *context), void *context, struct error *error);
+/* What its code may open streams to: the set of the same config, which outlives the generation. Before it starts. */
+void generation_set_upstreams(struct generation *generation, struct upstream_set *upstreams);
 /* Adds a route for every method that a script answers. */
 void generation_add_routes(struct generation *generation, struct router *router);
 /* Takes over from the generation before it: what that one's load code started ends at this moment, due timers

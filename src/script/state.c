@@ -147,6 +147,7 @@ static lua_State *open_state(struct script *script) {
 struct script *script_new(const struct script_host *host) {
     struct script *script = memory_new(sizeof *script);
     script->host = *host;
+    script->dice.state = clock_monotonic() | 1;
     list_init(&script->generations);
     list_init(&script->idle);
     list_init(&script->ready);

@@ -22,6 +22,7 @@
 #include "script/heap.h"
 #include "script/script.h"
 #include "script/watchdog.h"
+#include "upstream/backoff.h"
 
 struct fiber;
 struct generation;
@@ -53,6 +54,7 @@ struct script {
     struct list ready_streams;
     struct task ready_task;
 
+    struct dice dice;          /* for backoff */
     const void *drop;          /* tidewire.DROP */
     const void *ctx_name;      /* the address of the string "ctx" */
     struct call *open_message; /* a message is being encoded into its queue */
@@ -75,6 +77,7 @@ struct script {
         int fail_meta, stream_meta, handle_meta, topic_meta, subscriber_meta;
         int encode, write_reply, read_fields, add_traceback; /* C functions for protected calls */
         int each_one, each_list; /* pump.lua's */
+        int answers; /* table, weak keys: streams that a script had opened → what has come of them */
         int equals; /* makes a projection of { field = value } */
         int json_null, json_array; /* the value that stands for null; the metatable of arrays */
     } ref;

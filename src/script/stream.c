@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "fanout/topic.h"
+#include "script/answer.h"
 #include "script/failure.h"
 #include "script/job.h"
 #include "script/state.h"
@@ -23,15 +24,20 @@ struct stream *stream_new(struct script *script, struct call *call, const struct
     stream->self = luaL_ref(L, LUA_REGISTRYINDEX);
     stream->magic = &stream_magic;
     stream->generation = handler->generation;
-    stream->call = call;
-    stream->handler = handler;
-    stream->id = call->log.stream;
-    stream->headers_are_due = call->method->is_client_streaming || call->method->is_server_streaming;
-    list_init(&stream->fibers);
     stream->generation->streams++;
-    call->data = stream;
-    call->log.script = handler->service->file->name;
+    stream->handler = handler;
+    list_init(&stream->fibers);
+    if (call) stream_attach(stream, call);
     return stream;
+}
+
+void stream_attach(struct stream *stream, struct call *call) {
+    const struct method *method = stream->handler->method;
+    stream->call = call;
+    stream->id = call->log.stream;
+    stream->headers_are_due = method->is_client_streaming || method->is_server_streaming;
+    call->data = stream;
+    call->log.script = stream->handler->file;
 }
 
 struct stream *to_stream(lua_State *L, int index) {
@@ -56,14 +62,20 @@ struct stream_extra *stream_extra(struct stream *stream) {
     list_init(&extra->jobs);
     list_init(&extra->subscribers);
     list_init(&extra->ready);
-    extra->closers = LUA_NOREF;
+    list_init(&extra->opened);
+    extra->closers = extra->upstream = LUA_NOREF;
     return extra;
 }
 
 /* ---- the end ---- */
 
-static void tell_closed(struct fiber *fiber) {
+/* For who reads what a script has opened, the end is the end; status() says which. */
+static void tell_closed(struct fiber *fiber, const struct stream *stream) {
     lua_pushnil(fiber->L);
+    if (stream->is_client && stream->reader == fiber) {
+        fiber_wake(fiber, 1);
+        return;
+    }
     lua_pushliteral(fiber->L, "closed");
     fiber_wake(fiber, 2);
 }
@@ -73,9 +85,9 @@ static void wake_strangers(struct stream *stream, struct list *row) {
     for (struct list *node = row->next, *next; node != row; node = next) {
         next = node->next;
         struct fiber *fiber = container_of(node, struct fiber, place);
-        if (fiber->stream == stream) continue;
+        if (fiber->stream == stream || fiber_waits_for_answer(fiber)) continue;
         if (fiber->wait != WAIT_GONE) {
-            tell_closed(fiber);
+            tell_closed(fiber, stream);
             continue;
         }
         lua_pushboolean(fiber->L, 1);
@@ -83,15 +95,17 @@ static void wake_strangers(struct stream *stream, struct list *row) {
     }
 }
 
-static void be_over(struct stream *stream) {
+void stream_be_over(struct stream *stream) {
     if (stream->is_over) return;
     stream->is_over = true;
     if (stream->extra) {
         wake_strangers(stream, &stream->extra->senders);
         wake_strangers(stream, &stream->extra->watchers);
         jobs_end(&stream->extra->jobs);
+        clients_cancel(&stream->extra->opened);
     }
-    if (stream->reader && stream->reader->stream != stream) tell_closed(stream->reader);
+    struct fiber *reader = stream->reader;
+    if (reader && reader->stream != stream && !fiber_waits_for_answer(reader)) tell_closed(reader, stream);
     for (struct list *node = stream->fibers.next, *next; node != &stream->fibers; node = next) {
         next = node->next;
         fiber_cancel_soon(container_of(node, struct fiber, node));
@@ -116,7 +130,11 @@ static void finish_when_flushed(struct stream *stream) {
 void stream_finish(struct stream *stream, enum status status, const char *text, const void *details,
                    size_t details_length) {
     if (stream->is_over) return;
-    be_over(stream);
+    if (stream->is_client) {
+        client_cancel(stream, status, text);
+        return;
+    }
+    stream_be_over(stream);
     if (!stream->has_subscribed || topics_flush_call(stream->generation->script->host.topics, stream->call)) {
         call_finish(stream->call, status, text, details, details_length);
         return;
@@ -130,8 +148,12 @@ void stream_finish(struct stream *stream, enum status status, const char *text, 
 }
 
 void stream_reset(struct stream *stream, uint32_t http_error) {
-    if (!stream->call) return;
-    be_over(stream);
+    if (!stream->handler) return;
+    if (stream->is_client) {
+        client_cancel(stream, STATUS_CANCELLED, "the call was cancelled");
+        return;
+    }
+    stream_be_over(stream);
     call_reset(stream->call, http_error);
 }
 
@@ -143,7 +165,7 @@ void stream_fail(struct stream *stream, lua_State *L) {
     } else if (to_failure(script, L, -1, &failure)) {
         stream_finish(stream, failure.status, failure.text, failure.details, failure.details_length);
     } else {
-        log_lua_error(script, L, &stream->call->log, "handler failed", &stream->handler->origin);
+        log_lua_error(script, L, stream_scope(stream), "handler failed", &stream->handler->origin);
         stream_finish(stream, STATUS_INTERNAL, "the handler failed", NULL, 0);
     }
 }
@@ -187,7 +209,7 @@ static void run_close_function(struct stream *stream, int function_index, lua_St
     lua_pushstring(fiber->L, status_name(status));
     lua_pushstring(fiber->L, text ? text : "");
     int fault = fiber_call_plainly(fiber, 3, 0);
-    if (fault) log_lua_error(script, fiber->L, &stream->call->log, "on_close failed", &stream->handler->origin);
+    if (fault) log_lua_error(script, fiber->L, stream_scope(stream), "on_close failed", &stream->handler->origin);
     fiber_give(fiber, !fault);
 }
 
@@ -214,6 +236,9 @@ static void extra_free(struct stream *stream) {
     list_remove(&extra->ready);
     subscribers_forget_stream(&extra->subscribers);
     drop_ref(stream->generation->script->L, &extra->closers);
+    drop_ref(stream->generation->script->L, &extra->upstream);
+    clients_forget_opener(&extra->opened);
+    client_free(&extra->client);
     farewell_free(extra);
     free(extra);
     stream->extra = NULL;
@@ -222,10 +247,11 @@ static void extra_free(struct stream *stream) {
 void stream_close(struct stream *stream, enum status status, const char *text) {
     struct generation *generation = stream->generation;
     struct script *script = generation->script;
-    be_over(stream);
+    stream_be_over(stream);
     while (!list_is_empty(&stream->fibers))
         fiber_cancel(container_of(stream->fibers.next, struct fiber, node));
     run_close_functions(stream, status, text);
+    if (stream->is_client) answer_tell(stream, status, text);
     if (stream->has_subscribed) topics_call_closed(script->host.topics, stream->call);
     extra_free(stream);
     stream->call = NULL;
@@ -239,7 +265,7 @@ void stream_close(struct stream *stream, enum status status, const char *text) {
 
 void stream_refuse_message(struct stream *stream, const char *fault) {
     log_debug(&stream->call->log, "the peer sent a message that is no %s: %s",
-              stream->call->method->request->full_name, fault);
+              stream->handler->takes->full_name, fault);
     char *text = memory_format("cannot decode the message: %s", fault);
     stream_finish(stream, STATUS_INTERNAL, text, NULL, 0);
     free(text);
@@ -247,8 +273,8 @@ void stream_refuse_message(struct stream *stream, const char *fault) {
 
 bool stream_push_message(struct stream *stream, lua_State *L, const struct call_message *message) {
     const char *fault = NULL;
-    if (twl_message_push(L, stream->generation->messages, stream->call->method->request, message->data,
-                         message->length, message->owner, &stream->handler->service->options, &fault))
+    if (twl_message_push(L, stream->generation->messages, stream->handler->takes, message->data,
+                         message->length, message->owner, stream->handler->options, &fault))
         return true;
     stream_refuse_message(stream, fault);
     return false;
@@ -256,10 +282,12 @@ bool stream_push_message(struct stream *stream, lua_State *L, const struct call_
 
 int stream_pull(struct stream *stream, lua_State *L) {
     struct call_message message;
+    if (!stream->call) return 0;
     switch (call_receive(stream->call, &message)) {
     case CALL_EMPTY:
         return 0;
     case CALL_END:
+        if (stream->is_client) return 0; /* on_close knows whether this is the end, and says so */
         lua_pushnil(L);
         return 1;
     case CALL_MESSAGE:
@@ -323,11 +351,12 @@ void stream_has_waited(struct stream *stream, struct fiber *fiber) {
 
 void stream_check_reply(lua_State *L, const struct stream *stream) {
     if (stream_has_replied_once(stream))
-        luaL_error(L, "%s has one reply, and it was sent", stream->call->method->full_name);
+        luaL_error(L, "%s has one %s, and it was sent", stream->handler->method->full_name,
+                   stream->is_client ? "request" : "reply");
 }
 
 void stream_take_back_reply(struct stream *stream) {
-    if (!stream->is_over && !stream->call->method->is_server_streaming) stream->has_replied = false;
+    if (!stream->is_over && !stream->handler->sends_many) stream->has_replied = false;
 }
 
 bool stream_encode(lua_State *L, struct stream *stream, int index) {
@@ -336,10 +365,11 @@ bool stream_encode(lua_State *L, struct stream *stream, int index) {
     struct buffer *out = call_begin_message(call);
     if (!out) return false;
     script->open_message = call;
-    twl_message_encode(L, index, stream->generation->messages, call->method->response, out);
+    twl_message_encode(L, index, stream->generation->messages, stream->handler->sends, out);
     script->open_message = NULL;
     call_end_message(call);
     stream->has_replied = true;
+    if (stream->is_client) client_half_close_when_sent(stream);
     return true;
 }
 
@@ -468,6 +498,7 @@ bool stream_send_now(struct stream *stream, lua_State *L) {
 static void serve_senders(struct stream *stream) {
     while (!stream->is_over && stream_has_senders(stream) && !call_is_full(stream->call)) {
         struct fiber *fiber = container_of(stream->extra->senders.next, struct fiber, place);
+        if (stream->is_client && !client_may_send(stream, fiber)) return;
         if (fiber->wait == WAIT_RETURN) {
             fiber_end_again(fiber);
             continue;
@@ -486,6 +517,7 @@ static void serve_senders(struct stream *stream) {
 
 void stream_writable(struct stream *stream) {
     serve_senders(stream);
+    if (stream->is_client) client_half_close_when_sent(stream);
     if (!stream->has_subscribed) return;
     topics_call_writable(stream->generation->script->host.topics, stream->call);
     finish_when_flushed(stream);

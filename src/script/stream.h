@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "base/status.h"
 #include "rpc/call.h"
+#include "script/client.h"
 #include "script/fiber.h"
 #include "script/generation.h"
 #include "script/state.h"
@@ -32,14 +33,22 @@ struct stream_extra {
     struct list jobs;        /* its timers and spawns */
     struct list subscribers; /* its subscriptions */
     struct list ready;       /* in script->ready_streams: has had its share of this turn */
+    struct list opened;      /* client.node: streams that it has opened, and that end with it */
+    struct client *client;   /* of a stream that a script has opened */
+    int upstream;            /* reference on stream.upstream */
     int closers;             /* table of stream:on_close functions, in order */
     struct farewell *farewell;
 };
 
+struct client;
+
+/* Both ends are this struct: a call that we answer, and one that a script has opened ("client", client.h). What differs
+ * is in the handler: which types go which way, and whether there is more than one message to send. A client's call comes
+ * later than the stream, and with `reconnect` it may be replaced by another: between them `call` is NULL. */
 struct stream {
     const void *magic;             /* tells streams from other userdata */
     struct generation *generation; /* NULL once it is closed */
-    struct call *call;             /* NULL once it is closed */
+    struct call *call;             /* NULL once it is closed; a client's also before it is open */
     const struct handler *handler; /* NULL once it is closed */
     struct list fibers;            /* of its own, from their first wait on */
     struct fiber *main;   /* the function's fiber; or that of the hook of the message direction that runs */
@@ -59,10 +68,13 @@ struct stream {
     bool is_writing; /* hooks: on_writable runs */
     bool has_subscribed;
     bool is_failing; /* ends INTERNAL when the ready streams are looked at */
+    bool is_client;
 };
 
-/* Pushes nothing; the stream is call->data from now on. */
+/* Pushes nothing. */
 struct stream *stream_new(struct script *script, struct call *call, const struct handler *handler);
+/* The stream is call->data from now on; stream_new() does it when there is a call. */
+void stream_attach(struct stream *stream, struct call *call);
 /* The call is gone: everything of the stream ends, on_close runs, the call is let go. */
 void stream_close(struct stream *stream, enum status status, const char *text);
 
@@ -79,10 +91,15 @@ static inline void push_stream(lua_State *L, const struct stream *stream) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, stream->self);
 }
 struct stream_extra *stream_extra(struct stream *stream);
+static inline const struct log_scope *stream_scope(const struct stream *stream) {
+    return stream->call ? &stream->call->log : NULL;
+}
 static inline bool stream_has_senders(const struct stream *stream) {
     return stream->extra && !list_is_empty(&stream->extra->senders);
 }
 
+/* The end is decided: whatever waits is told or cancelled, and what it has opened ends. */
+void stream_be_over(struct stream *stream);
 /* Decides the end: flushes what was accepted, then trailers. Nothing when it is over already. */
 void stream_finish(struct stream *stream, enum status status, const char *text, const void *details,
                    size_t details_length);
@@ -118,6 +135,7 @@ bool stream_send_returned(struct stream *stream, struct fiber *fiber);
  * sent, since there is no room or there are several messages. */
 bool stream_send_now(struct stream *stream, lua_State *L);
 static inline bool stream_is_blocked(struct stream *stream) {
+    if (stream->is_client && client_is_blocked(stream)) return true;
     return call_is_full(stream->call) || stream_has_senders(stream);
 }
 /* For what a fiber returns: whether it has to stand in the row of senders (which it then does). */
@@ -129,7 +147,7 @@ void stream_fail_to_convert(struct stream *stream, lua_State *L, const char *wha
 #define CANNOT_READ "cannot read the message for"
 /* Whether the method's one reply has been sent; raises then. */
 static inline bool stream_has_replied_once(const struct stream *stream) {
-    return stream->has_replied && !stream->call->method->is_server_streaming;
+    return stream->has_replied && !stream->handler->sends_many;
 }
 void stream_check_reply(lua_State *L, const struct stream *stream);
 /* A send that had its place in the row has given up. */

@@ -1,5 +1,4 @@
-/* upstream/backoff.h - how long to wait before the next attempt (gRPC: connection-backoff.md, A6). Private to upstream/.
- */
+/* upstream/backoff.h - how long to wait before the next attempt (gRPC: connection-backoff.md, A6). */
 #ifndef TIDEWIRE_UPSTREAM_BACKOFF_H
 #define TIDEWIRE_UPSTREAM_BACKOFF_H
 #include <stdint.h>

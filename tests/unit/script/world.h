@@ -20,6 +20,7 @@
 #include "rpc/router.h"
 #include "schema/wire.h"
 #include "script/script.h"
+#include "upstream/upstream.h"
 
 /* ---- log ---- */
 
@@ -190,6 +191,7 @@ enum call_next call_receive(struct call *base, struct call_message *message) {
     return CALL_EMPTY;
 }
 bool call_has_half_closed(const struct call *call) { return of(call)->is_half_closed; }
+bool call_has_been_read(const struct call *call) { return of(call)->is_half_closed && of(call)->in_taken == of(call)->in_count; }
 void call_send_headers(struct call *call) { of(call)->has_headers = true; }
 bool call_headers_are_sent(const struct call *call) { return of(call)->has_headers; }
 struct metadata *call_headers(struct call *call) { return &of(call)->headers; }
@@ -266,6 +268,28 @@ void call_reset(struct call *base, uint32_t http_error) {
     loop_defer(&world_loop, LOOP_RUN, &call->task);
 }
 void call_half_close(struct call *call) { (void)call; }
+bool call_send_bytes(struct call *call, const void *data, size_t length) {
+    struct message *message = message_copy(data, length);
+    bool is_sent = call_send(call, message);
+    message_unref(&message);
+    return is_sent;
+}
+const struct metadata *call_peer_trailers(const struct call *call) { return &of(call)->trailers; }
+
+/* ---- upstreams: there are none; specs open streams ---- */
+
+struct upstream *upstream_set_find(const struct upstream_set *set, const char *name) { return (void)set, (void)name, NULL; }
+struct upstream *upstream_ref(struct upstream *upstream) { return upstream; }
+void upstream_unref(struct upstream **upstream) { *upstream = NULL; }
+struct call *upstream_open(struct upstream *upstream, const struct upstream_request *request) {
+    (void)upstream, (void)request;
+    abort();
+}
+void upstream_counts(const struct upstream *upstream, struct upstream_counts *counts) { (void)upstream, (void)counts; }
+void upstream_each_target(const struct upstream *upstream,
+                          void (*visit)(void *context, const struct upstream_target_counts *counts), void *context) {
+    (void)upstream, (void)visit, (void)context;
+}
 const char *call_peer(const struct call *call) { return (void)call, "127.0.0.1:4711"; }
 const char *call_protocol(const struct call *call) { return (void)call, "grpc"; }
 const struct tls_info *call_tls(const struct call *call) { return (void)call, NULL; }
