@@ -58,7 +58,11 @@ function Handle:cancel() end
 ---@field protocol string "grpc"
 ---@field tls? tidewire.Tls
 ---@field draining boolean the process is about to end
+---@field upstream tidewire.ClientStream the same call to the service's `upstream`, opened when it is first used
 local Stream = {}
+
+---A stream that a script has opened.
+---@class tidewire.ClientStream: tidewire.Stream
 
 ---@class tidewire.Tls
 ---@field version string
@@ -71,6 +75,7 @@ local Stream = {}
 ---@field client_names? string[]
 
 ---Waits for the next message. `nil` at half-close; `nil, "timeout"`; `nil, "closed"` on another's stream that has ended.
+---Of a stream that a script has opened `nil` is its end, of which `status()` tells.
 ---@param timeout? number seconds
 ---@return tidewire.Message? message
 ---@return "timeout"|"closed"|nil why
@@ -113,6 +118,25 @@ function Stream:set_header(name, value) end
 ---@param value string
 function Stream:add_header(name, value) end
 function Stream:send_headers() end
+---Of a `stream.upstream` that is not open yet.
+---@param name string
+function Stream:remove_header(name) end
+---Of a stream that a script has opened: nothing more will be sent.
+function Stream:half_close() end
+---Of a stream that a script has opened: ends it, CANCELLED.
+function Stream:cancel() end
+---Of a stream that a script has opened: waits for the response headers. `nil, "closed"`: it has ended without any.
+---@return table<string, string[]>?
+---@return "closed"|nil why
+function Stream:headers() end
+---Of a stream that a script has opened: waits for its end.
+---@return tidewire.Code code
+---@return string text
+---@return tidewire.Message[]? details
+function Stream:status() end
+---Of a stream that a script has opened: waits for its end.
+---@return table<string, string[]>
+function Stream:trailers() end
 ---@param name string
 ---@param value string
 function Stream:set_trailer(name, value) end
@@ -214,6 +238,54 @@ function tidewire.sleep(seconds) end
 ---@param options? tidewire.SpawnOptions
 ---@return tidewire.Handle
 function tidewire.spawn(f, options) end
+---@class tidewire.CallOptions
+---@field metadata? table<string, string|string[]>
+---@field timeout? number seconds
+---@field detached? boolean does not end with the stream that opens it, and has no deadline of its own
+---@field wait? boolean for a server as long as it takes, instead of failing while none can be reached
+---@class tidewire.OpenOptions: tidewire.CallOptions
+---@field reconnect? fun(stream: tidewire.ClientStream, attempt: integer): false? opens it again when it breaks
+
+---Opens a stream to an upstream of the config, at once: faults show in `stream:status()`.
+---@param upstream string
+---@param method string "pkg.Service/Method"
+---@param options? tidewire.OpenOptions
+---@return tidewire.ClientStream
+function tidewire.open(upstream, method, options) end
+---One request, one reply.
+---@param upstream string
+---@param method string "pkg.Service/Method"
+---@param request tidewire.Sendable
+---@param options? tidewire.CallOptions
+---@return tidewire.Message? reply
+---@return tidewire.Code? code
+---@return string? text
+---@return tidewire.Message[]? details
+function tidewire.call(upstream, method, request, options) end
+---What stands now in this worker, by the names of the config's upstreams.
+---@return table<string, tidewire.UpstreamCounts>
+function tidewire.upstreams() end
+---@class tidewire.UpstreamCounts
+---@field connections integer
+---@field streams integer
+---@field waiting integer calls that wait for a connection
+---@field calls integer ever
+---@field retries integer ever
+---@field refused integer ever: ended without a server
+---@field targets table<string, tidewire.TargetCounts> by address
+---@class tidewire.TargetCounts
+---@field connections integer
+---@field streams integer
+---@field waiting integer
+---@field calls integer ever
+---@field failures integer ever
+---@field dials integer ever
+---@field dial_failures integer ever
+---@field connecting boolean
+---@field backoff boolean not dialled for a while, after a failure
+---@field ejected boolean
+---@field unhealthy boolean
+
 ---@return number seconds since 1970
 function tidewire.now() end
 ---@return integer whole seconds since 1970

@@ -365,7 +365,7 @@ static int wait_for_answer(lua_State *L, struct stream *stream, enum fiber_wait 
     if (fiber->wait == wait) {
         fiber->target = stream;
         list_append(&stream_extra(stream)->watchers, &fiber->place);
-        if (stream->call && wait != WAIT_HEADERS) client_look_for_end(stream);
+        if (wait != WAIT_HEADERS) client_want_end(stream);
     }
     return fiber_yield(L, fiber);
 }

@@ -36,6 +36,7 @@ static struct stream *check_reader(lua_State *L, const struct script *script, co
         luaL_error(L, "%s: the messages of this stream go to its on_message hook", signature);
     if (stream->reader)
         luaL_error(L, "%s: another coroutine waits for this stream's messages already", signature);
+    if (stream->is_client) client_note_reader(stream);
     return stream;
 }
 

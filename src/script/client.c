@@ -32,6 +32,8 @@ struct client {
     uint64_t backoff, backoff_most;
     struct timer timer; /* until the next attempt */
     struct task end;    /* closes a stream that has no call */
+    const struct fiber *last_reader; /* only to be compared */
+    bool is_unwanted;                /* its messages: who has read it waits for its end */
     bool has_status;    /* of our own making */
     enum status status;
     char *text;
@@ -167,15 +169,31 @@ bool client_has_half_closed(const struct stream *stream) {
 
 /* ---- what comes ---- */
 
-void client_look_for_end(struct stream *stream) {
+/* Nobody waits for a message: the end has to be taken all the same. */
+static void look_for_end(struct stream *stream) {
+    const struct client *client = client_of(stream);
     struct call_message none;
-    if (!stream->reader && call_has_been_read(stream->call)) call_receive(stream->call, &none);
+    if (stream->reader) return;
+    while (client->is_unwanted && call_receive(stream->call, &none) == CALL_MESSAGE) {}
+    if (call_has_been_read(stream->call)) call_receive(stream->call, &none);
+}
+
+void client_note_reader(struct stream *stream) {
+    struct client *client = client_of(stream);
+    client->last_reader = stream->generation->script->running;
+    client->is_unwanted = false;
+}
+
+void client_want_end(struct stream *stream) {
+    struct client *client = client_of(stream);
+    if (!client->last_reader || client->last_reader == stream->generation->script->running) client->is_unwanted = true;
+    if (stream->call) look_for_end(stream);
 }
 
 static void on_readable(struct call *call) {
     struct stream *stream = call->data;
     if (!stream->reader)
-        client_look_for_end(stream);
+        look_for_end(stream);
     else if (stream->reader->wait == WAIT_REPLY)
         answer_read_reply(stream, stream->reader);
     else

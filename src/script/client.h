@@ -61,8 +61,10 @@ bool client_goes_first(const struct stream *stream, const struct fiber *fiber);
 bool client_may_send(const struct stream *stream, const struct fiber *fiber);
 /* The response headers have come. */
 bool client_has_headers(const struct stream *stream);
-/* Lets the end be seen when everything was read and nobody reads any more. */
-void client_look_for_end(struct stream *stream);
+/* The running coroutine reads it: what is there is not for others to throw away. */
+void client_note_reader(struct stream *stream);
+/* The running coroutine wants to know the end: what nobody else reads is in its way. */
+void client_want_end(struct stream *stream);
 
 uint64_t client_deadline(const struct stream *stream); /* monotonic ns; 0: none */
 #endif

@@ -476,10 +476,10 @@ static void misuse_names_the_signature(void) {
                "  raises('stream:recv([timeout])', s.recv, s, 'x') raises('stream:after(seconds, f)', s.after, s, 1)\n"
                "  raises('stream:spawn(f, ...)', s.spawn, s) raises('stream:metadata([name])', s.metadata, s, 1)\n"
                "  raises('stream:on_close(f)', s.on_close, s, 1) raises('stream:set_header', s.set_header, s, 'a')\n"
-               "  raises('0.001', s.every, s, 0, print) raises('not served', s.half_close, s)\n"
+               "  raises('0.001', s.every, s, 0, print) raises('that a script has opened', s.half_close, s)\n"
                "  local tidewire = require 'tidewire'\n"
                "  raises('tidewire.sleep(seconds)', tidewire.sleep, 'x') raises('tidewire.sleep', tidewire.sleep, -1)\n"
-               "  raises('not served', tidewire.open, 'x') raises('not served', function() return tidewire.shared.x end)\n"
+               "  raises('pkg.Service/Method', tidewire.open, 'x') raises('not served', function() return tidewire.shared.x end)\n"
                "  raises('not served', tidewire.channel, 1) raises('not served', function() tidewire.metrics.x = 1 end)\n"
                "  return {} end }");
     struct test_call *call = unary(GREET, "x");
