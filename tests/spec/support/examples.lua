@@ -4,6 +4,8 @@
 --   <!-- test: snippet [METHOD] --> the body of a handler of that method, Watch unless named
 --   <!-- test: script [METHOD] -->  a whole script; METHOD is then called
 --
+-- Examples that open streams find the upstream "stock": the script below, which answers the page's own service.
+--
 -- What an example prints must be what stands behind `-->` in it, line by line; `…` is any text. Its call must end with
 -- status=NAME, OK unless said otherwise.
 local json = require "cjson"
@@ -16,6 +18,24 @@ local examples = {}
 -- What the client of an example sends: orders with the fields 1 (id) and 2 (customer) and so on, as the page says.
 local first = "\8\7\18\3ann\34\7\10\3tea\16\2\42\12\10\6region\18\2eu"
 local second = "\8\8\18\3bob"
+
+local stock = [[
+local tidewire = require "tidewire"
+return {
+  Place = function(stream, order)
+    if order.id == 0 then tidewire.fail("NOT_FOUND", "no such order") end
+    stream:set_header("x-stock", "north")
+    return { id = order.id + 100, customer = stream:metadata "x-user" }
+  end,
+  Watch = function(stream) for i = 1, 3 do stream:send { id = i } end end,
+  Import = function(stream)
+    local count = 0
+    for _ in stream:messages() do count = count + 1 end
+    return { id = count }
+  end,
+  Talk = function(stream) for order in stream:messages() do stream:send { id = order.id * 10 } end end,
+}
+]]
 
 local function expected_lines(text)
   local lines = {}
@@ -35,7 +55,7 @@ end
 -- The .proto text: the page's types, and a copy of its service for each example.
 local function services(types, count)
   local text, service = types:gsub("service%s+Shop%s+(%b{})", ""), types:match "service%s+Shop%s+(%b{})"
-  local parts = { (text) }
+  local parts = { (text), "service Shop " .. service .. "\n" }
   for i = 1, count do parts[#parts + 1] = "service Shop" .. i .. " " .. service .. "\n" end
   return table.concat(parts), service
 end
@@ -85,8 +105,10 @@ end
 -- For each example: { block =, status = { code =, text =, replies = }, expected =, printed = { text … }, errors = }
 function examples.run(path)
   local types, list = collect(path)
-  local scripts = {}
-  local config = { 'workers = 1\nproto = { "page.proto" }\nlog { level = info  format = json  access = off }\n' }
+  local scripts = { ["stock.lua"] = stock }
+  local config = { 'workers = 1\nproto = { "page.proto" }\nlog { level = info  format = json  access = off }\n'
+    .. 'listen "127.0.0.1:0" { }\nlisten "unix:stock.sock" { }\nupstream "stock" { target = "unix:stock.sock" }\n'
+    .. 'service "shop.Shop" { script = "stock.lua" }\n' }
   local proto, service = services(types, #list)
   for i, block in ipairs(list) do
     local _, is_streaming = method_of(block, service)
