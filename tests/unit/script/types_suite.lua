@@ -39,7 +39,7 @@ local function compare(name, members)
   local annotated = annotations[name] or {}
   for member, value in pairs(members) do
     local kind = type(value) == "function" and "function" or "field"
-    local is_later = not is_served(value) or (name == "Stream" and member == "upstream")
+    local is_later = not is_served(value)
     if is_later and annotated[member] then fault(name, ".", member, " is not served yet") end
     if not is_later and annotated[member] ~= kind then fault(name, ".", member, " is a ", kind, " without annotation") end
   end
