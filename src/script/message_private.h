@@ -164,7 +164,7 @@ struct writer {
     struct twl_schema *schema;
     const struct message_type *root;
     unsigned depth;
-    size_t most;     /* bytes that `out` may have; set by the outermost twl_write_enter() */
+    size_t most;     /* bytes that `out` may have; 0: the outermost twl_write_enter() sets it */
     bool is_partial; /* required fields may be missing: for text */
 };
 /* The message at `index`, a table or object. [-0, +0, e] */

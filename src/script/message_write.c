@@ -160,7 +160,10 @@ bool twl_write_plain(lua_State *L, int index, const struct field *field, struct 
 void twl_write_field(struct writer *writer, int index, const struct field *field, const struct step *up) {
     struct step step = {.up = up, .field = field};
     size_t length;
-    if (twl_is_plain(field) && twl_write_plain(writer->L, index, field, writer->out)) return;
+    if (twl_is_plain(field) && twl_write_plain(writer->L, index, field, writer->out)) {
+        twl_write_check_size(writer, up, 0);
+        return;
+    }
     if (field->is_repeated) {
         if (lua_type(writer->L, index) != LUA_TTABLE)
             twl_write_mistyped(writer, &step, field->is_map ? "a table of keys and values" : "a list", index);
@@ -243,7 +246,7 @@ static bool write_in_order(struct writer *writer, int index, const struct twl_ty
     while (lua_next(L, index)) {
         const struct field *field = twl_type_field(L, known, -2);
         if (!field || field->index <= last || !twl_is_plain(field) || field->oneof >= 0 ||
-            !twl_write_plain(L, -1, field, out)) {
+            !twl_write_plain(L, -1, field, out) || buffer_length(out) > writer->most) {
             lua_pop(L, 2);
             out->end = out->start + before;
             return false;

@@ -356,7 +356,9 @@ bool twl_projection_plain_result(lua_State *L, const struct projection *projecti
     size_t before = buffer_length(out);
     for (int i = 0; i < count; i++) {
         int place = projection->order[i];
-        if (twl_write_plain(L, first + place, projection->results[place], out)) continue;
+        if (twl_write_plain(L, first + place, projection->results[place], out) &&
+            buffer_length(out) - before <= MOST_WRITTEN)
+            continue;
         out->end = out->start + before;
         return false;
     }
@@ -367,7 +369,11 @@ bool twl_projection_result(lua_State *L, const struct projection *projection, in
                            size_t length, struct buffer *out) {
     int count = lua_gettop(L) - first + 1;
     if (count > (int)projection->result_count) count = (int)projection->result_count;
-    struct writer writer = {.L = L, .out = out, .schema = projection->schema, .root = projection->reply_type};
+    struct writer writer = {.L = L,
+                            .out = out,
+                            .schema = projection->schema,
+                            .root = projection->reply_type,
+                            .most = buffer_length(out) + MOST_WRITTEN};
     if (all_nil(L, first, count)) return false;
     check_results(&writer, projection, first, count);
     if (projection->is_patch) {

@@ -353,6 +353,22 @@ static void garbage_is_not_what_a_handler_is_stopped_for(void) {
 static void a_message_of_many_references_to_one_string_is_bounded(void) {
     run_in_handler("local l, s = ('x'):rep(6e7), {} for i = 1, 100 do s['label' .. i] = l end\n"
                    "raises('larger than 256 MiB', tidewire.message.new, 'logger.LogEntry', { labels = s })");
+    world.handler_memory = 1 << 30;
+    world.handler_time = 30 * NS_PER_S; /* looking at so much text takes some */
+    run_in_handler("local l = ('x'):rep(2^26) l = l .. l\n"
+                   "raises('larger than 256 MiB', tidewire.message.new, 'chat.ChatMessage', { sender = l, message = l })");
+}
+
+static void the_results_of_a_projection_are_bounded(void) {
+    world.handler_memory = 1 << 30;
+    world.handler_time = 30 * NS_PER_S; /* looking at so much text takes some */
+    run_script("return { Chat = { on_message = require('tidewire').project({ fields = { 'sender' },\n"
+               "reply = { 'sender', 'message' } }, function() local l = ('x'):rep(2^26) l = l .. l return l, l end) } }");
+    struct test_call *call = open_call(CHAT);
+    say_text(call, 1, "a");
+    CHECK(logged("larger than 256 MiB"));
+    CHECK_STR(status_of(call), "INTERNAL");
+    CHECK(call->out_count == 0);
 }
 
 static void load_code_is_bounded_too(void) {
@@ -407,6 +423,7 @@ int main(void) {
     RUN_IN_WORLD(bombs_end_their_own_stream_and_nothing_else);
     RUN_IN_WORLD(garbage_is_not_what_a_handler_is_stopped_for);
     RUN_IN_WORLD(a_message_of_many_references_to_one_string_is_bounded);
+    RUN_IN_WORLD(the_results_of_a_projection_are_bounded);
     RUN_IN_WORLD(load_code_is_bounded_too);
     RUN_IN_WORLD(json_reads_and_writes_plain_values);
     return 0;
