@@ -60,14 +60,22 @@ static bool fault_near(const struct entry *entry, const char *text, const char *
     return fault(entry, "%s \"%s\" (did you mean \"%s\"?)", text, wrong, nearest);
 }
 
+/* Of a function or projection; line 0 for others. */
+static struct origin origin_of_hook(lua_State *L, int index) {
+    if (lua_isfunction(L, index)) return function_origin(L, index);
+    if (!twl_is_projection(L, index)) return (struct origin){0};
+    twl_projection_declared(L, index);
+    struct origin origin = function_origin(L, -1);
+    lua_pop(L, 1);
+    return origin;
+}
+
 /* The first line of a function at `index`, or of any in the table there; 0 without one. */
 static struct origin find_origin(lua_State *L, int index) {
+    if (!lua_istable(L, index)) return origin_of_hook(L, index);
     struct origin origin = {0};
-    if (lua_isfunction(L, index)) return function_origin(L, index);
-    if (!lua_istable(L, index)) return origin;
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
-        if (!lua_isfunction(L, -1)) continue;
-        struct origin here = function_origin(L, -1);
+        struct origin here = origin_of_hook(L, -1);
         if (here.line > 0 && (!origin.line || here.line < origin.line)) origin = here;
     }
     return origin;

@@ -77,6 +77,8 @@ void twl_enum_push(lua_State *L, struct twl_schema *schema, const char *full_nam
  * value that the loader resolves against the method's types. The list without a reply or patch only reads. */
 int twl_project(lua_State *L);
 bool twl_is_projection(lua_State *L, int index);
+/* The function of the projection at `index`, as it was declared. [-0, +1, -] */
+void twl_projection_declared(lua_State *L, int index);
 
 struct projection;
 /* `index` holds the projection value. `reply_type` is what `reply` fields belong to, NULL where only reading makes

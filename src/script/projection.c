@@ -49,6 +49,12 @@ static struct declaration *to_declaration(lua_State *L, int index) {
 
 bool twl_is_projection(lua_State *L, int index) { return to_declaration(L, index) != NULL; }
 
+void twl_projection_declared(lua_State *L, int index) {
+    lua_getfenv(L, index);
+    lua_rawgeti(L, -1, 3);
+    lua_remove(L, -2);
+}
+
 /* Pushes the list of names that `key` has in the spec, or nil. */
 static bool push_names(lua_State *L, const char *key) {
     lua_getfield(L, 1, key);

@@ -162,6 +162,7 @@ static void a_projection_whose_result_does_not_fit_fails_its_stream(void) {
     struct test_call *now = open_call(NUMBERS), *later = open_call(NUMBERS), *fine = open_call(NUMBERS);
     say_number(now, 1);
     CHECK_STR(status_of(now), "INTERNAL");
+    CHECK(logged("cannot send what was returned by the handler at main.lua:3: "));
     say_number(later, 2);
     advance(1);
     CHECK_STR(status_of(later), "INTERNAL");
