@@ -18,6 +18,15 @@ end
 -- What it prints next.
 function foreign.read_line() return running:read_line(20 * gateway.slowness) end
 
+function foreign.signal(name) running:kill(name) end
+
+-- Ends it without a word, as a machine does.
+function foreign.kill()
+  running:kill "KILL"
+  running:wait(10 * gateway.slowness)
+  running = nil
+end
+
 function foreign.stop()
   if running then running:hang_up(10) end
   running = nil

@@ -1,6 +1,7 @@
 """A gRPC server of another make (python3-grpcio), for specs of `tidewire call`.
 
 usage: grpc_server.py DESCRIPTOR_SET [--tls NAME.pem NAME.key] [--clients CA.pem] [--reflection NAME] [--gzip]
+       [--port NUMBER]
 
 Prints the port that it got, and serves until its standard input ends. It answers
   interop.Interop          as tests/proto/interop.proto says
@@ -131,6 +132,7 @@ def main():
     parser.add_argument("--clients")
     parser.add_argument("--reflection")
     parser.add_argument("--gzip", action="store_true")
+    parser.add_argument("--port", default="0")
     options = parser.parse_args()
     schema = Schema(options.descriptor_set)
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=8), handlers=services(options.reflection),
@@ -139,9 +141,9 @@ def main():
         credentials = grpc.ssl_server_credentials(
             [(read(options.tls[1]), read(options.tls[0]))], options.clients and read(options.clients),
             require_client_auth=bool(options.clients))
-        port = server.add_secure_port("127.0.0.1:0", credentials)
+        port = server.add_secure_port("127.0.0.1:" + options.port, credentials)
     else:
-        port = server.add_insecure_port("127.0.0.1:0")
+        port = server.add_insecure_port("127.0.0.1:" + options.port)
     server.start()
     print(port, flush=True)
     sys.stdin.read()

@@ -1,4 +1,4 @@
--- A raw HTTP/2 client for specs that need to send single frames, wrong ones too; see raw_client.py.
+-- A raw HTTP/2 client, or server, for specs that need to send single frames, wrong ones too; see raw_client.py.
 --
 --   local wire = raw.connect(gw.address)
 --   wire:headers(1, "greet.GreetService/Greet"); wire:data(1, raw.message(bytes), true)
@@ -28,6 +28,42 @@ function raw.connect(address, options)
   local self = setmetatable({ number = number }, raw)
   open[self] = true
   return self
+end
+
+local listener = {}
+listener.__index = listener
+
+-- A server: `address`, and accept([options of connect]), which gives a connection as connect() does.
+function raw.listen()
+  local port = python:ask { ["do"] = "listen" }
+  return setmetatable({ port = port, address = "127.0.0.1:" .. port }, listener)
+end
+
+function listener:accept(options, seconds)
+  local request = { ["do"] = "accept", port = self.port, seconds = seconds }
+  if options and options.settings then
+    request.settings = {}
+    for k, v in pairs(options.settings) do request.settings[tostring(k)] = v end
+  end
+  local number, why = python:ask(request)
+  if not number then return nil, why end
+  local accepted = setmetatable({ number = number }, raw)
+  open[accepted] = true
+  return accepted
+end
+
+function listener:close() return python:ask { ["do"] = "unlisten", port = self.port } end
+
+-- Random bytes from a stream here to one of another connection, compared there; see raw_client.py's pump().
+function raw:pump(stream, to, to_stream, options)
+  local request = { to = to.number, stream = stream, to_stream = to_stream }
+  for k, v in pairs(options) do request[k] = v end
+  return self:ask("pump", request)
+end
+
+-- The head of an answer; with `is_end` all of it (Trailers-Only).
+function raw:respond(stream, fields, is_end)
+  return self:send { { send = "headers", stream = stream, fields = fields, ["end"] = is_end } }
 end
 
 function raw:ask(verb, more)

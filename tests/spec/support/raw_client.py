@@ -1,8 +1,9 @@
-"""An HTTP/2 client that sends exactly the frames it is told to, right or wrong; steered by JSON lines.
+"""An HTTP/2 client, or server, that sends exactly the frames it is told to, right or wrong; steered by JSON lines.
 
 It never does anything by itself except acknowledge SETTINGS and PING, and even that can be turned off: no window is
 given back, nothing is answered. Received frames wait, in order, until a spec asks for one.
 """
+import random
 import select
 import socket
 import ssl
@@ -33,9 +34,12 @@ def error_name(code):
 
 
 class Connection:
-    def __init__(self, request):
-        address = request["address"]
-        if address.startswith("unix:"):
+    def __init__(self, request, accepted=None):
+        address = request.get("address", "")
+        if accepted:
+            self.socket = accepted
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        elif address.startswith("unix:"):
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.settimeout(request["seconds"])
             self.socket.connect(address[len("unix:"):])
@@ -52,9 +56,12 @@ class Connection:
         self.acknowledges = request.get("acknowledges", True)
         self.encoder, self.decoder = hpack.Encoder(), hpack.Decoder()
         self.received, self.waiting, self.is_gone = b"", [], False
+        self.to_skip = len(PREFACE) if accepted else 0
+        # What the peer lets us send: for pump().
+        self.initial_window, self.windows = 65535, {0: 65535}
         if request.get("preface", True):
             settings = b"".join(struct.pack(">HI", int(k), v) for k, v in (request.get("settings") or {}).items())
-            self.send(PREFACE + frame("SETTINGS", 0, 0, settings))
+            self.send((b"" if accepted else PREFACE) + frame("SETTINGS", 0, 0, settings))
 
     def start_tls(self, options):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -119,7 +126,7 @@ class Connection:
         if kind == "settings":
             return frame("SETTINGS", 0, 0, b"".join(struct.pack(">HI", int(k), v) for k, v in item["values"].items()))
         if kind == "goaway":
-            return frame("GOAWAY", 0, 0, struct.pack(">II", 0, ERRORS.index(item.get("code", "NO_ERROR"))))
+            return frame("GOAWAY", 0, 0, struct.pack(">II", item.get("last", 0), ERRORS.index(item.get("code", "NO_ERROR"))))
         return frame(item["type"], item.get("flags", 0), stream, raw(item.get("bytes", "")))
 
     # ---- receiving
@@ -137,6 +144,8 @@ class Connection:
             self.is_gone = True
             return False
         self.received += data
+        skipped = min(self.to_skip, len(self.received))
+        self.received, self.to_skip = self.received[skipped:], self.to_skip - skipped
         while len(self.received) >= 9:
             length = int.from_bytes(self.received[:3], "big")
             if len(self.received) < 9 + length:
@@ -159,6 +168,7 @@ class Connection:
             fields = [(n, v) for n, v in self.decoder.decode(payload, raw=True)]
             got["fields"] = {n.decode("latin-1"): v.decode("latin-1") for n, v in fields}
             got["names"] = [n.decode("latin-1") for n, _ in fields]
+            got["list"] = [[n.decode("latin-1"), v.decode("latin-1")] for n, v in fields]
         elif name == "RST_STREAM":
             got["code"] = error_name(int.from_bytes(payload, "big"))
         elif name == "GOAWAY":
@@ -167,10 +177,15 @@ class Connection:
             got["text"] = payload[8:].decode("latin-1")
         elif name == "WINDOW_UPDATE":
             got["by"] = int.from_bytes(payload, "big")
+            self.windows[stream] = self.window_of(stream) + got["by"]
         elif name == "SETTINGS":
             got["is_ack"] = bool(flags & ACK)
             got["values"] = {str(int.from_bytes(payload[i:i + 2], "big")): int.from_bytes(payload[i + 2:i + 6], "big")
                              for i in range(0, len(payload), 6)}
+            initial = got["values"].get("4", self.initial_window)
+            for each in self.windows:
+                self.windows[each] += initial - self.initial_window if each else 0
+            self.initial_window = initial
             if not got["is_ack"] and self.acknowledges:
                 self.send(frame("SETTINGS", ACK, 0))
         elif name == "PING":
@@ -190,6 +205,19 @@ class Connection:
                 return "gone"
             if not self.read_more(deadline - time.monotonic()) and not self.is_gone:
                 return "timeout"
+
+    def window_of(self, stream):
+        return self.windows.get(stream, self.initial_window)
+
+    def data_in_windows(self, stream, data, is_end):
+        """One DATA frame with as much of the data as windows allow; how many bytes it has, or None."""
+        size = min(len(data), self.windows[0], self.window_of(stream))
+        if size <= 0:
+            return None
+        self.send(frame("DATA", END_STREAM if is_end and size == len(data) else 0, stream, data[:size]))
+        self.windows[0] -= size
+        self.windows[stream] = self.window_of(stream) - size
+        return size
 
     def pour(self, request):
         """Opens many streams and sends on each a message without its last bytes, as far as windows allow.
@@ -260,7 +288,49 @@ class Connection:
         return out
 
 
+def pump(source, to, request):
+    """Sends `total` random bytes on a stream of one connection, in frames of any size up to `longest`, and takes them
+    from a stream of another, giving the window back as they come. Windows are kept to. The cuts are `seed`'s.
+
+    With `takes` false nothing is given back, and it ends when nothing moves for `quiet` seconds: says how much was
+    sent. What it did not send another call goes on with: seed and total say the same bytes, `offset` where.
+    """
+    dice = random.Random(request["seed"])
+    data = dice.randbytes(request["total"])
+    sent, offset, deadline = request.get("offset", 0), request.get("taken", 0), time.monotonic() + request["seconds"]
+    frames, quiet_since = 0, time.monotonic()
+    while time.monotonic() < deadline:
+        moved = False
+        if sent < len(data):
+            step = min(dice.randint(1, request["longest"]), 16384)
+            is_last = sent + step >= len(data)
+            size = source.data_in_windows(request["stream"], data[sent:sent + step], is_last and request.get("end", True))
+            if size:
+                sent, frames, moved = sent + size, frames + 1, True
+        while source.read_more(0 if moved or request.get("takes", True) else 0.05):
+            moved = True
+        if request.get("takes", True):
+            to.read_more(0 if moved else 0.05)
+            for got in [got for got in to.waiting if got["type"] == "DATA" and got["stream"] == request["to_stream"]]:
+                to.waiting.remove(got)
+                bytes_here = raw(got["bytes"])
+                if bytes_here != data[offset:offset + len(bytes_here)]:
+                    return {"wrong_at": offset}
+                offset += len(bytes_here)
+                if bytes_here:
+                    size = struct.pack(">I", len(bytes_here))
+                    to.send(frame("WINDOW_UPDATE", 0, 0, size) + frame("WINDOW_UPDATE", 0, request["to_stream"], size))
+            if offset == len(data):
+                break
+        if moved:
+            quiet_since = time.monotonic()
+        elif not request.get("takes", True) and time.monotonic() - quiet_since > request["quiet"]:
+            break
+    return {"sent": sent, "taken": offset, "frames": frames}
+
+
 connections = {}
+listeners = {}
 
 
 def perform(request):
@@ -272,7 +342,24 @@ def perform(request):
         except (OSError, ssl.SSLError) as fault:
             return {"refused": wire(str(fault))}
         return {"value": number}
+    if verb == "listen":
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners[listener.getsockname()[1]] = listener
+        return {"value": listener.getsockname()[1]}
+    if verb == "accept":
+        listener = listeners[request["port"]]
+        if not select.select([listener], [], [], request["seconds"])[0]:
+            return {"refused": "timeout"}
+        number = len(connections) + 1
+        connections[number] = Connection(request, listener.accept()[0])
+        return {"value": number}
+    if verb == "unlisten":
+        listeners.pop(request["port"]).close()
+        return {"value": True}
     connection = connections[request["connection"]]
+    if verb == "pump":
+        connection.socket.settimeout(request["seconds"])
+        return {"value": pump(connection, connections[request["to"]], request)}
     if verb == "send":
         connection.socket.settimeout(request["seconds"])
         times = request.get("times", 1)
