@@ -67,10 +67,10 @@ static void finish_job(struct job *job) {
 
 static void report(struct fiber *fiber, enum fiber_outcome outcome) {
     struct script *script = fiber->generation->script;
-    if (outcome != FIBER_FAILED) return;
+    if (outcome != FIBER_FAILED || is_cancelled(script, fiber->L, -1)) return;
     if (fiber->stream) {
         stream_fail(fiber->stream, fiber->L);
-    } else if (!is_cancelled(script, fiber->L, -1)) {
+    } else {
         const struct log_scope scope = {.script = fiber->origin->file};
         log_lua_error(script, fiber->L, &scope, "a timer or spawned function failed", fiber->origin);
     }

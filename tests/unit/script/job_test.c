@@ -117,6 +117,26 @@ static void the_jobs_of_a_stream_die_with_it(void) {
     CHECK(!logged("every"));
 }
 
+static void cancelling_what_a_stream_has_spawned_leaves_the_stream_alone(void) {
+    run_script("local tidewire = require 'tidewire'\n"
+               "return { GreetServerStream = function(s) local h = s:spawn(function() tidewire.sleep(10) end)\n"
+               "  tidewire.sleep(1) h:cancel() tidewire.sleep(1) s:send { greeting = 'alive' } end }");
+    struct test_call *call = unary(GREET_SERVER, "x");
+    advance(3);
+    CHECK_STR(sent(call), "alive");
+    CHECK_STR(status_of(call), "OK");
+}
+
+static void a_half_closed_stream_ends_when_another_cancels_its_last_timer(void) {
+    run_script("local handle return { Chat = { on_open = function(s) handle = s:every(1, print) end },\n"
+               "  Greet = function() handle:cancel() return {} end }");
+    struct test_call *call = open_call(CHAT);
+    half_close(call);
+    CHECK_STR(status_of(call), "open");
+    CHECK_STR(status_of(unary(GREET, "x")), "OK");
+    CHECK_STR(status_of(call), "OK");
+}
+
 static void a_handle_cancels_what_it_is_of(void) {
     run_script("local tidewire = require 'tidewire' local n = 0\n"
                "local h h = tidewire.timer.every(1, function() n = n + 1 print('tick', n) if n == 2 then h:cancel() h:cancel() end end)\n"
@@ -168,6 +188,8 @@ int main(void) {
         RUN_IN_WORLD(nothing_of_load_code_runs_before_the_start);
         RUN_IN_WORLD(a_worker_option_leaves_it_to_one_worker);
         RUN_IN_WORLD(the_jobs_of_a_stream_die_with_it);
+        RUN_IN_WORLD(cancelling_what_a_stream_has_spawned_leaves_the_stream_alone);
+        RUN_IN_WORLD(a_half_closed_stream_ends_when_another_cancels_its_last_timer);
         RUN_IN_WORLD(a_handle_cancels_what_it_is_of);
         RUN_IN_WORLD(an_error_in_a_job_of_load_code_is_logged_and_it_goes_on);
         RUN_IN_WORLD(an_error_in_a_job_of_a_stream_ends_the_stream);
