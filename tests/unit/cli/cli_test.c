@@ -98,6 +98,14 @@ static void a_wrong_command_line_says_what_was_meant_and_ends_with_2(void) {
         {"tidewire check a", "tidewire check: \"a\" is too much\n"},
         {"tidewire config", "tidewire config: something is missing\n"},
         {"tidewire config defualt", "tidewire config: unknown: defualt (did you mean default?)\n"},
+        {"tidewire call", "tidewire call: something is missing\n"},
+        {"tidewire call nowhere", "tidewire call: \"nowhere\" is no address: write \"host:port\", \"[v6]:port\" or "
+                                  "\"unix:/path\"\n"},
+        {"tidewire call a:1 b c", "tidewire call: \"c\" is too much\n"},
+        {"tidewire call a:1 --key k", "tidewire call: --cert and --key go together\n"},
+        {"tidewire call a:1 --max-time 5parsecs",
+         "tidewire call: --timeout 5parsecs: expected a time, such as 5s or 300ms\n"},
+        {"tidewire call a:1 -H nothing", "tidewire call: -H 'nothing': expected 'NAME: VALUE'\n"},
         {"tidewire check", "tidewire check: there is no ./tidewire.conf, ./etc/tidewire.conf or "
                            "/etc/tidewire/tidewire.conf: name a configuration with -c FILE\n"},
     };
@@ -150,8 +158,9 @@ static void version_names_the_libraries(void) {
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         CHECK_INT(run(lines[i]), EXIT_FINE);
         CHECK(strstr(output, "tidewire " TIDEWIRE_VERSION "\n") == output);
-        CHECK(strstr(output, "LuaJIT ") && strstr(output, "libevent ") && strstr(output, "OpenSSL ") && strstr(output, "nghttp2 ") &&
-              strstr(output, "protobuf-c ") && strstr(output, "libconfuse "));
+        static const char *const libraries[] = {"LuaJIT ", "libevent ", "OpenSSL ", "c-ares ",
+                                                "nghttp2 ", "zlib ", "protobuf-c ", "libconfuse "};
+        for (size_t k = 0; k < sizeof libraries / sizeof *libraries; k++) CHECK(strstr(output, libraries[k]) != NULL);
     }
 }
 
