@@ -36,14 +36,6 @@ static bool ended(struct fiber *fiber, enum fiber_outcome outcome) {
     return true;
 }
 
-/* A hook that had waited has ended: the messages behind it. (One that has not waited ends inside the pump.)
- */
-static void hooks_go_on(struct stream *stream) {
-    if (stream->is_pumping) return;
-    hooks_pump(stream);
-    stream_settle(stream);
-}
-
 static bool open_ended(struct fiber *fiber, enum fiber_outcome outcome) {
     if (!ended(fiber, outcome)) return false;
     if (outcome == FIBER_RETURNED) opened(fiber->stream);
@@ -52,7 +44,7 @@ static bool open_ended(struct fiber *fiber, enum fiber_outcome outcome) {
 
 static bool message_ended(struct fiber *fiber, enum fiber_outcome outcome) {
     if (!ended(fiber, outcome)) return false;
-    hooks_go_on(fiber->stream);
+    hooks_pump(fiber->stream); /* one that had waited: the messages behind it */
     return true;
 }
 
@@ -61,7 +53,7 @@ static bool projected_ended(struct fiber *fiber, enum fiber_outcome outcome) {
     if (outcome == FIBER_RETURNED && !projected_send(stream, fiber)) return false;
     stream->main = NULL;
     if (outcome == FIBER_FAILED) pump_failed(stream, fiber);
-    hooks_go_on(stream);
+    hooks_pump(stream);
     return true;
 }
 

@@ -52,13 +52,8 @@ static void free_subscriber(struct subscriber *subscriber) {
     free(subscriber);
 }
 
-/* fanout/ has let go of it. */
-static void on_end(void *context) {
-    struct subscriber *subscriber = context;
-    struct stream *stream = subscriber->stream;
-    free_subscriber(subscriber);
-    if (stream) stream_settle(stream);
-}
+/* fanout/ has let go of it: its stream has another one for the topic, or is over. */
+static void on_end(void *context) { free_subscriber(context); }
 
 void subscriber_end(struct subscriber *subscriber) {
     struct stream *stream = subscriber->stream;

@@ -251,6 +251,23 @@ static void headers_that_have_left_cannot_be_written(void) {
 
 /* ---- how a hook stream ends by itself ---- */
 
+static void an_on_writable_that_waits_keeps_a_half_closed_stream(void) {
+    run_script("local tidewire = require 'tidewire' return { Chat = {\n"
+               "  on_message = function(s) s:try_send { sender = 'a' } s:try_send { sender = 'b' } end,\n"
+               "  on_writable = function(s) tidewire.sleep(5) s:try_send { sender = 'late' } end } }");
+    struct test_call *call = new_call(CHAT);
+    call->room = 1;
+    begin(call);
+    say_text(call, 1, "x");
+    peer_reads(call, 1);
+    half_close(call);
+    advance(4);
+    CHECK_STR(status_of(call), "open");
+    advance(2);
+    CHECK_STR(sent(call), "a,late");
+    CHECK_STR(status_of(call), "OK");
+}
+
 static void a_timer_a_spawn_a_wait_or_hold_keeps_a_half_closed_stream(void) {
     run_script("local tidewire = require 'tidewire'\n"
                "return { Chat = { on_message = function(s, m)\n"
@@ -522,6 +539,7 @@ int main(void) {
         RUN_IN_WORLD(headers_leave_when_on_open_has_returned);
         RUN_IN_WORLD(a_failure_before_the_first_wait_is_trailers_only);
         RUN_IN_WORLD(headers_that_have_left_cannot_be_written);
+        RUN_IN_WORLD(an_on_writable_that_waits_keeps_a_half_closed_stream);
         RUN_IN_WORLD(a_timer_a_spawn_a_wait_or_hold_keeps_a_half_closed_stream);
         RUN_IN_WORLD(a_stream_in_a_table_does_not_stay_open);
         RUN_IN_WORLD(an_error_is_internal_and_its_text_goes_to_the_log_alone);

@@ -175,6 +175,17 @@ static void a_subscription_keeps_a_half_closed_stream_until_it_is_cancelled(void
     CHECK_STR(sent(goes), "");
 }
 
+static void a_half_closed_stream_ends_when_another_cancels_its_last_subscription(void) {
+    run_script("local room, subscription = require('tidewire').topic('room', { type = 'chat.ChatMessage' })\n"
+               "return { Chat = { on_open = function(s) subscription = room:subscribe(s) end },\n"
+               "  Greet = function() subscription:cancel() return {} end }");
+    struct test_call *call = open_call(CHAT);
+    half_close(call);
+    CHECK_STR(status_of(call), "open");
+    CHECK_STR(status_of(unary(GREET, "x")), "OK");
+    CHECK_STR(status_of(call), "OK");
+}
+
 static void a_topic_has_one_type(void) {
     run_script("local tidewire = require 'tidewire' local room, bare = tidewire.topic 'room', tidewire.topic 'bare'\n"
                "local function raises(text, f, ...) local fine, fault = pcall(f, ...) assert(not fine and fault:find(text, 1, true), tostring(fault)) end\n"
@@ -222,6 +233,7 @@ int main(void) {
         RUN_IN_WORLD(a_slow_subscriber_is_closed_or_loses_the_oldest);
         RUN_IN_WORLD(what_a_subscription_has_queued_is_sent_before_the_end);
         RUN_IN_WORLD(a_subscription_keeps_a_half_closed_stream_until_it_is_cancelled);
+        RUN_IN_WORLD(a_half_closed_stream_ends_when_another_cancels_its_last_subscription);
         RUN_IN_WORLD(a_topic_has_one_type);
         RUN_IN_WORLD(an_enum_name_in_a_filter_is_its_number);
     }

@@ -95,6 +95,24 @@ static void a_reply_by_return_waits_for_room_too_and_holds_back_what_follows(voi
     CHECK_STR(status_of(call), "OK");
 }
 
+static void a_list_stays_together_and_waits_its_turn_among_senders(void) {
+    run_script("local tidewire = require 'tidewire' return { GreetStream = {\n"
+               "  on_open = function(s) s:spawn(function() s:send { greeting = 'a' } s:send { greeting = 'b' }\n"
+               "    tidewire.sleep(1) s:send { greeting = 'c' } end) end,\n"
+               "  on_message = function() return { { greeting = 'l1' }, { greeting = 'l2' }, { greeting = 'l3' } } end } }");
+    struct test_call *call = new_call(GREET_STREAM);
+    call->room = 1;
+    begin(call);
+    say_text(call, 1, "x");
+    CHECK_STR(sent(call), "a");
+    peer_reads(call, 1);
+    peer_reads(call, 1);
+    CHECK_STR(sent(call), "a,b,l1"); /* who waited before the list was first */
+    advance(1);
+    for (int i = 0; i < 3; i++) peer_reads(call, 1);
+    CHECK_STR(sent(call), "a,b,l1,l2,l3,c");
+}
+
 static void a_projected_reply_waits_for_room_too(void) {
     run_script("local tidewire = require 'tidewire' return { AccumulateNumbers = { on_message =\n"
                "  tidewire.project({ fields = { 'num' }, reply = { 'sum' } }, function(_, num) return num end) } }");
@@ -353,6 +371,7 @@ int main(void) {
         RUN_IN_WORLD(send_waits_while_the_peer_does_not_read);
         RUN_IN_WORLD(senders_are_served_in_the_order_of_their_calls);
         RUN_IN_WORLD(a_reply_by_return_waits_for_room_too_and_holds_back_what_follows);
+        RUN_IN_WORLD(a_list_stays_together_and_waits_its_turn_among_senders);
         RUN_IN_WORLD(a_projected_reply_waits_for_room_too);
         RUN_IN_WORLD(messages_that_come_together_are_answered_in_their_order_in_every_way);
         RUN_IN_WORLD(try_send_never_waits_and_send_can_time_out);
