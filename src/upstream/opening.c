@@ -24,6 +24,7 @@ static void stop_waiting(struct opening *opening) {
     list_remove(&opening->node);
     if (opening->target && !opening->is_attached) {
         opening->target->waiting_count--;
+        target_stop_dialling(opening->target);
         opening->target = NULL;
     }
 }

@@ -14,6 +14,7 @@ struct upstream_link {
     bool is_counted; /* takes calls, now or when it stands */
     bool has_served;
     bool has_complained;
+    bool is_unwanted; /* nobody waits for it any more: closed before it stood */
 };
 
 static struct loop *loop_of(const struct target *target) { return target->upstream->all->loop; }
@@ -139,6 +140,7 @@ static void became_ready(struct upstream_link *link) {
     uint64_t age = target->upstream->config->max_age;
     link->was_ready = true;
     target->is_dialling = false;
+    if (rpc_link_is_closing(link->link)) return; /* it greets to send everybody away */
     if (age)
         timer_start(loop_of(target), &link->age,
                     loop_now(loop_of(target)) + dice_spread(&target->upstream->all->dice, age, 0.1));
@@ -153,32 +155,45 @@ static void note_complaint(struct upstream_link *link) {
     if (link->target->pings_slowed < MOST_HALVINGS) link->target->pings_slowed++;
 }
 
+static void failed(struct target *target, const char *reason) {
+    target_dial_failed(target, reason);
+    names_doubt(target->name);
+    move_waiting(target);
+}
+
+/* A link that goes before it took a call, while calls wait, is as good as none: a server that sends everybody away
+ * would be dialled again and again without a pause. */
+static bool was_in_vain(const struct upstream_link *link) {
+    return link->is_counted && !link->has_served && !list_is_empty(&link->target->waiting);
+}
+
 static void on_change(void *context) {
     struct upstream_link *link = context;
     struct target *target = link->target;
+    bool is_closing = rpc_link_is_closing(link->link), is_in_vain = is_closing && was_in_vain(link);
     if (!link->was_ready && rpc_link_is_ready(link->link)) became_ready(link);
-    if (rpc_link_is_closing(link->link)) {
+    if (is_closing) {
         note_complaint(link);
         uncount(link);
     }
-    serve_waiting(target);
+    if (is_in_vain)
+        failed(target, "the server takes no calls on the connection");
+    else
+        serve_waiting(target);
     watch_idle(link);
 }
 
 static void on_gone(void *context, const char *reason) {
     struct upstream_link *link = context;
     struct target *target = link->target;
-    bool has_failed = !link->was_ready || (!link->has_served && !list_is_empty(&target->waiting));
+    bool has_failed = !link->is_unwanted && (!link->was_ready || was_in_vain(link));
     if (!link->was_ready) target->is_dialling = false;
     note_complaint(link);
     uncount(link);
-    if (has_failed) {
-        target_dial_failed(target, reason);
-        names_doubt(target->name);
-        move_waiting(target);
-    } else {
+    if (has_failed)
+        failed(target, reason);
+    else
         serve_waiting(target);
-    }
     forget_link(link);
 }
 
@@ -235,6 +250,19 @@ void target_give(struct target *target, struct opening *opening) {
 void target_close_idle(struct target *target) {
     for (struct list *node = target->links.next; node != &target->links; node = node->next)
         watch_idle(container_of(node, struct upstream_link, node));
+    target_stop_dialling(target);
+}
+
+/* While the upstream is in force, what was begun may as well be finished: the next call will want it. */
+void target_stop_dialling(struct target *target) {
+    bool is_ending = target->is_leaving || !target->upstream->uses || target->upstream->all->is_draining;
+    if (!target->is_dialling || !is_ending || !list_is_empty(&target->waiting)) return;
+    for (struct list *node = target->links.next; node != &target->links; node = node->next) {
+        struct upstream_link *link = container_of(node, struct upstream_link, node);
+        if (link->was_ready || link->is_unwanted) continue;
+        link->is_unwanted = true;
+        rpc_link_close(link->link, "nobody waits for it");
+    }
 }
 
 void target_cut(struct target *target, const char *reason) {

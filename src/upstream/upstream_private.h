@@ -152,6 +152,8 @@ bool target_has_room(const struct target *target);
 void target_warm(struct target *target);
 /* Links without calls close if they need not linger. */
 void target_close_idle(struct target *target);
+/* Of an upstream or a target that ends: a dial that nobody waits for is given up. */
+void target_stop_dialling(struct target *target);
 void target_cut(struct target *target, const char *reason);
 void target_counts(const struct target *target, struct upstream_target_counts *counts);
 

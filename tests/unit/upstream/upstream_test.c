@@ -250,6 +250,24 @@ static void a_goaway_is_obeyed_and_what_it_left_out_is_made_again(void) {
     kit_stop();
 }
 
+static void a_server_that_sends_everybody_away_is_not_dialled_without_a_pause(void) {
+    struct fake fake;
+    kit_start();
+    fake_start(&fake);
+    CONFIGURE("upstream u { target = \"%s\" backoff = 10s }", fake.address);
+    ask(&one, "u", "x");
+    WAIT_FOR(fake_accept(&fake));
+    fake_settings(&fake);
+    fake_goaway(&fake, 0);
+    WAIT_FOR(one.is_closed);
+    expect(&one, STATUS_UNAVAILABLE);
+    CHECK_INT(target_of("u", 0).dials, 1);
+    CHECK_INT(target_of("u", 0).dial_failures, 1);
+    CHECK(target_of("u", 0).is_in_backoff);
+    fake_stop(&fake);
+    kit_stop();
+}
+
 static void a_refused_stream_is_made_again_a_few_times(void) {
     struct fake fake;
     kit_start();
@@ -549,6 +567,26 @@ static void a_drain_closes_what_is_idle_and_lets_the_rest_finish(void) {
     kit_stop_with(&a);
 }
 
+static void a_drain_gives_up_a_dial_that_nobody_waits_for(void) {
+    struct fake fake;
+    kit_start();
+    fake_start(&fake);
+    CONFIGURE("upstream u { target = \"%s\" }\nupstream v { target = \"%s\" }", fake.address, fake.address);
+    ask(&one, "u", "x");
+    ask(&two, "v", "x");
+    call_reset(one.call, 8);
+    WAIT_FOR(one.is_closed);
+    CHECK(target_of("u", 0).is_connecting); /* the next call may want it */
+    upstreams_drain(upstreams);
+    WAIT_FOR(!target_of("u", 0).is_connecting);
+    CHECK_INT(target_of("u", 0).dial_failures, 0);
+    CHECK(target_of("v", 0).is_connecting);
+    call_reset(two.call, 8);
+    WAIT_FOR(rpc_counters(rpc)->connections == 0);
+    fake_stop(&fake);
+    kit_stop();
+}
+
 static void the_end_cuts_calls_that_run_and_calls_that_wait(void) {
     struct fake fake;
     kit_start();
@@ -579,6 +617,7 @@ int main(void) {
     RUN(too_many_waiting_calls_are_refused);
     RUN(a_lost_connection_ends_its_calls_and_no_others);
     RUN(a_goaway_is_obeyed_and_what_it_left_out_is_made_again);
+    RUN(a_server_that_sends_everybody_away_is_not_dialled_without_a_pause);
     RUN(a_refused_stream_is_made_again_a_few_times);
     RUN(a_call_that_may_have_been_seen_is_not_made_again);
     RUN(a_stream_that_sent_more_than_is_kept_is_not_made_again);
@@ -594,6 +633,7 @@ int main(void) {
     RUN(the_only_target_is_never_ejected);
     RUN(a_reload_keeps_unchanged_upstreams_and_lets_changed_ones_finish);
     RUN(a_drain_closes_what_is_idle_and_lets_the_rest_finish);
+    RUN(a_drain_gives_up_a_dial_that_nobody_waits_for);
     RUN(the_end_cuts_calls_that_run_and_calls_that_wait);
     return 0;
 }
