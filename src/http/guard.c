@@ -149,21 +149,22 @@ static bool measures_bandwidth(const uint8_t *payload) {
 }
 
 /* gRPC's rule for servers (proposal A8): a PING is bad when it comes sooner than allowed after the one
- * before, unless we have sent HEADERS or DATA in between; more than two bad ones end the connection. */
+ * before, unless we have sent HEADERS or DATA in between; more than two bad ones end the connection. A server that we
+ * call may measure its bandwidth with a PING for each burst of ours, which is thousands a second. */
 void http_guard_on_ping(struct http_session *session, const uint8_t *payload) {
     struct http_guard *guard = &session->guard;
     const struct http_limits *limits = &session->limits;
+    bool is_excused =
+        guard->has_sent_since_ping || (guard->has_received_since_ping && measures_bandwidth(payload));
+    guard->has_sent_since_ping = guard->has_received_since_ping = false;
     if (!session->is_server || !limits->least_ping_interval) {
-        charge(session, PRICE_PING, "too many pings");
+        if (!is_excused) charge(session, PRICE_PING, "too many pings");
         return;
     }
     uint64_t now = loop_now(session->worker->loop);
     bool is_first = !guard->last_ping;
     uint64_t passed = now - guard->last_ping;
-    bool is_excused =
-        guard->has_sent_since_ping || (guard->has_received_since_ping && measures_bandwidth(payload));
     guard->last_ping = now;
-    guard->has_sent_since_ping = guard->has_received_since_ping = false;
     if (is_excused) {
         guard->ping_strikes = 0;
         return;

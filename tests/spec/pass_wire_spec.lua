@@ -190,6 +190,24 @@ describe("a call that is passed on", function()
     assert.equal("0", assert(client:trailers(1)).fields["grpc-status"])
   end)
 
+  it("bears a server that measures its bandwidth with a PING for each message, as grpc-go does", function()
+    open()
+    server:respond(1, answer)
+    local items = {}
+    for i = 1, 100 do
+      items[2 * i - 1] = { send = "data", stream = 1, bytes = raw.message "m" }
+      items[2 * i] = { send = "ping", bytes = "\2\4\16\16\9\14\7\7" }
+    end
+    for _ = 1, 30 do
+      assert(server:send(items))
+      client:send { { send = "data", stream = 1, bytes = raw.message "m" } }
+      assert(server:expect { type = "DATA", stream = 1 })
+      server:waiting()
+    end
+    server:respond(1, ok, true)
+    assert.equal("0", assert(client:trailers(1)).fields["grpc-status"])
+  end)
+
   it("holds back a server whose client does not read: little is kept, and nothing is lost", function()
     open()
     server:respond(1, answer)

@@ -124,6 +124,27 @@ static void a_ping_flood_ends_where_no_pace_is_policed_too(void) {
     rig_close(&rig);
 }
 
+static void pings_for_each_burst_of_data_are_borne_where_no_pace_is_policed(void) {
+    struct rig rig;
+    struct http_limits limits = usual_limits;
+    limits.least_ping_interval = 0;
+    struct side *side = rig_open_one(&rig, &limits, true);
+    put_preface(&rig);
+    put_request(&rig, 1, 0);
+    WAIT(&rig, side->opened == 1);
+    struct exchange *exchange = exchange_at(side, 0);
+    http_stream_respond(exchange->stream, ok_headers, 2, false);
+    for (int i = 0; i < 3000; i++) {
+        buffer_append_text(&exchange->body, "data");
+        http_stream_resume(exchange->stream);
+        wait_frame(&rig, DATA);
+        put_ping(&rig, "12345678");
+        wait_frame(&rig, PING);
+    }
+    CHECK(!rig.has_peer_closed);
+    rig_close(&rig);
+}
+
 /* Floods of one frame: `few` of them are nothing, `many` end the connection with that text. */
 struct flood {
     const char *text;
@@ -459,6 +480,7 @@ int main(void) {
     RUN(pings_at_the_allowed_pace_are_welcome);
     RUN(lone_pings_need_permission);
     RUN(pings_that_follow_our_data_are_excused);
+    RUN(pings_for_each_burst_of_data_are_borne_where_no_pace_is_policed);
     RUN(bandwidth_pings_that_follow_the_peers_data_are_excused);
     RUN(a_ping_flood_ends_where_no_pace_is_policed_too);
     RUN(floods_of_useless_frames_end_the_connection);
