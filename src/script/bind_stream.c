@@ -271,7 +271,7 @@ static int on_close(lua_State *L) {
     static const char signature[] = "stream:on_close(f)";
     struct stream *stream = check_stream(L, 1, signature);
     if (!lua_isfunction(L, 2)) return raise_misuse(L, signature);
-    if (!stream->call) return luaL_error(L, "stream:on_close: the stream has closed already");
+    if (!stream->handler) return luaL_error(L, "stream:on_close: the stream has closed already");
     struct stream_extra *extra = stream_extra(stream);
     if (extra->closers == LUA_NOREF) {
         lua_newtable(L);

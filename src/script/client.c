@@ -131,9 +131,10 @@ void client_open(struct stream *stream) {
 
 /* ---- sending ---- */
 
-bool client_is_blocked(const struct stream *stream) {
-    const struct client *client = client_of(stream);
-    return !stream->call || (client->opener && stream->generation->script->running != client->opener);
+bool client_is_blocked(struct stream *stream) {
+    const struct fiber *opener = client_of(stream)->opener;
+    if (!stream->call || call_is_full(stream->call)) return true;
+    return opener ? stream->generation->script->running != opener : stream_has_senders(stream);
 }
 
 bool client_goes_first(const struct stream *stream, const struct fiber *fiber) {

@@ -56,7 +56,7 @@ void client_half_close_when_sent(struct stream *stream);
 bool client_has_half_closed(const struct stream *stream);
 
 /* Nobody but `reconnect` sends now; or nobody at all, while it is broken. */
-bool client_is_blocked(const struct stream *stream);
+bool client_is_blocked(struct stream *stream);
 bool client_goes_first(const struct stream *stream, const struct fiber *fiber);
 bool client_may_send(const struct stream *stream, const struct fiber *fiber);
 /* The response headers have come. */

@@ -135,7 +135,7 @@ bool stream_send_returned(struct stream *stream, struct fiber *fiber);
  * sent, since there is no room or there are several messages. */
 bool stream_send_now(struct stream *stream, lua_State *L);
 static inline bool stream_is_blocked(struct stream *stream) {
-    if (stream->is_client && client_is_blocked(stream)) return true;
+    if (stream->is_client) return client_is_blocked(stream);
     return call_is_full(stream->call) || stream_has_senders(stream);
 }
 /* For what a fiber returns: whether it has to stand in the row of senders (which it then does). */
