@@ -241,18 +241,24 @@ static void act_accept(struct worker *worker, struct order *order) {
     rpc_accept(worker->rpc, &order->accepted);
 }
 
+/* Nobody is served any more: what scripts have opened for themselves would keep its connections for ever. */
+static void end_own_streams(struct worker *worker) {
+    if (worker->in_force) retire(worker->in_force);
+    worker->in_force = NULL;
+}
+
 static void stop(struct worker *worker) {
     if (worker->is_stopping) return;
     worker->is_stopping = true;
     if (worker->prepared) act_discard(worker, NULL);
-    if (worker->in_force) retire(worker->in_force);
-    worker->in_force = NULL;
+    end_own_streams(worker);
     loop_stop(worker->loop);
 }
 
 static void look_whether_empty(struct timer *timer) {
     struct worker *worker = container_of(timer, struct worker, look);
     uint64_t now = loop_now(worker->loop);
+    if (atomic_load(&worker->connections) == 0) end_own_streams(worker);
     bool is_empty = rpc_counters(worker->rpc)->connections == 0 && atomic_load(&worker->connections) == 0;
     if (is_empty || (worker->ends_at && now >= worker->ends_at))
         stop(worker);

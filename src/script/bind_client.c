@@ -105,10 +105,12 @@ static const char *add_values(lua_State *L, struct metadata *metadata, int name_
     return fault;
 }
 
-/* From the table at `index`, whose names and values are as stream:metadata() gives them. */
+/* From the table at `index`, whose names and values are as stream:metadata() gives them: with `:authority`, which each
+ * call has of its own. */
 static void read_metadata(lua_State *L, int index, struct metadata *metadata) {
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
         int name = lua_gettop(L) - 1;
+        if (lua_type(L, name) == LUA_TSTRING && strcmp(lua_tostring(L, name), ":authority") == 0) continue;
         const char *fault = lua_type(L, name) == LUA_TSTRING ? add_values(L, metadata, name, name + 1)
                                                              : "a name is a string";
         if (!fault) continue;

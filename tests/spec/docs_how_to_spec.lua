@@ -299,6 +299,72 @@ describe(path, function()
     assert.same({ "check", "run", "check" }, verbs)
   end)
 
+  local greets = [[
+    Greet = function(_, request)
+      if request.name == "nobody" then tidewire.fail("NOT_FOUND", "who?") end
+      return { greeting = "NAME " .. request.name }
+    end,
+    GreetStream = function(stream)
+      for message in stream:messages() do stream:send { greeting = "NAME " .. message.name } end
+    end,
+  ]]
+  local prices = 'Watch = function(stream) stream:send { symbol = "A", price = 1 } stream:wait() end'
+
+  local function start_upstream(name, entries, config)
+    local script = 'local tidewire = require "tidewire"\nreturn {' .. entries:gsub("NAME", name) .. "}"
+    return gateway.start { scripts = { ["up.lua"] = script }, config = "drain_timeout = 50ms\n" .. config }
+  end
+
+  -- Each upstream of the recipe is a gateway that answers with its name.
+  local function start_with_upstreams(name, entries, config)
+    local conf = recipes[name].conf
+    for upstream in conf:gmatch 'upstream "(%w+)"' do
+      local address = start_upstream(upstream, entries, config).address
+      conf = conf:gsub('(upstream "' .. upstream .. '" *{ target = )"[^"]*"', '%1"' .. address .. '"')
+    end
+    local scripts = recipes[name].scripts
+    local own = next(scripts) and "" or ('script_path = "%s/scripts"\n'):format(gateway.root)
+    return gateway.start { scripts = scripts, config = own .. conf }
+  end
+  local greeter = 'service "greet.GreetService" { script = "up.lua" }'
+
+  recipe("ask", "a handler asks another server, and passes its failure on", function()
+    local channel = connect(start_with_upstreams("ask", greets, greeter))
+    local function greet(name) return channel:call("greet.GreetService/Greet", { name = name }) end
+    assert.equal("names ann, says the gateway", greet("ann").message.greeting)
+    local failed = greet "nobody"
+    assert.same({ "NOT_FOUND", "the other side says: who?" }, { failed.code, failed.text })
+  end)
+
+  recipe("prices", "one subscription serves all clients", function()
+    local gw = start_with_upstreams("prices", prices,
+      'proto = { "prices.proto" }\nservice "prices.Prices" { script = "up.lua" }')
+    for _ = 1, 3 do
+      local stream = connect(gw):open "prices.Prices/Watch"
+      stream:send {}
+      stream:half_close()
+      assert.same({ symbol = "A", price = 1 }, stream:receive())
+      stream:cancel()
+    end
+  end)
+
+  recipe("mirror", "the main upstream answers", function()
+    local channel = connect(start_with_upstreams("mirror", greets, greeter))
+    assert.equal("main ann", channel:call("greet.GreetService/Greet", { name = "ann" }).message.greeting)
+    assert.equal("NOT_FOUND", channel:call("greet.GreetService/Greet", { name = "nobody" }).code)
+  end)
+
+  recipe("split", "each message goes where it belongs", function()
+    local channel = connect(start_with_upstreams("split", greets, greeter))
+    local stream = channel:open "greet.GreetService/GreetStream"
+    for name, upstream in pairs { ann = "first", zoe = "second" } do
+      stream:send { name = name }
+      assert.equal(upstream .. " " .. name, stream:receive().greeting)
+    end
+    stream:half_close()
+    assert.equal("OK", stream:status().code)
+  end)
+
   it("has no recipe that is not tried", function()
     for name in pairs(recipes) do assert(tried[name], "nothing tries " .. name) end
   end)

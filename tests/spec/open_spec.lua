@@ -274,6 +274,51 @@ describe("a script that opens streams", function()
     assert.equal("a call of Wait has ended", foreign.read_line())
   end)
 
+  it("does not keep a draining gateway with streams of its own", function()
+    local gw = gateway.start { config = "drain_timeout = 1h\n" .. config:format(foreign.start(), ""),
+      scripts = { ["front.lua"] = [[
+        local tidewire = require "tidewire"
+        local function open(name)
+          return function()
+            local up = tidewire.open("other", "interop.Interop/Wait")
+            up:send {}
+            up:recv()
+            tidewire.log.info(name .. " is open")
+            up:recv()
+          end
+        end
+        tidewire.spawn(open "one")
+        tidewire.spawn(open "two", { serve = true })
+        return {}
+      ]] } }
+    gw:wait_for_log "one is open"
+    gw:wait_for_log "two is open"
+    gw:signal "TERM"
+    assert.equal(0, gw:wait_exit())
+  end)
+
+  it("serves its open streams over a reload from a spawn that serves", function()
+    local channel, gw = start [[ Chat = function(stream)
+      local up = tidewire.open("other", "interop.Interop/EchoStream", { detached = true })
+      tidewire.spawn(function()
+        for message in up:messages() do
+          if stream:send { message = tostring(message.number) } == nil then break end
+        end
+      end, { serve = true })
+      for message in stream:messages() do up:send { number = #message.message } end
+      up:half_close()
+      up:status()
+    end ]]
+    local stream = channel:open(chat)
+    stream:send { message = "a" }
+    assert.equal("1", stream:receive().message)
+    assert.equal(2, gw:reload())
+    stream:send { message = "ab" }
+    assert.equal("2", stream:receive().message)
+    stream:half_close()
+    assert.equal("OK", stream:status().code)
+  end)
+
   it("is told closed when it sends to a stream that has ended, or was half-closed", function()
     assert.equal("nil closed nil closed", (answer [[
       local up = tidewire.open("other", "interop.Interop/EchoStream")
