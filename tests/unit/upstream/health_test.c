@@ -41,7 +41,9 @@ static void stop(void) {
     kit_stop_with(&a);
 }
 
-#define HEALTH "health { service = \"pkg.Numbers\" interval = 20ms timeout = 50ms unhealthy = 2 healthy = 3 }"
+#define HEALTH_IN(timeout) \
+    "health { service = \"pkg.Numbers\" interval = 20ms timeout = " timeout " unhealthy = 2 healthy = 3 }"
+#define HEALTH HEALTH_IN("10s")
 
 static void configure(void) {
     CONFIGURE("upstream u { target = { \"%s\", \"%s\" } " HEALTH " }", a.address, b.address);
@@ -83,7 +85,7 @@ static void without_a_healthy_target_calls_fail_at_once(void) {
 static void a_check_without_an_answer_counts_as_failed(void) {
     start(true);
     is_silent = true;
-    configure();
+    CONFIGURE("upstream u { target = { \"%s\", \"%s\" } " HEALTH_IN("50ms") " }", a.address, b.address);
     WAIT_FOR(target_of("u", 0).is_unhealthy && target_of("u", 1).is_unhealthy);
     stop();
 }

