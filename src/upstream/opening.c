@@ -37,6 +37,13 @@ void opening_wait(struct opening *opening, struct list *list, struct target *tar
     count_waiting(opening, true);
 }
 
+bool opening_may_wait(struct opening *opening) {
+    const struct upstream *upstream = opening->upstream;
+    if (opening->is_counted || upstream->waiting_count < upstream->config->waiting) return true;
+    opening_refuse(opening, "too many calls wait for a connection");
+    return false;
+}
+
 bool opening_attach(struct opening *opening, struct target *target, struct rpc_link *link) {
     if (!rpc_call_attach(opening->call, link)) return false;
     stop_waiting(opening);
@@ -158,10 +165,7 @@ struct call *opening_start(struct upstream *upstream, const struct upstream_requ
     struct opening *opening = opening_new(upstream, request);
     struct call *call = opening->call; /* the opening may be gone in a moment */
     upstream->calls++;
-    if (upstream->waiting_count >= upstream->config->waiting)
-        opening_refuse(opening, "too many calls wait for a connection");
-    else
-        upstream_place(upstream, opening);
+    upstream_place(upstream, opening);
     return call;
 }
 

@@ -242,7 +242,7 @@ void target_warm(struct target *target) {
 
 void target_give(struct target *target, struct opening *opening) {
     struct upstream_link *link = list_is_empty(&target->waiting) ? link_with_room(target) : NULL;
-    if (link && attach(link, opening)) return;
+    if ((link && attach(link, opening)) || !opening_may_wait(opening)) return;
     opening_wait(opening, &target->waiting, target);
     target_warm(target);
 }

@@ -137,7 +137,7 @@ static void wait_or_refuse(struct upstream *upstream, struct opening *opening) {
     const char *names = upstream->target_count ? NULL : names_error(upstream);
     bool is_asking = !upstream->target_count && !names;
     if (is_asking || opening->waits) {
-        wait_for_any(upstream, opening);
+        if (opening_may_wait(opening)) wait_for_any(upstream, opening);
         return;
     }
     char *text = verdict_text(upstream);

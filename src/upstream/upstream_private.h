@@ -124,6 +124,8 @@ struct opening {
     bool has_key, waits, is_attached, is_counted;
 };
 bool opening_attach(struct opening *opening, struct target *target, struct rpc_link *link);
+/* False: too many do already; it was refused. */
+bool opening_may_wait(struct opening *opening);
 void opening_wait(struct opening *opening, struct list *list, struct target *target);
 void opening_refuse(struct opening *opening, const char *text);
 struct call *opening_start(struct upstream *upstream, const struct upstream_request *request);

@@ -118,6 +118,8 @@ struct upstream_set *upstream_set_new(struct upstreams *upstreams, const struct 
         if (!upstream) {
             struct tls_client *tls = settings->tls ? new_tls(settings, error) : NULL;
             if (settings->tls && !tls) {
+                struct error why = *error;
+                error_set(error, "upstream %s: %s", settings->name, why.text);
                 upstream_set_free(&set);
                 return NULL;
             }
