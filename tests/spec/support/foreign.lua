@@ -1,35 +1,47 @@
--- A gRPC server of another make (support/grpc_server.py), one at a time.
+-- gRPC servers of another make (support/grpc_server.py).
 local process = require "support.process"
 local schema = require "support.schema"
 local gateway = require "support.gateway"
 
 local foreign = {}
-local running
+local running, last = {}, nil
 
 -- Arguments as that program takes them. Returns its address.
 function foreign.start(...)
   local command = { "/usr/bin/python3", "tests/spec/support/grpc_server.py", schema.descriptor_set(), ... }
-  running = process.start(command, { talks = true,
+  last = process.start(command, { talks = true,
     environment = { GRPC_VERBOSITY = "NONE", PYTHONDONTWRITEBYTECODE = "1" } })
-  local port, why = running:read_line(20 * gateway.slowness)
-  return "127.0.0.1:" .. assert(port, why)
+  running[#running + 1] = last
+  local port, why = last:read_line(20 * gateway.slowness)
+  last.address = "127.0.0.1:" .. assert(port, why)
+  return last.address
 end
 
--- What it prints next.
-function foreign.read_line() return running:read_line(20 * gateway.slowness) end
+-- The process of one.
+function foreign.server(address)
+  for _, server in ipairs(running) do
+    if server.address == address then return server end
+  end
+end
 
-function foreign.signal(name) running:kill(name) end
+function foreign.signal(name) last:kill(name) end
 
--- Ends it without a word, as a machine does.
+-- Ends the last one without a word, as a machine does.
 function foreign.kill()
-  running:kill "KILL"
-  running:wait(10 * gateway.slowness)
-  running = nil
+  last:kill "KILL"
+  last:wait(10 * gateway.slowness)
 end
 
+-- What the last one prints next.
+function foreign.read_line() return last:read_line(20 * gateway.slowness) end
+
+-- All of them.
 function foreign.stop()
-  if running then running:hang_up(10) end
-  running = nil
+  for _, server in ipairs(running) do
+    if server.ended == nil then server:kill "CONT" end -- it may have been paused
+    server:hang_up(10)
+  end
+  running, last = {}, nil
 end
 
 return foreign

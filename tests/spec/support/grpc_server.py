@@ -1,9 +1,10 @@
 """A gRPC server of another make (python3-grpcio), for specs of `tidewire call`.
 
 usage: grpc_server.py DESCRIPTOR_SET [--tls NAME.pem NAME.key] [--clients CA.pem] [--reflection NAME] [--gzip]
-       [--port NUMBER]
+                      [--port PORT] [--name NAME] [--grace SECONDS]
 
-Prints the port that it got, and serves until its standard input ends. It answers
+Prints the port that it got, and serves until its standard input ends: then it says so to its clients, and waits SECONDS
+for their calls. It answers
   interop.Interop          as tests/proto/interop.proto says
   greet.GreetService       like the example script
 and, with --reflection v1 or v1alpha, that version of server reflection: one file an answer, never an import unasked.
@@ -19,6 +20,7 @@ from google.protobuf import descriptor_pb2
 from messages import Schema
 
 schema = None
+name = None # of this server, for clients that want to know
 
 
 def rpc(service, name, behave):
@@ -37,10 +39,12 @@ def rpc(service, name, behave):
 
 def echo_metadata(context):
     given = dict(context.invocation_metadata())
+    trailers = (("x-server", name),) if name else ()
     if "x-echo" in given:
         context.send_initial_metadata((("x-echo", given["x-echo"]),))
     if "x-echo-bin" in given:
-        context.set_trailing_metadata((("x-echo-bin", given["x-echo-bin"]),))
+        trailers += (("x-echo-bin", given["x-echo-bin"]),)
+    context.set_trailing_metadata(trailers)
 
 
 def echo(request, context):
@@ -125,7 +129,7 @@ def read(path):
 
 
 def main():
-    global schema
+    global schema, name
     parser = argparse.ArgumentParser()
     parser.add_argument("descriptor_set")
     parser.add_argument("--tls", nargs=2)
@@ -133,7 +137,10 @@ def main():
     parser.add_argument("--reflection")
     parser.add_argument("--gzip", action="store_true")
     parser.add_argument("--port", default="0")
+    parser.add_argument("--name")
+    parser.add_argument("--grace", type=float, default=0)
     options = parser.parse_args()
+    name = options.name
     schema = Schema(options.descriptor_set)
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=8), handlers=services(options.reflection),
                          compression=grpc.Compression.Gzip if options.gzip else None)
@@ -147,7 +154,7 @@ def main():
     server.start()
     print(port, flush=True)
     sys.stdin.read()
-    server.stop(0)
+    server.stop(options.grace).wait()
 
 
 main()

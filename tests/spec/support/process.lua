@@ -105,9 +105,14 @@ function process:read_line(seconds)
   return line
 end
 
--- Closes its standard input, which tells our own programs to end, and waits for that.
-function process:hang_up(seconds)
+-- Tells our own programs to end.
+function process:close_input()
   if self.input then unistd.close(self.input); self.input = nil end
+end
+
+-- The same, and waits for that.
+function process:hang_up(seconds)
+  self:close_input()
   local ended = self:wait(seconds or 5)
   if ended == nil then self:kill "KILL"; self:wait(5) end
   if self.output then unistd.close(self.output); self.output = nil end
