@@ -228,6 +228,34 @@ describe(path, function()
     assert.is_nil((wire:expect { type = "DATA", stream = 1 }))
   end)
 
+  recipe("servers", "calls go to the servers that can be reached, and end when there are none", function(one)
+    local function serve(name, address)
+      local listen = address and ('listen "%s" { }\n'):format(address) or ""
+      return gateway.start { scripts = { ["greet.lua"] =
+        ("return { Greet = function() return { greeting = '%s' } end }"):format(name) },
+        config = 'service "greet.GreetService" { script = "greet.lua" }\n' .. listen }
+    end
+    local first, second = serve "first", serve "second"
+    local conf = one.conf:gsub("127%.0%.0%.1:50061", first.address):gsub("127%.0%.0%.1:50062", second.address)
+    local gw = gateway.start { config = conf:gsub("interval = 5s", "interval = 100ms") }
+    local channel = connect(gw)
+    local function greeting()
+      local reply = channel:call("greet.GreetService/Greet", {}, client.soon)
+      return reply.message and reply.message.greeting or reply.code
+    end
+    local function all_say(word)
+      return process.await(10 * gateway.slowness, function()
+        for _ = 1, 4 do if greeting() ~= word then return false end end
+        return true
+      end)
+    end
+    assert.is_true(process.await(10 * gateway.slowness, function() return greeting() == "second" end))
+    first:signal "TERM"
+    assert.is_true(all_say "second")
+    second:signal "TERM"
+    assert.is_true(all_say "UNAVAILABLE")
+  end)
+
   recipe("health", "a service is not serving while its script warms up", function()
     -- Long enough to be seen on a busy machine.
     local scripts, slow = recipes.health.scripts, ("sleep(%d)"):format(2 * gateway.slowness)
