@@ -37,8 +37,8 @@ describe("an upstream", function()
     foreign.stop()
   end)
 
-  it("answers calls of every kind, with metadata, failures and details", function()
-    local gw = start(to(foreign.start("--name", "a")))
+  local function answers(address)
+    local gw = start(to(address))
     local channel = client.connect(gw.address)
     local reply = echo(channel, { metadata = { ["x-echo"] = "there" } })
     assert.equal("OK", reply.code)
@@ -56,7 +56,13 @@ describe("an upstream", function()
     end
     stream:half_close()
     assert.equal("OK", stream:status().code)
+  end
+
+  it("of grpcio answers calls of every kind, with metadata, failures and details", function()
+    answers(foreign.start("--name", "a"))
   end)
+
+  it("of grpc++ does the same", function() answers(foreign.start_cpp("--name", "a")) end)
 
   it("that is killed ends its streams UNAVAILABLE, and is called again when it is back", function()
     local address = foreign.start()
@@ -98,8 +104,7 @@ describe("an upstream", function()
     assert.is_true(process.await(10 * gateway.slowness, function() return echo(channel).code == "OK" end))
   end)
 
-  it("that says goodbye finishes its calls, while new ones go to another", function()
-    local address = foreign.start("--name", "a", "--grace", "20")
+  local function leaves(address)
     local gw = start(to(address, foreign.start("--name", "b")))
     local channel = client.connect(gw.address)
     assert.is_true(process.await(10 * gateway.slowness, function() return server_of(channel) == "b" end))
@@ -120,7 +125,13 @@ describe("an upstream", function()
       streams[i]:half_close()
       assert.equal("OK", streams[i]:status().code)
     end
+  end
+
+  it("that says goodbye finishes its calls, while new ones go to another", function()
+    leaves(foreign.start("--name", "a", "--grace", "20"))
   end)
+
+  it("of grpc++ leaves in the same way", function() leaves(foreign.start_cpp("--name", "a", "--grace", "20")) end)
 
   it("is spared while it cannot be reached, and others answer in its place", function()
     local address = foreign.start("--name", "gone")

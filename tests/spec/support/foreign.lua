@@ -1,4 +1,4 @@
--- gRPC servers of another make (support/grpc_server.py).
+-- gRPC servers of another make: grpcio (support/grpc_server.py) and grpc++ (tests/interop/cpp/server.cc).
 local process = require "support.process"
 local schema = require "support.schema"
 local gateway = require "support.gateway"
@@ -6,9 +6,7 @@ local gateway = require "support.gateway"
 local foreign = {}
 local running, last = {}, nil
 
--- Arguments as that program takes them. Returns its address.
-function foreign.start(...)
-  local command = { "/usr/bin/python3", "tests/spec/support/grpc_server.py", schema.descriptor_set(), ... }
+local function start(command)
   last = process.start(command, { talks = true,
     environment = { GRPC_VERBOSITY = "NONE", PYTHONDONTWRITEBYTECODE = "1" } })
   running[#running + 1] = last
@@ -16,6 +14,12 @@ function foreign.start(...)
   last.address = "127.0.0.1:" .. assert(port, why)
   return last.address
 end
+
+-- Arguments as the programs take them. They return the server's address.
+function foreign.start(...)
+  return start { "/usr/bin/python3", "tests/spec/support/grpc_server.py", schema.descriptor_set(), ... }
+end
+function foreign.start_cpp(...) return start { gateway.root .. "/build/interop-cpp/interop_cpp_server", ... } end
 
 -- The process of one.
 function foreign.server(address)
