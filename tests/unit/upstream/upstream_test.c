@@ -224,7 +224,7 @@ static void a_goaway_is_obeyed_and_what_it_left_out_is_made_again(void) {
     struct fake fake;
     kit_start();
     fake_start(&fake);
-    CONFIGURE("upstream u { target = \"%s\" }", fake.address);
+    CONFIGURE("upstream u { target = \"%s\" connections = 1 }", fake.address);
     for (int i = 0; i < 3; i++) ask(&many[i], "u", "x"); /* streams 1, 3, 5 */
     WAIT_FOR(fake_accept(&fake));
     fake_settings(&fake);
