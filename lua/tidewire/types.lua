@@ -111,6 +111,9 @@ function Stream:metadata(name) end
 ---@param name string
 ---@return string[]
 function Stream:metadata_all(name) end
+---Filters, in on_open: the upstream that gets the call.
+---@param name string one of the config's
+function Stream:set_upstream(name) end
 ---@param name string
 ---@param value string
 function Stream:set_header(name, value) end
@@ -175,6 +178,8 @@ function Stream:wait() end
 ---@class tidewire.Hooks
 ---@field on_open? fun(stream: tidewire.Stream): tidewire.Reply
 ---@field on_message? (fun(stream: tidewire.Stream, message: tidewire.Message): tidewire.Reply) | tidewire.Projection
+---@field on_request? (fun(stream: tidewire.Stream, message: tidewire.Message): tidewire.Reply) | tidewire.Projection filters
+---@field on_response? (fun(stream: tidewire.Stream, message: tidewire.Message): tidewire.Reply) | tidewire.Projection filters
 ---@field on_half_close? fun(stream: tidewire.Stream): tidewire.Reply
 ---@field on_writable? fun(stream: tidewire.Stream)
 ---@field on_drain? fun(stream: tidewire.Stream)

@@ -306,9 +306,7 @@ static bool check_upstream(const struct build *build, cfg_t *section, const stru
         free(names);
         return false;
     }
-    if (service->script)
-        return KEY_FAULT(build, section, "upstream", "this version does not serve `upstream` with a `script` yet");
-    return check_passed(build, section);
+    return service->script || check_passed(build, section);
 }
 
 /* Messages that are larger than what may be buffered could never arrive. */

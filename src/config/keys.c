@@ -227,10 +227,10 @@ const struct key keys[] = {
 
     {SECTION_SERVICE, "script", VALUE_TEXT, .example = "\"greet.lua\"",
      .list_fault = "chained scripts are not served yet: name one",
-     .help = "The handler script, in `script_path`. Without one the calls go to the `upstream`."},
+     .help = "The handler script, in `script_path`. With an `upstream`, its hooks are filters before that."},
     {SECTION_SERVICE, "upstream", VALUE_TEXT, .example = "\"numbers\"", AT(config_service, upstream),
-     .help = "The `upstream` that calls without a `script` are passed on to, untouched: headers, messages and trailers "
-             "as they come. Types are not needed for it."},
+     .help = "The `upstream` that the calls go to: through the hooks of the `script`, or, without one, untouched, headers, "
+             "messages and trailers as they come. Types are not needed for that."},
     {SECTION_SERVICE, "jit", VALUE_BOOLEAN, .standard = "off", AT(config_service, is_jit),
      .help = "Let LuaJIT compile the script. A compiled hook that never returns cannot be stopped by "
              "`handler_time`."},

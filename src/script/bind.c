@@ -8,6 +8,7 @@
 #include "script/bind_client.h"
 #include "script/failure.h"
 #include "script/fiber.h"
+#include "script/filter.h"
 #include "script/generation.h"
 #include "script/job.h"
 #include "script/message.h"
@@ -101,6 +102,7 @@ void bind_open(struct script *script) {
     answers_open_state(script);
     fibers_open_state(script);
     projected_open_state(script);
+    filter_open_state(script);
     bind_failure_open(script);
     bind_job_open(script);
     bind_topic_open(script);

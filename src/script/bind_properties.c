@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "script/bind_client.h"
 #include "script/bind_stream.h"
+#include "script/filter.h"
 #include "script/generation.h"
 #include "script/names.h"
 #include "script/state.h"
@@ -73,6 +74,7 @@ static int push_property(lua_State *L, struct stream *stream, enum property prop
         lua_pushstring(L, stream->handler->method->name);
         return 1;
     }
+    if (property == UPSTREAM && stream->filter) return filter_push_upstream(L, stream->filter);
     if (property == UPSTREAM) return bind_client_push_upstream(L, script_of(L), stream);
     if (!call) return luaL_error(L, "stream.%s: the stream is not open yet", lua_tostring(L, 2));
     switch (property) {

@@ -6,6 +6,7 @@
 #include "script/bind_client.h"
 #include "script/failure.h"
 #include "script/fiber.h"
+#include "script/filter.h"
 #include "script/generation.h"
 #include "script/job.h"
 #include "script/state.h"
@@ -32,6 +33,8 @@ static struct stream *check_reader(lua_State *L, const struct script *script, co
     struct stream *stream = check_own_stream(L, script, signature);
     if (stream->is_over) return stream;
     if (stream->is_client) client_open(stream);
+    if (stream->filter)
+        luaL_error(L, "%s: the messages of this stream go to its on_request hook", signature);
     if (!stream->handler->is_function)
         luaL_error(L, "%s: the messages of this stream go to its on_message hook", signature);
     if (stream->reader)
@@ -318,6 +321,7 @@ void bind_stream_open(struct script *script) {
     set_functions(L, script, functions);
     bind_metadata_functions(L, script);
     bind_client_functions(L, script);
+    bind_upstream_functions(L, script);
     lua_pushlightuserdata(L, script);
     lua_pushlightuserdata(L, script);
     lua_pushcclosure(L, next_message, 1);

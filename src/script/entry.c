@@ -24,11 +24,16 @@ static const struct hook {
     {"on_writable", offsetof(struct handler, on_writable)},
     {"on_drain", offsetof(struct handler, on_drain)},
     {"on_close", offsetof(struct handler, on_close)},
+    {"on_request", offsetof(struct handler, on_request)},
+    {"on_response", offsetof(struct handler, on_response)},
 };
 enum { HOOKS = sizeof hooks / sizeof *hooks };
 static const char *const hook_names[] = {"run",         "on_open",  "on_message", "on_half_close",
-                                         "on_writable", "on_drain", "on_close",   NULL};
-static const char *const later_hooks[] = {"on_reload", "on_request", "on_response", NULL};
+                                         "on_writable", "on_drain", "on_close",   "on_request",
+                                         "on_response", NULL};
+static const char *const later_hooks[] = {"on_reload", NULL};
+/* Those that take a message, and may be projections. */
+static const char *const message_hooks[] = {"on_message", "on_request", "on_response", NULL};
 
 static int *hook_place(struct handler *handler, const struct hook *hook) {
     return (int *)(void *)((char *)handler + hook->place);
@@ -108,7 +113,7 @@ static bool check_hook(const struct entry *entry, lua_State *L) {
     const char *name = lua_tostring(L, -2);
     if (!list_has(hook_names, name)) return unknown_hook(entry, name);
     if (lua_isfunction(L, -1)) return true;
-    if (strcmp(name, "on_message") == 0 && twl_is_projection(L, -1)) return true;
+    if (list_has(message_hooks, name) && twl_is_projection(L, -1)) return true;
     return fault(entry, "%s: %s is a function, not a %s", entry->name, name, luaL_typename(L, -1));
 }
 
@@ -167,6 +172,8 @@ static void drop_hooks(struct handler *handler) {
     lua_State *L = handler->generation->script->L;
     for (size_t i = 0; i < HOOKS; i++) drop_ref(L, hook_place(handler, &hooks[i]));
     twl_projection_free(L, &handler->projection);
+    twl_projection_free(L, &handler->request_projection);
+    twl_projection_free(L, &handler->response_projection);
 }
 
 void handler_free(struct handler *handler) {
@@ -196,20 +203,47 @@ struct handler *handler_of_client(struct generation *generation, const struct me
     return handler;
 }
 
-static bool take_projection(struct handler *handler, lua_State *L, struct error *error) {
-    handler->projection =
-        twl_projection_resolve(L, -1, handler->generation->messages, handler->method->request,
-                               handler->method->response, &handler->service->options, error);
-    if (!handler->projection) return false;
-    if (!twl_projection_is_patch(handler->projection)) return true;
-    return error_at(error, handler->service->file->path, handler->origin.line,
-                    "%s: a projection with `patch` is for filters before an upstream; here it is `reply`",
-                    handler->method->name);
+static bool form_fault(const struct handler *handler, struct error *error, const char *text) {
+    return error_at(error, handler->service->file->path, handler->origin.line, "%s: %s", handler->method->name, text);
+}
+
+/* A service with an upstream has filters, any other has answers. */
+static bool check_form(const struct handler *handler, struct error *error) {
+    bool has_filters = handler->on_request != LUA_NOREF || handler->on_response != LUA_NOREF ||
+                       handler->request_projection || handler->response_projection;
+    if (!handler->service->config->upstream)
+        return !has_filters || form_fault(handler, error, "on_request and on_response are filters before an upstream, "
+                                                          "and the service names none: here it is on_message");
+    if (handler->is_function)
+        return !has_filters || form_fault(handler, error, "run and the filters on_request and on_response exclude each "
+                                                          "other: run has the upstream as stream.upstream");
+    if (handler->on_message != LUA_NOREF || handler->projection)
+        return form_fault(handler, error, "the service has an upstream: its messages go to on_request and on_response, "
+                                          "not to on_message");
+    return handler->on_writable == LUA_NOREF ||
+           form_fault(handler, error, "the service has an upstream, and a filter has no on_writable");
+}
+
+/* Where the projection at the top of the stack belongs; what it reads, and what it makes. */
+static bool take_projection(struct handler *handler, const char *hook, lua_State *L, struct error *error) {
+    const struct method *method = handler->method;
+    bool is_request = strcmp(hook, "on_request") == 0, is_response = strcmp(hook, "on_response") == 0;
+    struct projection **place = is_request    ? &handler->request_projection
+                                : is_response ? &handler->response_projection
+                                              : &handler->projection;
+    const struct message_type *type = is_response ? method->response : method->request;
+    *place = twl_projection_resolve(L, -1, handler->generation->messages, type, method->response,
+                                    &handler->service->options, error);
+    if (!*place) return false;
+    if (is_request || is_response)
+        return !twl_projection_is_reply(*place) ||
+               form_fault(handler, error, "a filter changes the message: its projection has `patch`, not `reply`");
+    return !twl_projection_is_patch(*place) ||
+           form_fault(handler, error, "a projection with `patch` is for filters before an upstream; here it is `reply`");
 }
 
 /* The entry, checked, is at `index`. */
 static bool take_hooks(struct handler *handler, lua_State *L, int index, struct error *error) {
-    for (size_t i = 0; i < HOOKS; i++) *hook_place(handler, &hooks[i]) = LUA_NOREF;
     handler->origin = find_origin(L, index);
     if (!handler->origin.file) handler->origin.file = handler->service->file->name;
     if (lua_isfunction(L, index)) {
@@ -225,11 +259,33 @@ static bool take_hooks(struct handler *handler, lua_State *L, int index, struct 
             *hook_place(handler, &hooks[i]) = luaL_ref(L, LUA_REGISTRYINDEX);
             continue;
         }
-        if (!lua_isnil(L, -1)) is_fine = take_projection(handler, L, error);
+        if (!lua_isnil(L, -1)) is_fine = take_projection(handler, hooks[i].name, L, error);
         lua_pop(L, 1);
     }
     handler->is_function = handler->run != LUA_NOREF;
     return is_fine;
+}
+
+static struct handler *handler_new(struct generation *generation, const struct script_service *service,
+                                   const struct method *method) {
+    const struct config_limits *limits = config_method_limits(service->config, method->name);
+    struct handler *handler = memory_new(sizeof *handler);
+    handler->next = generation->handlers;
+    handler->generation = generation;
+    handler->service = service;
+    handler->method = method;
+    handler->takes = method->request;
+    handler->sends = method->response;
+    handler->sends_many = method->is_server_streaming;
+    handler->options = &service->options;
+    handler->file = service->file->name;
+    handler->is_first = true;
+    handler->budget = watchdog_budget(limits->handler_time);
+    handler->limits = (struct call_limits){limits->message, limits->buffered_per_stream};
+    handler->origin.file = service->file->name;
+    for (size_t i = 0; i < HOOKS; i++) *hook_place(handler, &hooks[i]) = LUA_NOREF;
+    generation->handlers = handler;
+    return handler;
 }
 
 static bool make_handler(struct generation *generation, const struct script_service *service,
@@ -241,21 +297,11 @@ static bool make_handler(struct generation *generation, const struct script_serv
         lua_pop(L, 1);
         push_field(L, -1, "*");
     }
-    bool is_fine = true;
-    if (!lua_isnil(L, -1)) {
-        struct handler *handler = memory_new(sizeof *handler);
-        handler->next = generation->handlers;
-        handler->generation = generation;
-        handler->service = service;
-        handler->method = method;
-        handler->takes = method->request;
-        handler->sends = method->response;
-        handler->sends_many = method->is_server_streaming;
-        handler->options = &service->options;
-        handler->file = service->file->name;
-        handler->budget = watchdog_budget(config_method_limits(service->config, method->name)->handler_time);
-        generation->handlers = handler;
-        is_fine = take_hooks(handler, L, lua_gettop(L), error);
+    bool is_fine = true, has_entry = !lua_isnil(L, -1);
+    if (has_entry || service->config->upstream) {
+        struct handler *handler = handler_new(generation, service, method);
+        if (has_entry) is_fine = take_hooks(handler, L, lua_gettop(L), error) && check_form(handler, error);
+        handler->is_filter = service->config->upstream && !handler->is_function;
     }
     lua_pop(L, 2);
     return is_fine;

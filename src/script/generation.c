@@ -9,11 +9,13 @@
 #include "rpc/router.h"
 #include "script/entry.h"
 #include "script/fiber.h"
+#include "script/filter.h"
 #include "script/job.h"
 #include "script/loader.h"
 #include "script/state.h"
 #include "script/stream.h"
 #include "script/subscriber.h"
+#include "upstream/upstream.h"
 
 /* ---- loading ---- */
 
@@ -117,18 +119,19 @@ struct generation *generation_load(struct script *script, const struct config *c
 
 void generation_set_upstreams(struct generation *generation, struct upstream_set *upstreams) {
     generation->upstreams = upstreams;
+    for (struct handler *handler = generation->handlers; handler; handler = handler->next)
+        if (handler->is_filter) handler->upstream = upstream_set_find(upstreams, handler->service->config->upstream);
+}
+
+static const struct call_handler *form_of(const struct handler *handler) {
+    if (handler->is_filter) return &filter_handler;
+    return handler->is_function ? &function_handler : &hooks_handler;
 }
 
 void generation_add_routes(struct generation *generation, struct router *router) {
     generation->routers++;
-    for (struct handler *handler = generation->handlers; handler; handler = handler->next) {
-        const struct config_limits *limits =
-            config_method_limits(handler->service->config, handler->method->name);
-        router_add(router, handler->method, handler->is_function ? &function_handler : &hooks_handler,
-                   handler,
-                   &(struct call_limits){.message = limits->message,
-                                         .buffered_per_stream = limits->buffered_per_stream});
-    }
+    for (struct handler *handler = generation->handlers; handler; handler = handler->next)
+        if (handler->is_first) router_add(router, handler->method, form_of(handler), handler, &handler->limits);
 }
 
 /* ---- taking over and ending ---- */

@@ -14,6 +14,7 @@
 #include "script/watchdog.h"
 
 struct call_handler;
+struct upstream;
 struct upstream_set;
 
 /* A script that services name, loaded once however many do. */
@@ -44,9 +45,15 @@ struct handler {
     const struct twl_message_options *options;
     const char *file; /* the script's, for logs */
     bool is_function;
+    bool is_first; /* in no other's `then`: calls begin with it */
     int run; /* the function form's */
-    int on_open, on_message, on_half_close, on_writable, on_close, on_drain;
+    int on_open, on_message, on_half_close, on_writable, on_close, on_drain, on_request, on_response;
     struct projection *projection; /* on_message, when it is one */
+    struct projection *request_projection, *response_projection; /* on_request, on_response */
+    bool is_filter;            /* before an upstream; else it answers by itself */
+    struct upstream *upstream; /* of a filter */
+    struct handler *then;      /* of a filter: the next script's */
+    struct call_limits limits;
     struct origin origin;
     uint32_t budget; /* watchdog ticks */
 };

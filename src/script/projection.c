@@ -245,6 +245,10 @@ void twl_projection_free(lua_State *L, struct projection **projection) {
     free(p);
 }
 
+bool twl_projection_is_reply(const struct projection *projection) {
+    return projection->result_count && !projection->is_patch;
+}
+
 bool twl_projection_is_patch(const struct projection *projection) { return projection->is_patch; }
 
 bool twl_projection_is_single(const struct projection *projection) {

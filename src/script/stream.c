@@ -9,6 +9,7 @@
 #include "fanout/topic.h"
 #include "script/answer.h"
 #include "script/failure.h"
+#include "script/filter.h"
 #include "script/job.h"
 #include "script/state.h"
 #include "script/subscriber.h"
@@ -110,6 +111,7 @@ void stream_be_over(struct stream *stream) {
         next = node->next;
         fiber_cancel_soon(container_of(node, struct fiber, node));
     }
+    if (stream->filter) filter_be_over(stream->filter);
 }
 
 static void farewell_free(struct stream_extra *extra) {
@@ -187,7 +189,7 @@ void stream_finish_well(struct stream *stream) {
 }
 
 void stream_settle(struct stream *stream) {
-    if (!stream->call || stream->is_over || stream->handler->is_function) return;
+    if (!stream->call || stream->is_over || stream->handler->is_function || stream->filter) return;
     if (!stream->has_opened || !stream->is_half_closed || stream->main || stream->is_held) return;
     if (!list_is_empty(&stream->fibers)) return;
     struct stream_extra *extra = stream->extra;
@@ -254,6 +256,7 @@ void stream_close(struct stream *stream, enum status status, const char *text) {
     if (stream->is_client) answer_tell(stream, status, text);
     if (stream->has_subscribed) topics_call_closed(script->host.topics, stream->call);
     extra_free(stream);
+    stream->filter = NULL;
     stream->call = NULL;
     stream->handler = NULL;
     stream->generation = NULL;
@@ -345,6 +348,7 @@ void stream_send_headers(struct stream *stream) {
 }
 
 void stream_has_waited(struct stream *stream, struct fiber *fiber) {
+    if (stream->filter) filter_has_waited(fiber);
     if (stream->headers_are_due && stream->main == fiber && stream->handler->is_function)
         stream_send_headers(stream);
 }

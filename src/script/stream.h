@@ -54,6 +54,7 @@ struct stream {
     struct fiber *main;   /* the function's fiber; or that of the hook of the message direction that runs */
     struct fiber *reader; /* waits for a message */
     struct stream_extra *extra;
+    struct filter *filter; /* whose it is; NULL: it answers by itself */
     uint64_t id;
     int self;     /* what keeps it from the collector while the call lives */
     bool has_ctx; /* the userdata's environment table is stream.ctx */
@@ -104,6 +105,8 @@ void stream_be_over(struct stream *stream);
 void stream_finish(struct stream *stream, enum status status, const char *text, const void *details,
                    size_t details_length);
 void stream_reset(struct stream *stream, uint32_t http_error);
+/* Everything of it that waits is cancelled: its end was decided elsewhere. */
+void stream_be_over(struct stream *stream);
 /* INTERNAL, later in this turn: for where a call may not be ended. */
 void stream_fail_soon(struct stream *stream);
 /* The function or hook has failed with the error value at the top of `L`. */

@@ -3,6 +3,7 @@
 --   <!-- test: types -->            the page's .proto file, with one service that every example gets a copy of
 --   <!-- test: snippet [METHOD] --> the body of a handler of that method, Watch unless named
 --   <!-- test: script [METHOD] -->  a whole script; METHOD is then called
+--   <!-- test: filter METHOD -->    a whole script before an upstream "behind", which answers each message with itself
 --
 -- Examples that open streams find the upstream "stock": the script below, which answers the page's own service.
 --
@@ -65,7 +66,8 @@ local function collect(path)
   for _, block in ipairs(page.read(path)) do
     local kind = block.mark and block.mark.kind
     if kind == "types" then types = block.text end
-    if block.language == "lua" and (kind == "snippet" or kind == "script") then list[#list + 1] = block end
+    local is_example = kind == "snippet" or kind == "script" or kind == "filter"
+    if block.language == "lua" and is_example then list[#list + 1] = block end
   end
   return types, list
 end
@@ -102,6 +104,26 @@ local function read_log(text)
   return printed
 end
 
+-- The server behind the filters.
+local behind = [[
+local function echo(stream) for message in stream:messages() do stream:send(message) end end
+local function echo_one(_, message) return message end
+return { Talk = echo, Watch = echo_one, Place = echo_one }
+]]
+
+local function start_behind(list, proto)
+  local config = { 'workers = 1\nproto = { "page.proto" }\n' }
+  for i, block in ipairs(list) do
+    if block.mark.kind == "filter" then
+      config[#config + 1] = ('service "shop.Shop%d" { script = "behind.lua" }\n'):format(i)
+    end
+  end
+  if #config == 1 then return "" end
+  local server = gateway.start { scripts = { ["behind.lua"] = behind }, protos = { ["page.proto"] = proto },
+    config = table.concat(config) }
+  return ('upstream behind { target = { "%s" } }\n'):format(server.address)
+end
+
 -- For each example: { block =, status = { code =, text =, replies = }, expected =, printed = { text … }, errors = }
 function examples.run(path)
   local types, list = collect(path)
@@ -110,11 +132,13 @@ function examples.run(path)
     .. 'listen "127.0.0.1:0" { }\nlisten "unix:stock.sock" { }\nupstream "stock" { target = "unix:stock.sock" }\n'
     .. 'service "shop.Shop" { script = "stock.lua" }\n' }
   local proto, service = services(types, #list)
+  config[#config + 1] = start_behind(list, proto)
   for i, block in ipairs(list) do
     local _, is_streaming = method_of(block, service)
     scripts["e" .. i .. ".lua"] = block.mark.kind == "snippet" and wrap(block, is_streaming) or block.text
-    config[#config + 1] = ('service "shop.Shop%d" { script = "e%d.lua" %s }\n'):format(i, i,
-      block.mark.int64 and "int64 = " .. block.mark.int64 or "")
+    config[#config + 1] = ('service "shop.Shop%d" { script = "e%d.lua" %s %s }\n'):format(i, i,
+      block.mark.int64 and "int64 = " .. block.mark.int64 or "",
+      block.mark.kind == "filter" and 'upstream = "behind"' or "")
   end
   local gw = gateway.start { scripts = scripts, protos = { ["page.proto"] = proto }, config = table.concat(config) }
   local channel = client.connect(gw.address)

@@ -29,7 +29,7 @@ static void a_broken_script_is_named_with_its_line(void) {
     check_error("return { Greet = { on_reload = true } }",
                 "@/main.lua: error: Greet: on_reload is not served by this version yet");
     check_error("return { Greet = { on_request = function() end } }",
-                "@/main.lua:1: error: Greet: on_request is not served by this version yet");
+                "@/main.lua:1: error: Greet: on_request and on_response are filters before an upstream");
     check_error("return { Greet = { run = function() end, on_message = function() end } }",
                 "@/main.lua:1: error: Greet: run and on_message exclude each other");
     check_error("while true do end", "@/main.lua:1: error: the handler has used up its CPU budget");

@@ -1,0 +1,94 @@
+/* script/filter.h - calls of a service with a script and an upstream: what the client sends goes through the hooks of
+ * the scripts to the server behind, and what that answers goes back through them.
+ *
+ *   client ── down ──┬─ request:  on_request of script 1 … N ──┬── up ── server
+ *                    └─ response: on_response of N … 1 ────────┘
+ *
+ * Two directions, each with one pump: it takes a message, leads it through the hooks, and passes on what they made of
+ * it. A hook that waits stops its direction alone. Each script has a stream of its own for the call (stream.ctx). */
+#ifndef TIDEWIRE_SCRIPT_FILTER_H
+#define TIDEWIRE_SCRIPT_FILTER_H
+#include <luajit-2.1/lua.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "net/loop.h"
+#include "rpc/call.h"
+
+struct fiber;
+struct filter;
+struct generation;
+struct handler;
+struct script;
+struct stream;
+struct upstream;
+
+/* What is left of a list that a hook has returned. */
+struct filter_rest {
+    int list; /* LUA_NOREF: nothing */
+    int at;   /* so many of it have been handed on */
+};
+
+struct filter_direction {
+    struct filter *filter;
+    struct fiber *fiber;         /* of the hook that runs or waits */
+    struct call_message message; /* the last that was taken; borrowed, unless there is `kept` */
+    struct message *kept;
+    struct filter_rest *rests;   /* by stage; NULL without hooks */
+    int results;   /* of a hook that has ended inside the pump, at the top of the script's stack; or -1 */
+    unsigned stage; /* whose hook runs, or ran last */
+    unsigned ended; /* so many stages know that the source has ended */
+    bool is_response;
+    bool has_hooks;   /* without, nothing is decoded */
+    bool is_pumping;
+    bool is_reading;  /* a message is being made a Lua value */
+    bool is_ended;    /* the source has no more messages */
+    bool is_finished; /* and the sink knows */
+    bool is_half_closing; /* the hook is an on_half_close */
+    bool has_passed;  /* a message has gone to the sink */
+};
+
+struct filter {
+    struct generation *generation;
+    struct call *down, *up; /* NULL: closed; up: or not opened yet */
+    struct upstream *upstream;
+    struct metadata *metadata; /* for the server; NULL: the client's, or it has left */
+    struct filter_direction request, response;
+    struct task again; /* pumps what had its share of a turn */
+    int upstream_object; /* stream.upstream, once it was asked for */
+    unsigned opened;     /* on_open of so many scripts has returned */
+    bool is_open;        /* of all */
+    bool is_connected;   /* up was opened */
+    bool is_over;
+    unsigned count;
+    struct stream *streams[]; /* one for each script, in order */
+};
+
+extern const struct call_handler filter_handler;
+
+/* One of its streams is over: so is everything else. */
+void filter_be_over(struct filter *filter);
+/* The server's call; opens it. NULL when everything is over. */
+struct call *filter_connect(struct filter *filter);
+/* The metadata for the server, as long as it has not left; NULL then. */
+struct metadata *filter_metadata(struct filter *filter);
+void filter_finish(struct filter *filter, enum status status, const char *text, const void *details,
+                   size_t details_length);
+
+/* ---- script/filter_pump.c ---- */
+
+void filter_direction_init(struct filter_direction *direction, struct filter *filter, bool is_response);
+void filter_direction_end(struct filter_direction *direction);
+void filter_pump(struct filter_direction *direction);
+/* A hook of it waits: what its message borrows is kept. */
+void filter_has_waited(struct fiber *fiber);
+void filter_open_state(struct script *script); /* once a state */
+
+/* ---- script/bind_upstream.c ---- */
+
+/* Pushes stream.upstream. */
+int filter_push_upstream(lua_State *L, struct filter *filter);
+void filter_forget_upstream(struct filter *filter);
+/* stream:set_upstream(), into the table at the top; and the class of stream.upstream. */
+void bind_upstream_functions(lua_State *L, struct script *script);
+#endif

@@ -1,0 +1,331 @@
+local gateway = require "support.gateway"
+local client = require "support.client"
+local foreign = require "support.foreign"
+
+-- A gateway with this filter between grpcio's client and grpcio's server.
+local function start(script, more)
+  local address = foreign.start()
+  local gw = gateway.start {
+    scripts = { ["filter.lua"] = script },
+    config = ([[
+proto = { "interop.proto" }
+upstream behind { target = { "%s" } }
+service "interop.Interop" { script = "filter.lua"  upstream = "behind" }
+]]):format(address) .. (more or ""),
+  }
+  return gw, client.connect(gw.address)
+end
+
+local function numbers(messages)
+  local list = {}
+  for i, message in ipairs(messages) do list[i] = message.number or 0 end
+  return list
+end
+
+-- What EchoStream gives back for these numbers.
+local function exchange(channel, list, options)
+  local messages = {}
+  for i, number in ipairs(list) do messages[i] = { number = number } end
+  local replies, status = channel:exchange("interop.Interop/EchoStream", messages, options or client.soon)
+  return numbers(replies), status
+end
+
+local echo = "interop.Interop/Echo"
+local echo_stream = "interop.Interop/EchoStream"
+
+describe("a filter", function()
+  after_each(function()
+    gateway.stop_all()
+    foreign.stop()
+  end)
+
+  it("passes on what its hooks leave alone", function()
+    local gw, channel = start [[
+local tidewire = require "tidewire"
+return { EchoStream = {
+  on_request = function(_, m) local _ = m.number end,
+  on_response = function(_, m) return m end,
+  on_close = function(_, code) tidewire.log.info("closed " .. code) end,
+} }
+]]
+    local replies, status = exchange(channel, { 1, 0, 3 })
+    assert.same({ 1, 0, 3 }, replies)
+    assert.equal("OK", status.code)
+    gw:wait_for_log "closed OK"
+    assert.equal(7, channel:call(echo, { number = 7 }, client.soon).message.number) -- has no entry
+  end)
+
+  it("changes requests and responses", function()
+    local _, channel = start [[
+return { EchoStream = {
+  on_request = function(_, m) m.number = m.number + 1 end,
+  on_response = function(_, m) return { number = m.number * 10 } end,
+} }
+]]
+    assert.same({ 20, 30 }, (exchange(channel, { 1, 2 })))
+  end)
+
+  it("drops what a hook returns false or DROP for, and passes on each message of a list", function()
+    local _, channel = start [[
+local tidewire = require "tidewire"
+return { EchoStream = {
+  on_request = function(_, m)
+    if m.number == 1 then return false end
+    if m.number == 2 then return tidewire.DROP end
+    if m.number == 3 then return { { number = 31 }, m, false, { number = 32 } } end
+    if m.number == 4 then return {} end
+  end,
+} }
+]]
+    assert.same({ 31, 3, 32, 0, 5 }, (exchange(channel, { 1, 2, 3, 4, 5 })))
+  end)
+
+  it("stops the direction whose hook waits, in order, and not the other", function()
+    local _, channel = start([[
+local tidewire = require "tidewire"
+local is_open = false
+return {
+  Echo = { on_request = function() is_open = true end },
+  EchoStream = {
+    on_request = function(stream, m)
+      if m.number == 2 then
+        stream:send { number = 100 }
+        while not is_open do tidewire.sleep(0.01) end
+      end
+    end,
+    on_response = function(_, m) m.number = m.number * 10 end,
+  },
+}
+]], "workers = 1")
+    local stream = channel:open(echo_stream, client.soon)
+    stream:send { number = 1 }
+    assert.equal(10, stream:receive(10).number)
+    stream:send { number = 2 }
+    stream:send { number = 3 }
+    assert.equal(100, stream:receive(10).number) -- what a script sends itself goes to the client as it is
+    local _, why = stream:receive(0.3)
+    assert.equal("timeout", why)
+    channel:call(echo, {}, client.soon)
+    assert.equal(20, stream:receive(10).number)
+    assert.equal(30, stream:receive(10).number)
+    stream:half_close()
+    assert.equal("OK", stream:status(10).code)
+  end)
+
+  it("passes headers, trailers, status and details of the upstream on", function()
+    local _, channel = start [[ return { ["*"] = { on_request = function() end, on_response = function() end } } ]]
+    local reply = channel:call(echo, { number = 5 }, { metadata = { ["x-echo"] = "head", ["x-echo-bin"] = "tail" } })
+    assert.same({ "head" }, reply.headers["x-echo"])
+    assert.truthy(reply.trailers["x-echo-bin"])
+    reply = channel:call("interop.Interop/Fail", { code = "ABORTED", text = "no!", reason = "WHY" }, client.soon)
+    assert.same({ "ABORTED", "no!" }, { reply.code, reply.text })
+    assert.equal("WHY", reply.details.list[1].message.reason)
+  end)
+
+  it("ends a call whose one request or reply it drops FAILED_PRECONDITION, unless it says otherwise", function()
+    local _, channel = start [[
+local tidewire = require "tidewire"
+return { Echo = {
+  on_request = function(_, m)
+    if m.number == 1 then return false end
+    if m.number == 2 then tidewire.fail("NOT_FOUND", "nothing here") end
+    if m.number == 4 then return { { number = 1 }, { number = 2 } } end
+    if m.number == 5 then error "oops" end
+    if m.number == 6 then return { wrong = 1 } end
+  end,
+  on_response = function(_, m) if m.number == 3 then return tidewire.DROP end end,
+} }
+]]
+    local function call(number)
+      local reply = channel:call(echo, { number = number }, client.soon)
+      return { reply.code, reply.text }
+    end
+    assert.same({ "FAILED_PRECONDITION", "the request was dropped" }, call(1))
+    assert.same({ "NOT_FOUND", "nothing here" }, call(2))
+    assert.same({ "FAILED_PRECONDITION", "the reply was dropped" }, call(3))
+    for number = 4, 6 do assert.same({ "INTERNAL", "the handler failed" }, call(number)) end
+    assert.equal("OK", call(7)[1])
+  end)
+
+  it("cancels upstream when the client cancels, and the client's wait when a script ends the call", function()
+    local gw, channel = start [[
+local tidewire = require "tidewire"
+return { Wait = {
+  on_response = function(stream, m)
+    if m.number == 1 then stream:close("ABORTED", "enough") end
+    if m.number == 2 then pcall(tidewire.sleep, 3600); tidewire.log.info "woken" end
+  end,
+} }
+]]
+    local stream = channel:open("interop.Interop/Wait", client.soon)
+    stream:send { number = 3 }
+    stream:half_close()
+    assert.equal(3, stream:receive(10).number)
+    stream:cancel()
+    assert.equal("a call of Wait has ended", foreign.read_line())
+    stream = channel:open("interop.Interop/Wait", client.soon)
+    stream:send { number = 1 }
+    stream:half_close()
+    assert.equal("enough", stream:status(10).text)
+    assert.equal("a call of Wait has ended", foreign.read_line())
+    stream = channel:open("interop.Interop/Wait", { timeout = 0.5 })
+    stream:send { number = 2 }
+    stream:half_close()
+    assert.equal("DEADLINE_EXCEEDED", stream:status(10).code)
+    assert.equal("a call of Wait has ended", foreign.read_line())
+    gw:wait_for_log "woken"
+  end)
+end)
+
+-- The gateway behind answers with the metadata that it has seen, and says so in its log.
+local behind = [[
+local tidewire = require "tidewire"
+local greet = {}
+function greet.Greet(stream, request)
+  tidewire.log.info("asked by " .. request.name)
+  local all = stream:metadata_all(request.name)
+  stream:set_header("x-from", "upstream")
+  stream:set_header("x-other", "upstream")
+  return { greeting = table.concat(all, "|") }
+end
+function greet.GreetStream(stream)
+  tidewire.log.info "streaming"
+  for m in stream:messages() do stream:send { greeting = m.name } end
+end
+return greet
+]]
+
+local function start_two(script, more)
+  local server = gateway.start { scripts = { ["behind.lua"] = behind },
+    config = 'service "greet.GreetService" { script = "behind.lua" }' }
+  local gw = gateway.start {
+    scripts = { ["filter.lua"] = script },
+    config = ([[
+upstream one { target = { "%s" } }
+upstream nowhere { target = { "127.0.0.1:1" } }
+service "greet.GreetService" { script = "filter.lua"  upstream = "one" }
+]]):format(server.address) .. (more or ""),
+  }
+  return gw, client.connect(gw.address), server
+end
+
+describe("before the upstream is asked, a filter", function()
+  after_each(gateway.stop_all)
+
+  it("refuses calls, of which it never hears", function()
+    local _, channel, server = start_two [[
+local tidewire = require "tidewire"
+local function check(stream)
+  if stream:metadata "authorization" ~= "Bearer good" then
+    stream:spawn(function() end)
+    tidewire.sleep(0.01)
+    tidewire.fail("UNAUTHENTICATED", "no token")
+  end
+end
+return {
+  ["*"] = { on_open = check },
+  Greet = {
+    on_open = check,
+    on_request = function(_, m) if m.name == "bad" then tidewire.fail "PERMISSION_DENIED" end end,
+  },
+}
+]]
+    local good = { metadata = { authorization = "Bearer good" }, timeout = 10 }
+    assert.equal("UNAUTHENTICATED", channel:call("greet.GreetService/Greet", { name = "no" }, client.soon).code)
+    assert.equal("UNAUTHENTICATED", channel:open("greet.GreetService/GreetStream", client.soon):status(10).code)
+    assert.equal("PERMISSION_DENIED", channel:call("greet.GreetService/Greet", { name = "bad" }, good).code)
+    assert.equal("OK", channel:call("greet.GreetService/Greet", { name = "good" }, good).code)
+    server:wait_for_log "asked by good"
+    assert.equal(1, server:count_in_log "asked by")
+    assert.equal(0, server:count_in_log "streaming")
+  end)
+
+  it("edits the metadata, which starts as the client's", function()
+    local gw, channel = start_two [[
+local tidewire = require "tidewire"
+return { Greet = {
+  on_open = function(stream)
+    stream.upstream:set_header("x-set", "new")
+    stream.upstream:add_header("x-add", "two")
+    stream.upstream:remove_header("x-remove")
+    stream:set_header("x-from", "filter")
+    stream.ctx.upstream = stream.upstream
+  end,
+  on_response = function(stream)
+    assert(stream.upstream == stream.ctx.upstream)
+    tidewire.log.info(select(2, pcall(stream.upstream.set_header, stream.upstream, "x-set", "late")))
+  end,
+} }
+]]
+    local metadata = { ["x-set"] = "old", ["x-add"] = "one", ["x-remove"] = "gone", ["x-kept"] = { "1", "2" },
+      ["x-kept-bin"] = "data" }
+    local function seen(name)
+      return channel:call("greet.GreetService/Greet", { name = name }, { metadata = metadata, timeout = 10 })
+    end
+    assert.equal("new", seen("x-set").message.greeting)
+    assert.equal("one|two", seen("x-add").message.greeting)
+    assert.same({}, seen("x-remove").message)
+    assert.equal("1|2", seen("x-kept").message.greeting)
+    local headers = seen("x-kept-bin").headers
+    assert.same({ { "filter" }, { "upstream" } }, { headers["x-from"], headers["x-other"] })
+    gw:wait_for_log "the metadata has left for the upstream"
+  end)
+
+  it("may be a function instead, that has the upstream as stream.upstream", function()
+    local _, channel = start_two [[
+return { GreetStream = function(stream)
+  for m in stream:messages() do
+    stream.upstream:send(m)
+    stream:send { greeting = stream.upstream:recv().greeting .. "!" }
+  end
+end }
+]]
+    local replies, status = channel:exchange("greet.GreetService/GreetStream", { { name = "ann" } }, client.soon)
+    assert.same({ { greeting = "ann!" } }, replies)
+    assert.equal("OK", status.code)
+  end)
+
+  it("chooses another upstream", function()
+    local gw, channel = start_two [[
+local tidewire = require "tidewire"
+return { Greet = { on_open = function(stream)
+  local name = stream:metadata "x-to"
+  if name then stream:set_upstream(name) end
+end } }
+]]
+    local function call(to)
+      return channel:call("greet.GreetService/Greet", { name = "x" }, { metadata = { ["x-to"] = to }, timeout = 10 })
+    end
+    assert.equal("OK", call().code)
+    assert.equal("OK", call("one").code)
+    assert.equal("UNAVAILABLE", call("nowhere").code)
+    assert.equal("INTERNAL", call("now-here").code)
+    gw:wait_for_log 'the config has no upstream "now-here" (did you mean "nowhere"?)'
+  end)
+end)
+
+describe("a script before an upstream is refused", function()
+  after_each(gateway.stop_all)
+
+  local function refusal(script, upstream)
+    local gw = gateway.prepare { scripts = { ["f.lua"] = script }, config = ([[
+upstream one { target = { "127.0.0.1:1" } }
+service "greet.GreetService" { script = "f.lua" %s }
+]]):format(upstream or 'upstream = "one"') }
+    local _, output = gateway.run { "check", "-c", gw:path "tidewire.conf" }
+    return output
+  end
+
+  it("when its hooks are not for that", function()
+    assert.match("Greet: the service has an upstream: its messages go to on_request",
+      refusal "return { Greet = { on_message = function() end } }", 1, true)
+    assert.match("Greet: run and the filters on_request and on_response exclude each other",
+      refusal "return { Greet = { run = function() end, on_request = function() end } }", 1, true)
+    assert.match("f.lua:1: error: Greet: on_request and on_response are filters before an upstream",
+      refusal("return { Greet = { on_request = function() end } }", ""), 1, true)
+    assert.match("a filter changes the message: its projection has `patch`, not `reply`", refusal [[
+local project = require "tidewire".project
+return { Greet = { on_request = project({ fields = { "name" }, reply = { "greeting" } }, print) } }
+]], 1, true)
+  end)
+end)
