@@ -262,18 +262,44 @@ static bool is_pattern(const char *name) {
     }
 }
 
-static bool build_script(const struct build *build, cfg_t *section, struct config_service *service) {
-    const struct value *value = tree_value(section, "script", 0);
-    if (!value && service->upstream) return true;
-    if (!value)
-        return SECTION_FAULT(build, section, "`service \"%s\"` needs a `script` or an `upstream`", service->name);
-    service->script_name = memory_copy_string(value->text);
-    service->script = *value->text == '/' ? memory_copy_string(value->text)
-                                          : memory_format("%s/%s", build->config->script_path, value->text);
-    bool is_there = !is_folder(service->script) && access(service->script, R_OK) == 0;
+static bool check_script(const struct build *build, const struct value *value, const char *path) {
+    bool is_there = !is_folder(path) && access(path, R_OK) == 0;
     if (is_there) return true;
-    return place_error(value->place, build->error, "`script`: %s: %s", service->script,
-                       strerror(is_folder(service->script) ? EISDIR : errno));
+    return place_error(value->place, build->error, "`script`: %s: %s", path, strerror(is_folder(path) ? EISDIR : errno));
+}
+
+static char *script_path(const struct build *build, const char *name) {
+    return *name == '/' ? memory_copy_string(name) : memory_format("%s/%s", build->config->script_path, name);
+}
+
+/* The scripts behind the first. */
+static bool build_chain(const struct build *build, cfg_t *section, struct config_service *service, size_t count) {
+    if (count < 2) return true;
+    if (!service->upstream)
+        return KEY_FAULT(build, section, "script", "several scripts are filters, and need an `upstream` behind them");
+    service->more_scripts = memory_new(count * sizeof *service->more_scripts);
+    service->more_script_names = memory_new(count * sizeof *service->more_script_names);
+    for (size_t i = 1; i < count; i++) {
+        const struct value *value = tree_value(section, "script", i);
+        service->more_script_names[i - 1] = memory_copy_string(value->text);
+        service->more_scripts[i - 1] = script_path(build, value->text);
+        if (!check_script(build, value, service->more_scripts[i - 1])) return false;
+        for (size_t k = 0; k < i; k++)
+            if (!strcmp(tree_value(section, "script", k)->text, value->text))
+                return place_error(value->place, build->error, "`script` \"%s\" is there twice", value->text);
+    }
+    return true;
+}
+
+static bool build_script(const struct build *build, cfg_t *section, struct config_service *service) {
+    size_t count = tree_value_count(section, "script");
+    if (!count && service->upstream) return true;
+    if (!count)
+        return SECTION_FAULT(build, section, "`service \"%s\"` needs a `script` or an `upstream`", service->name);
+    const struct value *value = tree_value(section, "script", 0);
+    service->script_name = memory_copy_string(value->text);
+    service->script = script_path(build, value->text);
+    return check_script(build, value, service->script) && build_chain(build, section, service, count);
 }
 
 /* What is passed on is not taken apart: only how much of it may wait is known. */

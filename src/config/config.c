@@ -101,6 +101,8 @@ static void free_service(struct config_service *service) {
     free(service->name);
     free(service->script);
     free(service->script_name);
+    free_list(service->more_scripts);
+    free_list(service->more_script_names);
     free(service->upstream);
 }
 

@@ -111,6 +111,7 @@ struct config_service {
     char *name;      /* "pkg.Service", "pkg.*" or "*" */
     char *script;    /* resolved path; NULL: passed through to the upstream */
     char *script_name; /* as written, for logs */
+    char **more_scripts, **more_script_names; /* those that filter behind it, ended by NULL; NULL: there are none */
     char *upstream;  /* the name of one of config.upstreams, or NULL */
     bool is_jit;
     enum { INT64_NUMBER, INT64_STRING, INT64_EXACT } int64; /* how scripts read 64-bit integers */

@@ -225,9 +225,9 @@ const struct key keys[] = {
      AT(config_retry, buffer),
      .help = "What a call keeps of what it has sent, to send it again. One that has sent more is not retried."},
 
-    {SECTION_SERVICE, "script", VALUE_TEXT, .example = "\"greet.lua\"",
-     .list_fault = "chained scripts are not served yet: name one",
-     .help = "The handler script, in `script_path`. With an `upstream`, its hooks are filters before that."},
+    {SECTION_SERVICE, "script", VALUE_TEXT, .is_list = true, .example = "\"greet.lua\"",
+     .help = "The handler script, in `script_path`. With an `upstream`, its hooks are filters before that; several scripts "
+             "filter one behind the other, responses the other way round."},
     {SECTION_SERVICE, "upstream", VALUE_TEXT, .example = "\"numbers\"", AT(config_service, upstream),
      .help = "The `upstream` that the calls go to: through the hooks of the `script`, or, without one, untouched, headers, "
              "messages and trailers as they come. Types are not needed for that."},

@@ -407,7 +407,7 @@ void bind_client_functions(lua_State *L, struct script *script) {
 
 static size_t service_of_file(const struct generation *generation, const struct script_file *file) {
     for (size_t i = 0; i < generation->service_count; i++)
-        if (generation->services[i].file == file) return i + 1;
+        if (script_service_has(&generation->services[i], file)) return i + 1;
     return 0;
 }
 

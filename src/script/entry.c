@@ -204,7 +204,7 @@ struct handler *handler_of_client(struct generation *generation, const struct me
 }
 
 static bool form_fault(const struct handler *handler, struct error *error, const char *text) {
-    return error_at(error, handler->service->file->path, handler->origin.line, "%s: %s", handler->method->name, text);
+    return error_at(error, handler->script->path, handler->origin.line, "%s: %s", handler->method->name, text);
 }
 
 /* A service with an upstream has filters, any other has answers. */
@@ -214,6 +214,8 @@ static bool check_form(const struct handler *handler, struct error *error) {
     if (!handler->service->config->upstream)
         return !has_filters || form_fault(handler, error, "on_request and on_response are filters before an upstream, "
                                                           "and the service names none: here it is on_message");
+    if (handler->is_function && handler->service->more)
+        return form_fault(handler, error, "the service has several scripts: their entries are tables of hooks");
     if (handler->is_function)
         return !has_filters || form_fault(handler, error, "run and the filters on_request and on_response exclude each "
                                                           "other: run has the upstream as stream.upstream");
@@ -245,7 +247,7 @@ static bool take_projection(struct handler *handler, const char *hook, lua_State
 /* The entry, checked, is at `index`. */
 static bool take_hooks(struct handler *handler, lua_State *L, int index, struct error *error) {
     handler->origin = find_origin(L, index);
-    if (!handler->origin.file) handler->origin.file = handler->service->file->name;
+    if (!handler->origin.file) handler->origin.file = handler->file;
     if (lua_isfunction(L, index)) {
         handler->is_function = true;
         lua_pushvalue(L, index);
@@ -267,7 +269,7 @@ static bool take_hooks(struct handler *handler, lua_State *L, int index, struct 
 }
 
 static struct handler *handler_new(struct generation *generation, const struct script_service *service,
-                                   const struct method *method) {
+                                   const struct script_file *file, const struct method *method) {
     const struct config_limits *limits = config_method_limits(service->config, method->name);
     struct handler *handler = memory_new(sizeof *handler);
     handler->next = generation->handlers;
@@ -278,32 +280,50 @@ static struct handler *handler_new(struct generation *generation, const struct s
     handler->sends = method->response;
     handler->sends_many = method->is_server_streaming;
     handler->options = &service->options;
-    handler->file = service->file->name;
-    handler->is_first = true;
+    handler->script = file;
+    handler->file = file->name;
     handler->budget = watchdog_budget(limits->handler_time);
     handler->limits = (struct call_limits){limits->message, limits->buffered_per_stream};
-    handler->origin.file = service->file->name;
+    handler->origin.file = file->name;
     for (size_t i = 0; i < HOOKS; i++) *hook_place(handler, &hooks[i]) = LUA_NOREF;
     generation->handlers = handler;
     return handler;
 }
 
+/* The file's answer to the method, if it has any, behind `*chain`. */
 static bool make_handler(struct generation *generation, const struct script_service *service,
-                         const struct method *method, struct error *error) {
+                         const struct script_file *file, const struct method *method, struct handler **chain,
+                         struct error *error) {
     lua_State *L = generation->script->L;
-    push_ref(L, service->file->table);
+    push_ref(L, file->table);
     push_field(L, -1, method->name);
     if (lua_isnil(L, -1)) {
         lua_pop(L, 1);
         push_field(L, -1, "*");
     }
-    bool is_fine = true, has_entry = !lua_isnil(L, -1);
-    if (has_entry || service->config->upstream) {
-        struct handler *handler = handler_new(generation, service, method);
-        if (has_entry) is_fine = take_hooks(handler, L, lua_gettop(L), error) && check_form(handler, error);
+    bool is_fine = true;
+    if (!lua_isnil(L, -1)) {
+        while (*chain) chain = &(*chain)->then;
+        struct handler *handler = *chain = handler_new(generation, service, file, method);
+        is_fine = take_hooks(handler, L, lua_gettop(L), error) && check_form(handler, error);
         handler->is_filter = service->config->upstream && !handler->is_function;
     }
     lua_pop(L, 2);
+    return is_fine;
+}
+
+/* A method without an entry is nobody's; before an upstream it is passed on. */
+static bool make_handlers(struct generation *generation, const struct script_service *service,
+                          const struct method *method, struct error *error) {
+    struct handler *chain = NULL;
+    bool is_fine = make_handler(generation, service, service->file, method, &chain, error);
+    for (size_t i = 0; is_fine && service->more && service->more[i]; i++)
+        is_fine = make_handler(generation, service, service->more[i], method, &chain, error);
+    if (!chain && service->config->upstream) {
+        chain = handler_new(generation, service, service->file, method);
+        chain->is_filter = true;
+    }
+    if (chain) chain->is_first = true;
     return is_fine;
 }
 
@@ -325,7 +345,7 @@ static bool is_method_of_file(const struct generation *generation, const struct 
     for (size_t i = 0; i < schema_service_count(generation->schema); i++) {
         const struct service *service = schema_service_at(generation->schema, i);
         const struct script_service *owner = owner_of(generation, service);
-        if (!owner || owner->file != file) continue;
+        if (!owner || !script_service_has(owner, file)) continue;
         if (service_method(service, name, strlen(name))) return true;
         for (size_t m = 0; m < service->method_count && count < most; m++)
             names[count++] = service->methods[m].name;
@@ -396,7 +416,7 @@ bool entry_make_handlers(struct generation *generation, struct error *error) {
         const struct service *service = schema_service_at(generation->schema, i);
         const struct script_service *owner = owner_of(generation, service);
         for (size_t m = 0; owner && m < service->method_count; m++)
-            if (!make_handler(generation, owner, &service->methods[m], error)) return false;
+            if (!make_handlers(generation, owner, &service->methods[m], error)) return false;
     }
     return true;
 }

@@ -162,7 +162,7 @@ static struct filter *filter_new(struct call *down, const struct handler *first)
     task_init(&filter->again, pump_again);
     filter_direction_init(&filter->request, filter, false);
     filter_direction_init(&filter->response, filter, true);
-    down->log.script = first->service->file->name;
+    down->log.script = first->file;
     down->data = filter;
     return filter;
 }

@@ -19,17 +19,27 @@
 
 /* ---- loading ---- */
 
-static struct script_file *file_for(struct generation *generation, const struct config_service *service) {
+static struct script_file *file_for(struct generation *generation, const char *path, const char *name, bool is_jit) {
     struct script_file **place = &generation->files;
     for (; *place; place = &(*place)->next)
-        if (strcmp((*place)->path, service->script) == 0) return *place;
+        if (strcmp((*place)->path, path) == 0) return *place;
     struct script_file *file = memory_new(sizeof *file);
-    file->path = service->script;
-    file->name = memory_copy_string(service->script_name ? service->script_name : service->script);
-    file->is_jit = service->is_jit;
+    file->path = path;
+    file->name = memory_copy_string(name ? name : path);
+    file->is_jit = is_jit;
     file->table = LUA_NOREF;
     *place = file;
     return file;
+}
+
+static struct script_file **more_files(struct generation *generation, const struct config_service *service) {
+    size_t count = 0;
+    while (service->more_scripts && service->more_scripts[count]) count++;
+    if (!count) return NULL;
+    struct script_file **files = memory_new((count + 1) * sizeof *files);
+    for (size_t i = 0; i < count; i++)
+        files[i] = file_for(generation, service->more_scripts[i], service->more_script_names[i], service->is_jit);
+    return files;
 }
 
 static struct twl_message_options message_options(const struct config_service *service,
@@ -43,6 +53,13 @@ static struct twl_message_options message_options(const struct config_service *s
     };
 }
 
+bool script_service_has(const struct script_service *service, const struct script_file *file) {
+    if (service->file == file) return true;
+    for (size_t i = 0; service->more && service->more[i]; i++)
+        if (service->more[i] == file) return true;
+    return false;
+}
+
 static void take_services(struct generation *generation) {
     const struct config *config = generation->config;
     generation->services = memory_new((config->service_count + 1) * sizeof *generation->services);
@@ -51,7 +68,8 @@ static void take_services(struct generation *generation) {
         if (!service->script) continue;
         generation->services[generation->service_count++] = (struct script_service){
             .config = service,
-            .file = file_for(generation, service),
+            .file = file_for(generation, service->script, service->script_name, service->is_jit),
+            .more = more_files(generation, service),
             .options = message_options(service, &service->limits),
         };
     }
@@ -229,6 +247,7 @@ void generation_free(struct generation *generation) {
     drop_ref(script->L, &generation->modules);
     if (generation->messages) twl_schema_close(script->L, &generation->messages);
     schema_unref(&generation->schema);
+    for (size_t i = 0; i < generation->service_count; i++) free(generation->services[i].more);
     free(generation->services);
     list_remove(&generation->node);
     if (generation->on_gone) generation->on_gone(generation->context);

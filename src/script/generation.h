@@ -30,8 +30,11 @@ struct script_file {
 struct script_service {
     const struct config_service *config;
     struct script_file *file;
+    struct script_file **more; /* the filters behind it, ended by NULL; or NULL */
     struct twl_message_options options;
 };
+
+bool script_service_has(const struct script_service *service, const struct script_file *file);
 
 /* How the script answers one method; or how its code sees the calls of that method that it makes itself ("client", a
  * function's call without a function). Hooks that it does not have are LUA_NOREF. */
@@ -44,6 +47,7 @@ struct handler {
     bool sends_many;
     const struct twl_message_options *options;
     const char *file; /* the script's, for logs */
+    const struct script_file *script; /* of a client: NULL */
     bool is_function;
     bool is_first; /* in no other's `then`: calls begin with it */
     int run; /* the function form's */

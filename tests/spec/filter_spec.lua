@@ -177,6 +177,93 @@ return { Wait = {
   end)
 end)
 
+describe("several scripts", function()
+  after_each(function()
+    gateway.stop_all()
+    foreign.stop()
+  end)
+
+  local function start_chain(first, second)
+    local gw = gateway.start {
+      scripts = { ["first.lua"] = first, ["second.lua"] = second },
+      config = ([[
+proto = { "interop.proto" }
+upstream behind { target = { "%s" } }
+service "interop.Interop" { script = { "first.lua", "second.lua" }  upstream = "behind" }
+]]):format(foreign.start()),
+    }
+    return gw, client.connect(gw.address)
+  end
+
+  local function appending(digit)
+    return ([[
+local tidewire = require "tidewire"
+local function append(stream, m)
+  stream.ctx.seen = (stream.ctx.seen or 0) + 1
+  m.number = m.number * 10 + %d
+end
+return { EchoStream = {
+  on_open = function(stream) stream.ctx.name = "%d" end,
+  on_request = append,
+  on_response = append,
+  on_half_close = function(stream) return { number = %d0 } end,
+  on_close = function(stream, code)
+    tidewire.log.info("script " .. stream.ctx.name .. " has seen " .. stream.ctx.seen .. " " .. code)
+  end,
+} }
+]]):format(digit, digit, digit)
+  end
+
+  it("filter in order, responses the other way round, each with its own ctx", function()
+    local gw, channel = start_chain(appending(1), appending(2))
+    -- 7 → 71 → 712, and back 7122 → 71221; what half-closes add begins behind the script that did
+    assert.same({ 71221, 10221, 2021 }, (exchange(channel, { 7 })))
+    gw:wait_for_log "script 1 has seen 4 OK"
+    gw:wait_for_log "script 2 has seen 5 OK"
+  end)
+
+  it("hand tables, lists and bytes from one to the other", function()
+    local _, channel = start_chain([[
+local tidewire = require "tidewire"
+return { EchoStream = {
+  on_request = function(_, m)
+    tidewire.sleep(0.001)
+    return { { number = m.number }, tidewire.DROP, m, { number = m.number + 2 } }
+  end,
+  on_response = tidewire.project({ fields = { "number" }, patch = { "number" } }, function(_, number)
+    tidewire.sleep(0.001)
+    if number > 100 then return -number end
+  end),
+} }
+]], [[
+local tidewire = require "tidewire"
+return { EchoStream = {
+  on_request = tidewire.project({ fields = { "number" }, patch = { "number" } }, function(_, number)
+    if number == 3 then tidewire.sleep(0.001) end
+    if number == 4 then return tidewire.DROP end
+    return number * 50
+  end),
+  on_response = function(_, m) tidewire.sleep(0.001); assert(m.number) end,
+} }
+]])
+    assert.same({ 50, 50, -150, 100, 100, -150, -150, -250 }, (exchange(channel, { 1, 2, 3 })))
+  end)
+
+  it("end together, and the upstream hears of nothing that one of them has refused", function()
+    local _, channel = start_chain([[
+return { ["*"] = { on_open = function() end } }
+]], [[
+local tidewire = require "tidewire"
+return { ["*"] = { on_open = function(stream)
+  tidewire.sleep(0.001)
+  if stream:metadata "x-no" then stream:close("ABORTED", "no") end
+end } }
+]])
+    assert.equal("OK", channel:call(echo, { number = 1 }, client.soon).code)
+    assert.equal("ABORTED", channel:call(echo, { number = 1 }, { metadata = { ["x-no"] = "1" }, timeout = 10 }).code)
+  end)
+end)
+
 -- The gateway behind answers with the metadata that it has seen, and says so in its log.
 local behind = [[
 local tidewire = require "tidewire"
