@@ -49,7 +49,6 @@ struct key {
     const char *name;
     enum value_type type;
     bool is_list;
-    const char *list_fault;   /* of one that is no list: why it can't be, where the usual sentence would mislead */
     bool is_per_call;     /* a limit that `service` and `method` may set for themselves */
     const char *standard; /* the default, as it would be written; NULL: none */
     uint64_t least, most; /* of sizes, durations and counts; where most is 0 there is no range */

@@ -94,7 +94,6 @@ static enum outcome walk_key(struct walk *walk, struct map *seen, enum section_i
         return place_error(name->place, walk->error, "`%s` has no value", name->text), FAULT;
     const struct key *key = key_find(section, name->text);
     if (kind_at(walk, walk->at) != TOKEN_OPEN || key->is_list) return skip_value(walk) ? FINE : LOST;
-    if (key->list_fault) return place_error(name->place, walk->error, "%s", key->list_fault), FAULT;
     return place_error(name->place, walk->error, "`%s` takes one value, not a list", name->text), FAULT;
 }
 

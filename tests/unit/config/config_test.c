@@ -209,7 +209,7 @@ static const struct {
     /* services */
     {GREET "service a.B {\n}", "t.conf:3: error: `service \"a.B\"` needs a `script` or an `upstream`"},
     {GREET "service a.B {\nscript = { greet.lua, chat.lua } }",
-     "t.conf:4: error: chained scripts are not served yet: name one"},
+     "t.conf:4: error: several scripts are filters, and need an `upstream` behind them"},
     {GREET "service a.B {\nscript = none.lua }",
      "t.conf:4: error: `script`: scripts/none.lua: No such file or directory"},
     {GREET "service a.*.B { script = greet.lua }",
