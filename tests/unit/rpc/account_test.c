@@ -180,6 +180,68 @@ static void a_message_that_grows_is_progress(void) {
     record_free(&record);
 }
 
+/* Three messages that wait, one byte above the bound; what happens after eight seconds must count. */
+static void moves_after_eight_seconds(void (*move)(struct record *record, struct http_stream *stream)) {
+    struct record record = {.is_idle = true};
+    const struct rpc_limits small = {.buffered_per_connection = 9015, .stalled = 10 * NS_PER_S};
+    static char text[3000];
+    struct buffer frame = {0};
+    fake_frame(&frame, text, sizeof text, 0);
+    fake_start(&small);
+    serve(&record);
+    struct http_stream *stream = fake_request(fake_accept(), "/test.Service/Stream", false, NULL);
+    for (int i = 0; i < 3; i++) fake_receive(stream, buffer_bytes(&frame), buffer_length(&frame), false);
+    CHECK(stream->session->is_window_closed);
+    fake_advance(8 * NS_PER_S);
+    move(&record, stream);
+    fake_advance(8 * NS_PER_S);
+    CHECK_INT(record.closed, 0);
+    CHECK(stream->session->is_window_closed);
+    fake_advance(3 * NS_PER_S);
+    CHECK_INT(record.closed, 1);
+    fake_stop();
+    fake_stream_free(stream);
+    buffer_free(&frame);
+    record_free(&record);
+}
+
+static void take_one(struct record *record, struct http_stream *stream) {
+    (void)stream;
+    CHECK_INT(record_take(record), CALL_MESSAGE);
+}
+static void a_message_that_is_taken_is_progress(void) { moves_after_eight_seconds(take_one); }
+
+static void send_one(struct record *record, struct http_stream *stream) {
+    (void)record;
+    fake_receive(stream, "\0\0\0\0\0", 5, false);
+}
+static void a_message_that_comes_is_progress(void) { moves_after_eight_seconds(send_one); }
+
+static void bytes_that_leave_are_progress(void) {
+    struct record record = {.is_idle = true};
+    const struct rpc_limits small = {.buffered_per_connection = 8000, .stalled = 10 * NS_PER_S};
+    static char text[9000];
+    fake_start(&small);
+    serve(&record);
+    struct http_stream *stream = fake_request(fake_accept(), "/test.Service/Stream", false, NULL);
+    fake_read_done(stream->session);
+    stream->window = 0;
+    call_send_bytes(record.call, text, sizeof text);
+    fake_turn();
+    fake_advance(8 * NS_PER_S);
+    stream->window = 100;
+    http_stream_resume(stream);
+    fake_turn();
+    CHECK_INT(buffer_length(&stream->body), 100);
+    fake_advance(8 * NS_PER_S);
+    CHECK_INT(record.closed, 0);
+    fake_advance(3 * NS_PER_S);
+    CHECK_INT(record.closed, 1);
+    fake_stop();
+    fake_stream_free(stream);
+    record_free(&record);
+}
+
 /* What waits to be sent counts from when it began to wait, however long its call was silent before. */
 static void an_answer_that_has_just_begun_is_not_stalled(void) {
     struct record record = {.is_idle = true, .is_many = true};
@@ -348,6 +410,9 @@ int main(void) {
     RUN(the_largest_of_the_stalled_calls_ends_first);
     RUN(a_call_that_makes_progress_is_left_alone);
     RUN(a_message_that_grows_is_progress);
+    RUN(a_message_that_is_taken_is_progress);
+    RUN(a_message_that_comes_is_progress);
+    RUN(bytes_that_leave_are_progress);
     RUN(an_answer_that_has_just_begun_is_not_stalled);
     RUN(a_finished_answer_that_nobody_takes_is_reset);
     RUN(taking_opens_the_windows_again);

@@ -355,6 +355,33 @@ static void at_the_bound_no_window_is_given(void) {
     stop();
 }
 
+/* What waits to leave counts from when it began to wait, however long its call was silent before. */
+static void an_answer_that_has_just_begun_is_not_stalled(void) {
+    static const char bytes[1200] = {1};
+    struct rpc_limits tight = {.buffered_per_connection = 1000, .stalled = 10 * NS_PER_S};
+    begin();
+    rpc_set_limits(fake_rpc, &tight);
+    struct http_stream *clients[2], *servers[2];
+    for (int i = 0; i < 2; i++) {
+        PASS(false);
+        respond(4, fine, false);
+        client->window = 0;
+        clients[i] = client;
+        servers[i] = server;
+    }
+    fake_receive(servers[0], bytes, 1200, false);
+    fake_advance(8 * NS_PER_S);
+    fake_receive(servers[1], bytes, 1100, false);
+    fake_advance(3 * NS_PER_S);
+    CHECK(clients[0]->is_closed && !clients[1]->is_closed);
+    fake_advance(8 * NS_PER_S);
+    CHECK(clients[1]->is_closed);
+    fake_stream_free(clients[0]);
+    fake_stream_free(servers[0]);
+    overs--; /* there were two */
+    stop();
+}
+
 static void a_client_that_has_gone_needs_no_link(void) {
     begin();
     is_late = true;
@@ -463,6 +490,7 @@ int main(void) {
     RUN(the_end_of_the_process_ends_both);
     RUN(what_comes_before_a_link_waits_for_it);
     RUN(at_the_bound_no_window_is_given);
+    RUN(an_answer_that_has_just_begun_is_not_stalled);
     RUN(a_client_that_has_gone_needs_no_link);
     RUN(without_a_link_the_call_is_refused);
     RUN(another_attempt_sends_everything_again);
