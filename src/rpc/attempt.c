@@ -138,6 +138,12 @@ bool attempt_failed(struct rpc_call *call, const struct rpc_outcome *outcome) {
     return true;
 }
 
+/* Whoever asks may ask for little time, or go: neither says anything about the server. */
+static bool is_ours(const struct rpc_call *call) {
+    return call->reason == REASON_HANDLER || call->reason == REASON_DRAIN || call->reason == REASON_LIMIT ||
+           call->reason == REASON_DEADLINE || (call->is_raw && call->reason == REASON_CLIENT);
+}
+
 void attempt_over(struct rpc_call *call) {
     struct attempt *attempt = call->attempt;
     if (!attempt || !attempt->opener) return;
@@ -146,8 +152,7 @@ void attempt_over(struct rpc_call *call) {
                                         .text = call->text ? call->text : "",
                                         .is_lost = call->reason == REASON_CONNECTION,
                                         .has_answer = !attempt->headers,
-                                        .is_cancelled = call->reason == REASON_HANDLER || call->reason == REASON_DRAIN ||
-                                                        call->reason == REASON_LIMIT};
+                                        .is_cancelled = is_ours(call)};
     attempt->opener = NULL;
     call->is_waiting = false;
     opener->on_over(attempt->context, &outcome);

@@ -72,7 +72,7 @@ struct rpc_outcome {
     bool is_unseen;     /* the server has done nothing with it: REFUSED_STREAM, above a GOAWAY's last stream */
     bool is_lost;       /* the connection went */
     bool has_answer;    /* response headers had come before */
-    bool is_cancelled;  /* by our side: it says nothing about the server */
+    bool is_cancelled;  /* by our side, or its deadline has passed: it says nothing about the server */
     bool has_pushback;  /* grpc-retry-pushback-ms was there */
     int64_t pushback;   /* ns; negative: do not retry */
 };

@@ -39,7 +39,7 @@ void opening_wait(struct opening *opening, struct list *list, struct target *tar
 
 bool opening_may_wait(struct opening *opening) {
     const struct upstream *upstream = opening->upstream;
-    if (opening->is_counted || upstream->waiting_count < upstream->config->waiting) return true;
+    if (opening->only || opening->is_counted || upstream->waiting_count < upstream->config->waiting) return true;
     opening_refuse(opening, "too many calls wait for a connection");
     return false;
 }

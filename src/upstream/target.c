@@ -242,9 +242,9 @@ void target_warm(struct target *target) {
 
 void target_give(struct target *target, struct opening *opening) {
     struct upstream_link *link = list_is_empty(&target->waiting) ? link_with_room(target) : NULL;
-    if ((link && attach(link, opening)) || !opening_may_wait(opening)) return;
-    opening_wait(opening, &target->waiting, target);
-    target_warm(target);
+    if (link && attach(link, opening)) return;
+    if (opening_may_wait(opening)) opening_wait(opening, &target->waiting, target);
+    target_warm(target); /* for the next, if not for this one */
 }
 
 void target_close_idle(struct target *target) {

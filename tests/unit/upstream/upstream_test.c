@@ -186,6 +186,19 @@ static void too_many_waiting_calls_are_refused(void) {
     kit_stop();
 }
 
+static void a_call_that_need_not_wait_is_not_refused_however_many_wait(void) {
+    kit_start();
+    server_start(&a, "0", 100);
+    CONFIGURE("upstream u { target = \"%s\" waiting = 0 }", a.address);
+    ask_and_wait(&one, "u", "x");
+    expect(&one, STATUS_UNAVAILABLE);
+    CHECK(strstr(one.text, "too many calls wait"));
+    WAIT_FOR(target_of("u", 0).connections == 1);
+    ask_and_wait(&one, "u", "x");
+    expect(&one, STATUS_OK);
+    kit_stop_with(&a);
+}
+
 static void a_lost_connection_ends_its_calls_and_no_others(void) {
     kit_start();
     server_start(&a, "0", 100);
@@ -503,6 +516,23 @@ static void a_target_whose_calls_fail_is_left_out_for_a_while(void) {
     kit_stop_with(&a);
 }
 
+static void who_asks_for_little_time_leaves_nobody_out(void) {
+    kit_start();
+    server_start(&a, "0", 100);
+    server_start(&b, "0", 100);
+    CONFIGURE("upstream u { target = { \"%s\", \"%s\" } eject { failures = 2 } }", a.address, b.address);
+    for (int i = 0; i < 8; i++) {
+        ask_with(&one, "u", &kit_echo_method, NULL, 20 * NS_PER_MS); /* and asks nothing: there is no answer */
+        WAIT_FOR(one.is_closed);
+        expect(&one, STATUS_DEADLINE_EXCEEDED);
+    }
+    CHECK(a.served && b.served);
+    CHECK_INT(target_of("u", 0).failures + target_of("u", 1).failures, 0);
+    CHECK(!target_of("u", 0).is_ejected && !target_of("u", 1).is_ejected);
+    server_stop(&b);
+    kit_stop_with(&a);
+}
+
 static void the_only_target_is_never_ejected(void) {
     kit_start();
     server_start(&a, "0", 100);
@@ -613,6 +643,7 @@ int main(void) {
     RUN(a_server_that_says_nothing_runs_into_the_connect_timeout);
     RUN(a_failed_target_is_replaced_by_another_before_anybody_notices);
     RUN(too_many_waiting_calls_are_refused);
+    RUN(a_call_that_need_not_wait_is_not_refused_however_many_wait);
     RUN(a_lost_connection_ends_its_calls_and_no_others);
     RUN(a_goaway_is_obeyed_and_what_it_left_out_is_made_again);
     RUN(a_server_that_sends_everybody_away_is_not_dialled_without_a_pause);
@@ -628,6 +659,7 @@ int main(void) {
     RUN(least_streams_fills_the_emptier_target);
     RUN(a_hash_keeps_users_on_their_target);
     RUN(a_target_whose_calls_fail_is_left_out_for_a_while);
+    RUN(who_asks_for_little_time_leaves_nobody_out);
     RUN(the_only_target_is_never_ejected);
     RUN(a_reload_keeps_unchanged_upstreams_and_lets_changed_ones_finish);
     RUN(a_drain_closes_what_is_idle_and_lets_the_rest_finish);
