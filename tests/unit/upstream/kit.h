@@ -53,6 +53,8 @@ static inline void turn(void) {
 
 /* ---- servers ---- */
 
+enum { KIT_MOST_HELD = 1000 };
+
 struct server {
     struct rpc *rpc;
     struct router *router;
@@ -63,7 +65,7 @@ struct server {
     size_t refuse_status;    /* answer calls with it while refusals > 0 */
     size_t refusals;
     const char *pushback;
-    struct call *held[256];
+    struct call *held[KIT_MOST_HELD];
     size_t held_count;
     char seen[512];          /* metadata and messages of the last call */
 };
@@ -101,7 +103,7 @@ static inline void kit_closed(struct call *call, enum status status, const char 
 static inline void kit_hold(struct call *call) {
     struct server *server = call->route->data;
     server->served++;
-    CHECK(server->held_count < 256);
+    CHECK(server->held_count < KIT_MOST_HELD);
     server->held[server->held_count++] = call;
     call_send_headers(call);
 }

@@ -43,6 +43,24 @@ static void a_call_within_the_linger_keeps_the_connection(void) {
     kit_stop_with(&a);
 }
 
+static void a_thousand_streams_share_one_connection_which_goes_with_the_last(void) {
+    static struct asked crowd[KIT_MOST_HELD];
+    kit_start();
+    server_start(&a, "0", KIT_MOST_HELD);
+    CONFIGURE("upstream u { target = \"%s\" linger = 50ms }", a.address);
+    for (int i = 0; i < KIT_MOST_HELD; i++) hold(&crowd[i], "u");
+    WAIT_FOR(a.held_count == KIT_MOST_HELD);
+    CHECK_INT(a.accepted, 1);
+    CHECK_INT(counts_of("u").streams, KIT_MOST_HELD);
+    CHECK_INT(counts_of("u").connections, 1);
+    for (int i = 0; i < KIT_MOST_HELD; i++) call_reset(crowd[i].call, 8);
+    WAIT_FOR(rpc_counters(rpc)->connections == 0 && rpc_counters(a.rpc)->connections == 0);
+    CHECK_INT(rpc_counters(rpc)->calls, 0);
+    CHECK_INT(rpc_counters(rpc)->buffered, 0);
+    CHECK_INT(counts_of("u").streams, 0);
+    kit_stop_with(&a);
+}
+
 static void the_servers_limit_of_streams_opens_more_connections_up_to_ours(void) {
     kit_start();
     server_start(&a, "0", 3);
@@ -634,6 +652,7 @@ static void the_end_cuts_calls_that_run_and_calls_that_wait(void) {
 int main(void) {
     RUN(calls_wait_for_one_dial_and_share_one_connection);
     RUN(a_call_within_the_linger_keeps_the_connection);
+    RUN(a_thousand_streams_share_one_connection_which_goes_with_the_last);
     RUN(the_servers_limit_of_streams_opens_more_connections_up_to_ours);
     RUN(an_own_limit_of_streams_counts_too);
     RUN(an_aged_connection_finishes_its_calls_and_takes_no_more);
