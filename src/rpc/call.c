@@ -84,10 +84,10 @@ static void call_free(struct rpc_call *call) {
     rpc_connection_free_if_done(connection);
 }
 
-static void drop_queued(struct rpc_call *call) {
+void call_drop_queued(struct rpc_call *call) {
     size_t bytes = call->outbox.bytes;
     outbox_clear(&call->outbox, &call->call.rpc->outboxes);
-    account_discharge(call, bytes);
+    account_discharge(raw_payer(call), bytes);
     attempt_drop(call);
 }
 
@@ -103,7 +103,7 @@ void call_settle(struct rpc_call *call) {
     call->state = CALL_OVER;
     timer_stop(call->call.rpc->loop, &call->timer);
     inbound_drop(call);
-    drop_queued(call);
+    call_drop_queued(call);
     if (call->stream) account_ended(call);
     if (call->partner) raw_part(call, HTTP_CANCEL);
     call_wake(call, 0);
@@ -135,7 +135,7 @@ void call_fail(struct rpc_call *call, enum status status, enum call_reason reaso
     /* Trailers that HTTP has already could only leave without the messages before them: a wrong answer. */
     if (has_ended && !call->is_client && call->outbox.bytes == 0) return;
     set_status(call, status, reason, text);
-    drop_queued(call);
+    call_drop_queued(call);
     if (call->stream) {
         if (call->is_client || has_ended)
             http_stream_reset(call->stream,
@@ -153,7 +153,7 @@ void call_conclude(struct rpc_call *call, enum status status, enum call_reason r
     call->news &= (uint8_t)~NEWS_FAULT;
     in->is_ended = true;
     timer_stop(call->call.rpc->loop, &call->timer);
-    drop_queued(call);
+    call_drop_queued(call);
     call_wake(call, NEWS_READABLE);
     attempt_over(call);
 }
@@ -351,7 +351,7 @@ void call_body_give(void *user, size_t length, struct http_output *output) {
         attempt_keep(call, length);
     }
     outbox_give(&call->outbox, &call->call.rpc->outboxes, length, output);
-    account_discharge(call, length);
+    account_discharge(raw_payer(call), length);
     if (call->partner) raw_gone(call, length);
     call->progress = loop_now(call->call.rpc->loop);
     if (call->is_choked && call->outbox.bytes <= call->most_queued / 2 &&
@@ -366,7 +366,7 @@ void call_finish_for(struct rpc_call *call, enum status status, enum call_reason
     if (call->is_client || call->state >= CALL_FINISHING) return;
     call->news &= (uint8_t)~NEWS_FAULT;
     if (status != STATUS_OK && call->outbox.bytes && call_holds_reply(call)) {
-        drop_queued(call);
+        call_drop_queued(call);
         call->call.messages_out = call->call.bytes_out = 0;
     }
     set_status(call, status, reason, text);

@@ -106,6 +106,8 @@ void call_set_deadline(struct rpc_call *call, uint64_t deadline);
 /* The peer is to blame: applied once the handler was told of what came before. */
 void call_fault(struct rpc_call *call, enum status status, enum call_reason reason, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* Forgets what has not left for the peer. */
+void call_drop_queued(struct rpc_call *call);
 /* Ends it for the peer and for the handler without waiting for either. */
 void call_fail(struct rpc_call *call, enum status status, enum call_reason reason, const char *text);
 /* The status stands, and the wire knows or needs no telling. The first one counts. */

@@ -83,8 +83,12 @@ const char *raw_target(const struct rpc_call *server) {
     return connection->session || connection->peer ? rpc_connection_peer(connection) : NULL;
 }
 
+struct rpc_call *raw_payer(struct rpc_call *call) { return call->is_client && call->partner ? call->partner : call; }
+
+/* The client call of the two ends with it. */
 static struct rpc_call *unlink_partner(struct rpc_call *call) {
     struct rpc_call *partner = call->partner, *server = call->is_client ? partner : call;
+    call_drop_queued(call->is_client ? call : partner); /* while it is known who pays for it */
     const char *target = log_access_is_on() ? raw_target(server) : NULL;
     if (target) server->target = memory_copy_string(target);
     call->partner = partner->partner = NULL;
@@ -94,11 +98,12 @@ static struct rpc_call *unlink_partner(struct rpc_call *call) {
 void raw_receive(struct rpc_call *call, const uint8_t *bytes, size_t length) {
     struct rpc_call *to = call->partner;
     if (!to || !length) return;
+    struct rpc_call *payer = raw_payer(to);
     call->call.bytes_in += length;
     to->call.bytes_out += length;
-    if (!to->outbox.bytes) to->progress = loop_now(to->call.rpc->loop);
+    if (!payer->buffered) payer->progress = loop_now(payer->call.rpc->loop);
     outbox_add_raw(&to->outbox, &to->call.rpc->outboxes, bytes, length);
-    account_charge(to, length);
+    account_charge(payer, length);
     if (to->stream) http_stream_resume(to->stream);
 }
 
@@ -117,8 +122,9 @@ static void note_wave(struct rpc_call *from, const struct rpc_call *to, size_t l
 }
 
 void raw_gone(struct rpc_call *call, size_t length) {
-    struct rpc_call *from = call->partner;
-    if (connection_is_limited(call->connection)) {
+    struct rpc_call *from = call->partner, *payer = raw_payer(call);
+    payer->progress = loop_now(payer->call.rpc->loop);
+    if (connection_is_limited(payer->connection)) {
         from->inbound.owed += (uint32_t)length;
         return;
     }
@@ -127,11 +133,15 @@ void raw_gone(struct rpc_call *call, size_t length) {
     note_wave(from, call, length);
 }
 
+static void give_owed(struct rpc_call *call) {
+    give_window(call, call->inbound.owed);
+    call->inbound.owed = 0;
+}
+
 void raw_resume(struct rpc_call *call) {
-    struct rpc_call *from = call->partner;
-    if (!from) return;
-    give_window(from, from->inbound.owed);
-    from->inbound.owed = 0;
+    if (!call->partner || connection_is_limited(raw_payer(call)->connection)) return;
+    give_owed(call);
+    give_owed(call->partner);
 }
 
 static const struct http_header *find(const struct http_header *headers, size_t count, const char *name,
@@ -151,10 +161,10 @@ static enum status status_of(const struct http_header *headers, size_t count) {
 
 /* The server has said all, which is with the client's HTTP by now. */
 static void answered(struct rpc_call *call, const struct http_header *headers, size_t count) {
+    bool has_asked_all = call->has_sent_end && !call->outbox.bytes;
     struct rpc_call *server = unlink_partner(call);
     enum status status = status_of(headers, count);
     call_trailed(server, status, REASON_UPSTREAM);
-    bool has_asked_all = call->has_sent_end && !call->outbox.bytes;
     if (!has_asked_all && call->stream) http_stream_reset(call->stream, HTTP_NO_ERROR);
     call_end(call, status, REASON_SERVER, NULL);
 }

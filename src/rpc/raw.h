@@ -2,7 +2,10 @@
  *
  * What arrives on one is put into the other's outbox in the same HTTP event, without a turn of any handler, and leaves
  * with the flush of this turn of the loop. The window of the one grows as the bytes leave on the other: so what a call
- * keeps for a peer that does not read is at most one window. */
+ * keeps for a peer that does not read is at most one window.
+ *
+ * What waits, in both directions, is on the account of the client's connection: that one can be stopped without
+ * stopping others, as the calls of many clients share the connection to a server. */
 #ifndef TIDEWIRE_RPC_RAW_H
 #define TIDEWIRE_RPC_RAW_H
 #include <stdbool.h>
@@ -26,6 +29,8 @@ void raw_response(struct rpc_call *call, const struct http_header *headers, size
 void raw_receive(struct rpc_call *call, const uint8_t *bytes, size_t length);
 void raw_end(struct rpc_call *call, const struct http_header *trailers, size_t count);
 void raw_closed(struct rpc_call *call, uint32_t error, bool is_connection);
+/* Whose account the outbox of a raw call is on. */
+struct rpc_call *raw_payer(struct rpc_call *call);
 /* The accounts of `call`'s connection allow growth again. */
 void raw_resume(struct rpc_call *call);
 /* Who answers a server call, for access lines; NULL: nobody yet. */

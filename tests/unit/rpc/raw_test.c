@@ -382,6 +382,34 @@ static void an_answer_that_has_just_begun_is_not_stalled(void) {
     stop();
 }
 
+/* Many clients share the connection to a server: the one whose bytes wait there is stopped, and nobody else. */
+static void what_waits_for_a_server_is_on_its_clients_account(void) {
+    static const char bytes[700] = {1};
+    struct rpc_limits tight = {.buffered_per_connection = 1000, .stalled = NS_PER_S};
+    begin();
+    rpc_set_limits(fake_rpc, &tight);
+    PASS(false);
+    respond(4, fine, false);
+    server->window = 0;
+    fake_receive(client, bytes, 700, false);
+    fake_receive(client, bytes, 500, false);
+    CHECK(front->is_window_closed && !back->is_window_closed);
+    server->window = 200;
+    fake_turn();
+    CHECK_INT(client->consumed, 0);
+    server->window = 300;
+    fake_turn();
+    CHECK_INT(client->consumed, 500);
+    CHECK(!front->is_window_closed);
+    fake_receive(client, bytes, 600, false);
+    CHECK(front->is_window_closed && !back->is_window_closed);
+    fake_advance(NS_PER_S);
+    CHECK_INT(overs, 1);
+    CHECK(!front->is_window_closed);
+    CHECK_INT(rpc_counters(fake_rpc)->buffered, 0);
+    stop();
+}
+
 static void a_client_that_has_gone_needs_no_link(void) {
     begin();
     is_late = true;
@@ -491,6 +519,7 @@ int main(void) {
     RUN(what_comes_before_a_link_waits_for_it);
     RUN(at_the_bound_no_window_is_given);
     RUN(an_answer_that_has_just_begun_is_not_stalled);
+    RUN(what_waits_for_a_server_is_on_its_clients_account);
     RUN(a_client_that_has_gone_needs_no_link);
     RUN(without_a_link_the_call_is_refused);
     RUN(another_attempt_sends_everything_again);
