@@ -91,7 +91,7 @@ describe("a gateway that passes calls on", function()
 
   it("tells the server of a deadline", function()
     start()
-    local stream = channel:open("interop.Interop/Wait", { timeout = 0.3 })
+    local stream = channel:open("interop.Interop/Wait", { timeout = 1.5 })
     stream:send {}
     stream:half_close()
     assert.equal("DEADLINE_EXCEEDED", stream:status().code)
