@@ -393,6 +393,32 @@ describe(path, function()
     assert.equal("OK", stream:status().code)
   end)
 
+  recipe("filters", "a token is needed, cards are hidden, and who is too fast waits", function()
+    local chat = [[ Chat = function(stream)
+      for message in stream:messages() do
+        message.sender = (stream:metadata "x-user" or "nobody") .. " " .. tostring(stream:metadata "authorization")
+        stream:send(message)
+      end
+    end ]]
+    local channel = connect(start_with_upstreams("filters", chat, 'service "chat.ChatService" { script = "up.lua" }'))
+    local refused = channel:open("chat.ChatService/Chat"):status()
+    assert.same({ "UNAUTHENTICATED", "no such token" }, { refused.code, refused.text })
+    local stream = channel:open("chat.ChatService/Chat",
+      { metadata = { authorization = "Bearer token-of-ann", ["x-user"] = "eve" } })
+    local function say(text)
+      stream:send { message = text }
+      local message = stream:receive()
+      return message.sender .. ": " .. message.message
+    end
+    assert.equal("ann nil: mine is [card]!", say "mine is 4111 1111-11111111!")
+    assert.equal("ann nil: 12 and 4711 are no cards", say "12 and 4711 are no cards")
+    local before = process.now()
+    for i = 3, 30 do assert.equal("ann nil: " .. i, say(tostring(i))) end
+    assert.is_true(process.now() - before > 0.8) -- 10 a second after the first 20
+    stream:half_close()
+    assert.equal("OK", stream:status().code)
+  end)
+
   it("has no recipe that is not tried", function()
     for name in pairs(recipes) do assert(tried[name], "nothing tries " .. name) end
   end)
