@@ -358,6 +358,16 @@ static bool build_methods(const struct build *build, cfg_t *section, struct conf
     return true;
 }
 
+/* What is passed on has no unfinished message that counts by itself, so more may wait, unless the file says how much. */
+static void widen_passed(const struct build *build, cfg_t *section, struct config_service *service) {
+    enum { PASSED = 1024 * 1024 };
+    struct config_limits *limits = &service->limits;
+    cfg_t *all = tree_section(build->tree, "limits", 0);
+    if (service->script || tree_value(section, "buffered_per_stream", 0)) return;
+    if (all && tree_value(all, "buffered_per_stream", 0)) return;
+    limits->buffered_per_stream = limits->buffered_per_connection < PASSED ? limits->buffered_per_connection : PASSED;
+}
+
 static bool build_service(const struct build *build, cfg_t *section, struct config_service *service) {
     struct place place = tree_place(build->source, section);
     service->name = memory_copy_string(cfg_title(section));
@@ -370,7 +380,9 @@ static bool build_service(const struct build *build, cfg_t *section, struct conf
         return place_error(place, build->error,
                            "\"%s\" is not a service: write \"pkg.Service\", \"pkg.*\" or \"*\"",
                            service->name);
-    return build_script(build, section, service) && check_upstream(build, section, service) &&
+    if (!build_script(build, section, service)) return false;
+    widen_passed(build, section, service);
+    return check_upstream(build, section, service) &&
            check_message_limit(build, section, &service->limits) && build_methods(build, section, service);
 }
 

@@ -255,7 +255,8 @@ const struct key keys[] = {
     {SECTION_LIMITS, "buffered_per_stream", VALUE_SIZE, .is_per_call = true, .standard = "256KiB",
      .least = KIB, .most = GIB, AT(config_limits, buffered_per_stream),
      .help = "What may wait in each direction of a stream, besides its one unfinished message. At the bound "
-             "the peer's window stays closed, and `send` waits."},
+             "the peer's window stays closed, and `send` waits. Calls that are passed on have no messages: for them "
+             "it is all that may wait, and 1MiB where the file does not say."},
     {SECTION_LIMITS, "buffered_per_connection", VALUE_SIZE, .standard = "32MiB", .least = 64 * KIB,
      .most = 64 * GIB, AT(config_limits, buffered_per_connection),
      .help = "What may wait on all streams of a connection together, unfinished messages included."},

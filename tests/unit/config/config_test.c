@@ -632,6 +632,20 @@ static void the_default_file_reads_with_its_comments_taken_away(void) {
     buffer_free(&bare);
 }
 
+static void what_is_passed_on_may_keep_more_unless_the_file_says_how_much(void) {
+    struct config *config = read_text(LISTEN "upstream u { target = \"a:1\" }\nservice a.B { upstream = u }\n"
+                                             "service \"c.*\" { upstream = u  buffered_per_stream = 5KiB }");
+    CHECK_INT(config->limits.buffered_per_stream, 256 * 1024);
+    CHECK_INT(config->services[0].limits.buffered_per_stream, 1024 * 1024);
+    CHECK_INT(config->services[1].limits.buffered_per_stream, 5 * 1024);
+    config_free(&config);
+    config = read_text(LISTEN "upstream u { target = \"a:1\" }\nservice a.B { upstream = u }\n"
+                              "limits { buffered_per_stream = 6KiB }");
+    CHECK_INT(config->services[0].limits.buffered_per_stream, 6 * 1024);
+    config_free(&config);
+}
+
+
 /* Runs in the source tree, before the folder is changed. */
 static void the_reference_page_is_what_the_table_says(void) {
     struct buffer page = {0};
@@ -651,6 +665,7 @@ static void the_reference_page_is_what_the_table_says(void) {
 int main(void) {
     unsetenv("TIDEWIRE_LOG_LEVEL");
     unsetenv("TIDEWIRE_LOG_FORMAT");
+    RUN(what_is_passed_on_may_keep_more_unless_the_file_says_how_much);
     RUN(the_reference_page_is_what_the_table_says);
     make_folder();
     RUN(every_fault_is_told_with_its_line);
