@@ -40,8 +40,7 @@ mirror["*"] = function(stream, request)
     stream:spawn(pass_requests, main, shadow)
   end
   for message in main:messages() do stream:send(message) end
-  local code, text = main:status()
-  stream:close(code, text)
+  stream:close(main:status())
 end
 
 return mirror

@@ -7,8 +7,8 @@ local function where(name) return name:lower() < "n" and "first" or "second" end
 -- What one of them answers goes to the client as it comes; if it fails, so does the whole call.
 local function pass_answers(stream, up)
   for message in up:messages() do stream:send(message) end
-  local code, text = up:status()
-  if code ~= "OK" then stream:close(code, text) end
+  local code, text, details = up:status()
+  if code ~= "OK" then stream:close(code, text, details) end
 end
 
 local split = {}

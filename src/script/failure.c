@@ -54,27 +54,42 @@ bool to_failure(struct script *script, lua_State *L, int index, struct failure *
 /* ---- google.rpc.Status { int32 code = 1; string message = 2; repeated google.protobuf.Any details = 3 }
  * ---- */
 
-static void write_any(lua_State *L, struct buffer *out, const struct message_type *type, const char *bytes,
-                      size_t length) {
+static void write_any(struct buffer *out, const char *type, const char *bytes, size_t length) {
     static const char prefix[] = "type.googleapis.com/";
-    size_t url = sizeof prefix - 1 + strlen(type->full_name);
+    size_t url = sizeof prefix - 1 + strlen(type);
     size_t size = 1 + wire_varint_size(url) + url + 1 + wire_varint_size(length) + length;
-    (void)L;
     wire_write_tag(out, 3, WIRE_BYTES);
     wire_write_varint(out, size);
     wire_write_tag(out, 1, WIRE_BYTES);
     wire_write_varint(out, url);
     buffer_append(out, prefix, sizeof prefix - 1);
-    buffer_append_text(out, type->full_name);
+    buffer_append_text(out, type);
     wire_write_tag(out, 2, WIRE_BYTES);
     wire_write_bytes(out, bytes, length);
 }
 
-/* Pushes the bytes of the message object at `index` as a string. */
+/* A detail is a message object, or { type = name, value = bytes }, as stream:status() gives those of unknown types. */
+static const char *push_type(lua_State *L, int index) {
+    const struct message_type *type = twl_message_type(L, index);
+    if (type)
+        lua_pushstring(L, type->full_name);
+    else if (lua_istable(L, index))
+        lua_getfield(L, index, "type");
+    else
+        lua_pushnil(L);
+    const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+    if (!name) luaL_error(L, "status details are a list of message objects (tidewire.message.new)");
+    return name;
+}
+
+/* Pushes the bytes of the detail at `index` as a string. */
 static void push_bytes(lua_State *L, struct buffer *scratch, struct twl_schema *schema, int index) {
     const struct message_type *type = twl_message_type(L, index);
-    if (!type)
-        luaL_error(L, "status details are a list of message objects (tidewire.message.new)");
+    if (!type) {
+        lua_getfield(L, index, "value");
+        if (lua_type(L, -1) != LUA_TSTRING) luaL_error(L, "a status detail's value is its bytes");
+        return;
+    }
     buffer_clear(scratch);
     twl_message_encode(L, index, schema, type, scratch);
     lua_pushlstring(L, (const char *)buffer_bytes(scratch), buffer_length(scratch));
@@ -90,10 +105,11 @@ void push_status_details(lua_State *L, enum status status, const char *text, int
     luaL_checktype(L, index, LUA_TTABLE);
     int count = (int)lua_objlen(L, index), first = lua_gettop(L) + 1;
     if (count > 64) luaL_error(L, "status details are at most 64 messages");
-    luaL_checkstack(L, 2 * count + 2, "status details");
+    luaL_checkstack(L, 3 * count + 4, "status details");
     for (int i = 1; i <= count; i++) {
         lua_rawgeti(L, index, i);
-        push_bytes(L, scratch, script_generation(script)->messages, lua_gettop(L));
+        push_type(L, lua_gettop(L));
+        push_bytes(L, scratch, script_generation(script)->messages, lua_gettop(L) - 1);
     }
     buffer_clear(scratch);
     wire_write_tag(scratch, 1, WIRE_VARINT);
@@ -104,8 +120,8 @@ void push_status_details(lua_State *L, enum status status, const char *text, int
     }
     for (int i = 0; i < count; i++) {
         size_t length;
-        const char *bytes = lua_tolstring(L, first + 2 * i + 1, &length);
-        write_any(L, scratch, twl_message_type(L, first + 2 * i), bytes, length);
+        const char *bytes = lua_tolstring(L, first + 3 * i + 2, &length);
+        write_any(scratch, lua_tostring(L, first + 3 * i + 1), bytes, length);
     }
     lua_settop(L, first - 1);
     lua_pushlstring(L, (const char *)buffer_bytes(scratch), buffer_length(scratch));

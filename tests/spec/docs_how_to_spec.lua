@@ -364,6 +364,17 @@ describe(path, function()
     assert.same({ "NOT_FOUND", "the other side says: who?" }, { failed.code, failed.text })
   end)
 
+  recipe("before", "a function stands before a server", function()
+    local channel = connect(start_with_upstreams("before", greets:gsub('"NAME "', 'stream:metadata "x-user" .. " "'),
+      greeter))
+    local method = "greet.GreetService/GreetStream"
+    assert.equal("UNAUTHENTICATED", channel:open(method):status().code)
+    local replies, status = channel:exchange(method, { { name = "a" }, { name = "b" } },
+      { metadata = { ["x-token"] = "ann" } })
+    assert.same({ { greeting = "1: ann a" }, { greeting = "2: ann b" } }, replies)
+    assert.equal("OK", status.code)
+  end)
+
   recipe("prices", "one subscription serves all clients", function()
     local gw = start_with_upstreams("prices", prices,
       'proto = { "prices.proto" }\nservice "prices.Prices" { script = "up.lua" }')
