@@ -51,7 +51,7 @@ static bool is_failure(const struct rpc_outcome *outcome) {
     if (outcome->is_lost) return true;
     if (outcome->has_answer || outcome->is_unseen) return false;
     return outcome->status == STATUS_UNAVAILABLE || outcome->status == STATUS_INTERNAL ||
-           outcome->status == STATUS_UNKNOWN || outcome->status == STATUS_DEADLINE_EXCEEDED;
+           outcome->status == STATUS_UNKNOWN;
 }
 
 /* As many as `most` percent, but never all. */

@@ -57,7 +57,8 @@ static void hashing_spreads_keys_evenly_and_keeps_them(void) {
         CHECK_INT(balance_by_hash(candidates, TARGETS, key(i)), target);
         seen[target]++;
     }
-    for (int i = 0; i < TARGETS; i++) CHECK(seen[i] > KEYS / TARGETS * 85 / 100 && seen[i] < KEYS / TARGETS * 115 / 100);
+    for (int i = 0; i < TARGETS; i++)
+        CHECK(seen[i] > KEYS / TARGETS * 85 / 100 && seen[i] < KEYS / TARGETS * 115 / 100);
 }
 
 static void a_target_that_goes_moves_only_its_own_keys(void) {

@@ -87,7 +87,8 @@ static void our_own_certificate_is_shown_to_servers_that_ask(void) {
 static void a_file_that_is_no_certificate_is_an_error_that_names_it(void) {
     struct error error;
     kit_start();
-    char *text = memory_format("listen \"127.0.0.1:0\" { }\nupstream u { target = \"127.0.0.1:1\" tls { ca = \"%s\" } }",
+    char *text = memory_format("listen \"127.0.0.1:0\" { }\n"
+                               "upstream u { target = \"127.0.0.1:1\" tls { ca = \"%s\" } }",
                                good.key_file);
     struct config *config = config_read_text("t.conf", text, strlen(text), &error);
     CHECK(config);
