@@ -107,6 +107,14 @@ static const struct http_header *find(const struct http_header *headers, size_t 
     return NULL;
 }
 
+/* What was wrong with the reply, if one was there, may not have been told yet. */
+static void answer_without_reply(struct rpc_call *call) {
+    if (call->news & NEWS_FAULT)
+        answered(call, (enum status)call->status, REASON_SERVER, call->text);
+    else
+        answered(call, STATUS_INTERNAL, REASON_SERVER, "the server has sent no reply, but status OK");
+}
+
 /* Trailers, or the header block of a Trailers-Only answer. */
 static void read_status(struct rpc_call *call, const struct http_header *trailers, size_t count) {
     struct rpc *rpc = call->call.rpc;
@@ -130,7 +138,7 @@ static void read_status(struct rpc_call *call, const struct http_header *trailer
     } else if (status == STATUS_OK && call->inbound.have) {
         answered(call, STATUS_INTERNAL, REASON_SERVER, "the answer ended inside of a message");
     } else if (status == STATUS_OK && !method->is_server_streaming && call->inbound.received != 1) {
-        answered(call, STATUS_INTERNAL, REASON_SERVER, "the server has sent no reply, but status OK");
+        answer_without_reply(call);
     } else {
         answered(call, (enum status)status, REASON_SERVER, message);
     }

@@ -152,6 +152,12 @@ static void trailers_become_a_status(void) {
     answered(&one_reply, "\0\0\0\0\1a", 6, 1, ok, STATUS_OK, "");
 }
 
+static void what_is_wrong_with_the_reply_is_the_status_also_when_the_trailers_come_at_once(void) {
+    answered(&one_reply, "\7\0\0\0\1a", 6, 1, ok, STATUS_INTERNAL, "a message has the unknown flags 7");
+    answered(&one_reply, "\0\0\0\0\1a\0\0\0\0\1b", 12, 1, ok, STATUS_INTERNAL,
+             "test.Service/Ask has one reply message, more than one came");
+}
+
 static void a_second_reply_is_a_fault(void) {
     open_call(&one_reply, NULL, 0);
     respond(false, 3, fine);
@@ -300,6 +306,7 @@ int main(void) {
     RUN(messages_are_compressed_when_the_client_asks_for_it_and_it_helps);
     RUN(replies_are_read_before_the_status_comes);
     RUN(trailers_become_a_status);
+    RUN(what_is_wrong_with_the_reply_is_the_status_also_when_the_trailers_come_at_once);
     RUN(a_second_reply_is_a_fault);
     RUN(a_trailers_only_answer_is_a_status);
     RUN(an_answer_that_is_not_grpc_is_judged_by_its_http_status);
