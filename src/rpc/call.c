@@ -204,7 +204,8 @@ static bool has_something_to_read(const struct rpc_call *call) {
 static bool inflate_sole_request(struct rpc_call *call) {
     struct framed framed;
     struct message *message;
-    if (call->call.method->is_client_streaming || !inbound_peek(call, &framed) || !framed.is_compressed)
+    if (call->call.method->is_client_streaming || call->call.handler->takes_frames || !inbound_peek(call, &framed) ||
+        !framed.is_compressed)
         return true;
     switch (compressor_inflate(call->call.rpc->compressor, framed.data, framed.length, call->most_message,
                                &message)) {

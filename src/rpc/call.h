@@ -37,7 +37,15 @@ struct call_message {
     struct message *owner; /* the same bytes as a message (message_ref() it to keep them), or NULL: they are borrowed */
 };
 
+struct call_frame {
+    const uint8_t *data; /* without prefix */
+    size_t length;
+    struct message *owner; /* as in call_message */
+    bool is_compressed;
+};
+
 struct call_handler {
+    bool takes_frames; /* by call_receive_frame(), and never call_receive() */
     /* Server calls: the request's metadata is there. The handler may answer, or wait. For methods with one request it comes
      * when the request is whole and the peer has half-closed: a wrong count has had its status then. */
     void (*on_open)(struct call *call);
@@ -83,6 +91,12 @@ struct call {
  * until the call's next call_receive(), and no longer than until the handler function returns to rpc/ (outside of one:
  * until the loop's callback that asks has returned). */
 enum call_next call_receive(struct call *call, struct call_message *message);
+/* The same as it came, for passing it on: compressed, if its sender has compressed it. */
+enum call_next call_receive_frame(struct call *call, struct call_frame *frame);
+/* What is in a compressed frame of the call: a new message. NULL: broken, or too large; the call ends by that. */
+struct message *call_inflate(struct call *call, const struct call_frame *frame);
+/* The peer compresses what it sends. */
+bool call_peer_compresses(const struct call *call);
 bool call_has_half_closed(const struct call *call); /* the peer has; messages may still wait */
 bool call_has_been_read(const struct call *call);   /* the peer has, and call_receive() would say CALL_END */
 
@@ -98,6 +112,10 @@ struct metadata *call_trailers(struct call *call);
  * call_is_full() first; the queue may exceed its bound by one message. */
 bool call_send(struct call *call, struct message *message);
 bool call_send_bytes(struct call *call, const void *data, size_t length);
+/* As it is; but where the peer does not take compression, what is in it. */
+bool call_send_frame(struct call *call, const struct call_frame *frame);
+/* Compresses what is sent from now on, if the peer takes that and the headers have not left. Server calls. */
+void call_compress(struct call *call);
 /* Encodes in place: append the message's bytes to the returned buffer (and nothing else), then end or abandon it.
  * NULL when the call is over. No other function of this header may come in between, of no call. */
 struct buffer *call_begin_message(struct call *call);

@@ -206,6 +206,7 @@ static void accept_framed(const struct arrival *arrival, const struct http_heade
     call->call.metadata = &metadata->metadata;
     call->peer_headers = metadata;
     call->encoding = is(request->encoding, "gzip") ? ENCODING_GZIP : ENCODING_IDENTITY;
+    call->accepts_gzip = request->accepts_gzip;
     call->is_compressing = call->encoding == ENCODING_GZIP && request->accepts_gzip;
     if (arrival->route->method->is_client_streaming) call_wake(call, NEWS_OPEN);
     if (is_end) call_on_end(call);

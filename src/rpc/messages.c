@@ -16,25 +16,22 @@ static enum call_next broken(struct rpc_call *call) {
     return CALL_EMPTY;
 }
 
-static enum call_next inflate_into(struct rpc_call *call, const struct framed *framed,
-                                   struct call_message *message) {
+static struct message *inflate(struct rpc_call *call, const void *data, size_t length) {
     struct message *inflated;
-    switch (compressor_inflate(call->call.rpc->compressor, framed->data, framed->length, call->most_message,
-                               &inflated)) {
+    switch (compressor_inflate(call->call.rpc->compressor, data, length, call->most_message, &inflated)) {
     case INFLATE_OK:
-        break;
+        return inflated;
     case INFLATE_TOO_LARGE:
         call->call.rpc->counters.limited++;
         call_fault(call, STATUS_RESOURCE_EXHAUSTED, REASON_LIMIT,
                    "received message after decompression larger than max");
-        return broken(call);
+        break;
     default:
         call_fault(call, STATUS_INTERNAL, REASON_CLIENT, "a message could not be decompressed");
-        return broken(call);
+        break;
     }
-    inbound_lend(call, inflated);
-    *message = (struct call_message){.data = inflated->data, .length = inflated->length, .owner = inflated};
-    return CALL_MESSAGE;
+    broken(call);
+    return NULL;
 }
 
 static enum call_next nothing_to_receive(struct rpc_call *call) {
@@ -49,23 +46,49 @@ static enum call_next nothing_to_receive(struct rpc_call *call) {
     return CALL_END;
 }
 
+static enum call_next take(struct rpc_call *call, struct framed *framed) {
+    if (call->state >= CALL_OVER) return CALL_END;
+    if (!inbound_take(call, framed)) return nothing_to_receive(call);
+    /* What was taken outside of a handler function is released in the call's next turn. */
+    if (call->inbound.taken && call->call.rpc->running != call) call_wake(call, 0);
+    return CALL_MESSAGE;
+}
+
+static enum call_next taken(struct call *call, size_t length) {
+    call->messages_in++;
+    call->bytes_in += length;
+    return CALL_MESSAGE;
+}
+
 enum call_next call_receive(struct call *public, struct call_message *message) {
     struct rpc_call *call = rpc_call_of(public);
     struct framed framed;
-    if (call->state >= CALL_OVER) return CALL_END;
-    if (!inbound_take(call, &framed)) return nothing_to_receive(call);
-    /* What was taken outside of a handler function is released in the call's next turn. */
-    if (call->inbound.taken && public->rpc->running != call) call_wake(call, 0);
+    enum call_next next = take(call, &framed);
+    if (next != CALL_MESSAGE) return next;
     if (framed.is_compressed) {
-        enum call_next next = inflate_into(call, &framed, message);
-        if (next != CALL_MESSAGE) return next;
+        struct message *inflated = inflate(call, framed.data, framed.length);
+        if (!inflated) return CALL_EMPTY;
+        inbound_lend(call, inflated);
+        *message = (struct call_message){.data = inflated->data, .length = inflated->length, .owner = inflated};
     } else {
         *message = (struct call_message){.data = framed.data, .length = framed.length, .owner = framed.owner};
     }
-    public->messages_in++;
-    public->bytes_in += message->length;
-    return CALL_MESSAGE;
+    return taken(public, message->length);
 }
+
+enum call_next call_receive_frame(struct call *public, struct call_frame *frame) {
+    struct framed framed;
+    enum call_next next = take(rpc_call_of(public), &framed);
+    if (next != CALL_MESSAGE) return next;
+    *frame = (struct call_frame){framed.data, framed.length, framed.owner, framed.is_compressed};
+    return taken(public, frame->length);
+}
+
+struct message *call_inflate(struct call *public, const struct call_frame *frame) {
+    return inflate(rpc_call_of(public), frame->data, frame->length);
+}
+
+bool call_peer_compresses(const struct call *public) { return rpc_call_of_const(public)->encoding == ENCODING_GZIP; }
 
 bool call_has_half_closed(const struct call *public) { return rpc_call_of_const(public)->inbound.is_ended; }
 
@@ -145,6 +168,28 @@ bool call_send(struct call *public, struct message *message) {
     if (!may_send(call)) return false;
     queued(call, outbox_add_reference(&call->outbox, &public->rpc->outboxes, message), message->length);
     return true;
+}
+
+bool call_send_frame(struct call *public, const struct call_frame *frame) {
+    struct rpc_call *call = rpc_call_of(public);
+    if (frame->is_compressed && !call->is_compressing) {
+        struct message *inflated = inflate(call, frame->data, frame->length);
+        bool is_sent = inflated && call_send(public, inflated);
+        message_unref(&inflated);
+        return is_sent;
+    }
+    if (!may_send(call)) return false;
+    struct outbox_pool *pool = &public->rpc->outboxes;
+    bool is_referenced = frame->owner && !frame->is_compressed && frame->length >= OUTBOX_REFERENCE_LEAST;
+    queued(call, is_referenced ? outbox_add_reference(&call->outbox, pool, frame->owner)
+                               : outbox_add_copy(&call->outbox, pool, frame->data, frame->length, frame->is_compressed),
+           frame->length);
+    return true;
+}
+
+void call_compress(struct call *public) {
+    struct rpc_call *call = rpc_call_of(public);
+    if (call->accepts_gzip && !call->has_sent_headers) call->is_compressing = true;
 }
 
 struct buffer *call_begin_message(struct call *public) {

@@ -63,6 +63,7 @@ struct call *filter_connect(struct filter *filter) {
     struct upstream_request request = {.call = {.method = down->method,
                                                 .metadata = filter_metadata(filter),
                                                 .timeout = time_left(filter),
+                                                .compresses = call_peer_compresses(down),
                                                 .handler = &up_handler,
                                                 .data = filter,
                                                 .limits = &filter->streams[0]->handler->limits}};
@@ -208,6 +209,7 @@ static void down_close(struct call *down, enum status status, const char *text) 
 }
 
 const struct call_handler filter_handler = {
+    .takes_frames = true,
     .on_open = down_open,
     .on_readable = down_readable,
     .on_writable = down_writable,
@@ -232,6 +234,7 @@ static void up_headers(struct call *up) {
     struct filter *filter = up->data;
     struct call *down = filter->down;
     if (filter->is_over || call_headers_are_sent(down)) return;
+    if (call_peer_compresses(up)) call_compress(down);
     add_missing(call_headers(down), up->metadata);
     if (down->method->is_client_streaming || down->method->is_server_streaming) call_send_headers(down);
 }
@@ -266,6 +269,7 @@ static void up_close(struct call *up, enum status status, const char *text) {
 }
 
 static const struct call_handler up_handler = {
+    .takes_frames = true,
     .on_headers = up_headers,
     .on_readable = up_readable,
     .on_writable = up_writable,

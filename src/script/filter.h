@@ -32,8 +32,9 @@ struct filter_rest {
 struct filter_direction {
     struct filter *filter;
     struct fiber *fiber;         /* of the hook that runs or waits */
-    struct call_message message; /* the last that was taken; borrowed, unless there is `kept` */
-    struct message *kept;
+    struct call_frame frame;     /* the last that was taken; borrowed, unless there is `kept_frame` */
+    struct call_message message; /* what is in it, or what hooks have made of it; borrowed, unless there is `kept` */
+    struct message *kept, *kept_frame;
     struct filter_rest *rests;   /* by stage; NULL without hooks */
     int results;   /* of a hook that has ended inside the pump, at the top of the script's stack; or -1 */
     unsigned stage; /* whose hook runs, or ran last */
@@ -45,6 +46,7 @@ struct filter_direction {
     bool is_ended;    /* the source has no more messages */
     bool is_finished; /* and the sink knows */
     bool is_half_closing; /* the hook is an on_half_close */
+    bool is_original; /* what goes from hook to hook is still what came */
     bool has_passed;  /* a message has gone to the sink */
 };
 

@@ -71,6 +71,7 @@ void filter_direction_end(struct filter_direction *d) {
     free(d->rests);
     d->rests = NULL;
     message_unref(&d->kept);
+    message_unref(&d->kept_frame);
 }
 
 /* ---- the sink ---- */
@@ -94,9 +95,12 @@ static struct call *sink_for_one(lua_State *L, struct filter_direction *d) {
     return sink;
 }
 
+/* What came is passed on as it came, compressed or not. */
 static void send_bytes(struct filter_direction *d, struct call *sink, const uint8_t *data, size_t length,
                        struct message *owner) {
-    if (owner) call_send(sink, owner);
+    if (d->is_original && d->frame.is_compressed) call_send_frame(sink, &d->frame);
+    else if (d->is_original) call_send_frame(sink, &(struct call_frame){data, length, owner, false});
+    else if (owner) call_send(sink, owner);
     else call_send_bytes(sink, data, length);
     has_passed(d);
 }
@@ -195,6 +199,7 @@ static void make_raw(lua_State *L, struct filter_direction *d) {
     message_unref(&d->kept);
     d->kept = message;
     d->message = (struct call_message){message->data, message->length, message};
+    d->is_original = false;
     lua_pop(L, 1);
 }
 
@@ -282,6 +287,7 @@ static void keep_patched(lua_State *L, struct filter_direction *d, int first) {
     message_unref(&d->kept);
     d->kept = message;
     d->message = (struct call_message){message->data, message->length, message};
+    d->is_original = false;
 }
 
 /* No hook follows: straight into the sink's queue. */
@@ -338,6 +344,7 @@ static void replace(lua_State *L, struct filter_direction *d, int base) {
     }
     lua_settop(L, base + 1);
     lua_replace(L, base);
+    d->is_original = false;
     deliver(L, d, d->stage + 1, false);
 }
 
@@ -372,6 +379,7 @@ static bool deliver_rest(lua_State *L, struct filter_direction *d) {
         lua_rawgeti(L, -1, ++rest->at);
         lua_remove(L, -2);
         d->stage = stage;
+        d->is_original = false;
         if (lua_isnil(L, -1)) drop_ref(L, &rest->list);
         if (lua_isnil(L, -1) || is_dropping(script, L, lua_gettop(L))) lua_pop(L, 1);
         else deliver(L, d, stage + 1, false);
@@ -404,18 +412,29 @@ static void pass_end(lua_State *L, struct filter_direction *d) {
     finish(d);
 }
 
+/* The frame's content, where a hook wants it. False: it is broken, and the call ends by that. */
+static bool look_into(struct filter_direction *d, struct call *source) {
+    d->message = (struct call_message){d->frame.data, d->frame.length, d->frame.owner};
+    if (!d->frame.is_compressed || next_stage(d, 0) == d->filter->count) return true;
+    d->kept = call_inflate(source, &d->frame);
+    if (d->kept) d->message = (struct call_message){d->kept->data, d->kept->length, d->kept};
+    return d->kept;
+}
+
 /* False: nothing has come. */
 static bool take(lua_State *L, struct filter_direction *d) {
     struct call *source = d->is_response ? d->filter->up : d->filter->down;
     message_unref(&d->kept);
-    switch (source ? call_receive(source, &d->message) : CALL_EMPTY) {
+    message_unref(&d->kept_frame);
+    switch (source ? call_receive_frame(source, &d->frame) : CALL_EMPTY) {
     case CALL_EMPTY:
         return false;
     case CALL_END:
         d->is_ended = true;
         break;
     case CALL_MESSAGE:
-        deliver(L, d, 0, true);
+        d->is_original = true;
+        if (look_into(d, source)) deliver(L, d, 0, true);
         break;
     }
     return true;
@@ -488,7 +507,14 @@ void filter_pump(struct filter_direction *d) {
 
 void filter_has_waited(struct fiber *fiber) {
     struct filter_direction *d = fiber->kind == &hook_kind ? fiber->context : NULL;
-    if (!d || d->kept || d->is_half_closing || !projection_at(d, d->stage)) return;
+    if (!d || d->is_half_closing) return;
+    if (d->is_original && d->frame.is_compressed && !d->kept_frame) {
+        struct call_frame *frame = &d->frame;
+        d->kept_frame = frame->owner ? message_ref(frame->owner) : message_copy(frame->data, frame->length);
+        frame->data = d->kept_frame->data;
+        frame->owner = d->kept_frame;
+    }
+    if (d->kept || !projection_at(d, d->stage)) return;
     d->kept = d->message.owner ? message_ref(d->message.owner) : message_copy(d->message.data, d->message.length);
     d->message = (struct call_message){d->kept->data, d->kept->length, d->kept};
 }

@@ -278,6 +278,18 @@ const struct metadata *call_peer_trailers(const struct call *call) { return &of(
 
 /* ---- upstreams: there are none; specs open streams ---- */
 
+enum call_next call_receive_frame(struct call *call, struct call_frame *frame) {
+    struct call_message message = {0};
+    enum call_next next = call_receive(call, &message);
+    *frame = (struct call_frame){message.data, message.length, message.owner, false};
+    return next;
+}
+struct message *call_inflate(struct call *call, const struct call_frame *frame) { return (void)call, (void)frame, NULL; }
+bool call_peer_compresses(const struct call *call) { return (void)call, false; }
+void call_compress(struct call *call) { (void)call; }
+bool call_send_frame(struct call *call, const struct call_frame *frame) {
+    return call_send_bytes(call, frame->data, frame->length);
+}
 struct upstream *upstream_set_find(const struct upstream_set *set, const char *name) { return (void)set, (void)name, NULL; }
 struct upstream *upstream_ref(struct upstream *upstream) { return upstream; }
 void upstream_unref(struct upstream **upstream) { *upstream = NULL; }
