@@ -230,10 +230,6 @@ void clients_cancel(struct list *clients) {
                       "the stream that has opened it is over");
 }
 
-void clients_forget_opener(struct list *clients) {
-    while (list_take(clients)) {}
-}
-
 uint64_t client_deadline(const struct stream *stream) { return client_of(stream)->deadline; }
 
 static void finish(struct stream *stream, enum status status, const char *text) {
@@ -244,6 +240,14 @@ static void finish(struct stream *stream, enum status status, const char *text) 
     }
     if (!client->keeps_no_answer) answer_keep(stream, status, text, client->has_headers);
     stream_close(stream, status, text);
+}
+
+void clients_forget_opener(struct list *clients) {
+    struct list *node;
+    while ((node = list_take(clients))) {
+        struct client *client = container_of(node, struct client, node);
+        if (!client->stream->call) finish(client->stream, client->status, client->text);
+    }
 }
 
 static void end_without_call(struct task *task) {

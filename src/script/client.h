@@ -48,6 +48,7 @@ struct metadata *client_metadata(struct stream *stream);
 void client_cancel(struct stream *stream, enum status status, const char *text);
 /* All of a list of client.node: their opener ends. */
 void clients_cancel(struct list *clients);
+/* Behind it: those without a call close, the others when theirs does. Never from inside Lua. */
 void clients_forget_opener(struct list *clients);
 /* Behind what was sent, whoever sends it still. */
 void client_half_close(struct stream *stream);

@@ -231,6 +231,8 @@ void generation_free(struct generation *generation) {
     subscribers_end(&generation->subscribers);
     cancel_fibers(&generation->load_fibers);
     cancel_fibers(&generation->fibers);
+    clients_cancel(&generation->opened);
+    clients_forget_opener(&generation->opened);
     task_cancel(&generation->end);
     if (script->in_force == generation) script->in_force = NULL;
     while (generation->handlers) {

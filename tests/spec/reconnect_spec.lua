@@ -7,6 +7,7 @@ workers = 1
 listen "127.0.0.1:0" { }
 listen "unix:self.sock" { }
 upstream "self" { target = "unix:self.sock"  backoff = 20ms }
+upstream "nowhere" { target = "127.0.0.1:1"  backoff = 20ms }
 service "greet.GreetService" { script = "up.lua" }
 service "chat.ChatService" { script = "front.lua" }
 ]]
@@ -140,6 +141,35 @@ describe("a stream with reconnect", function()
     ]]
     assert.equal("nil DEADLINE_EXCEEDED\nnil CANCELLED", said)
     gw:wait_for_log "left CANCELLED"
+  end)
+
+  it("leaves nothing behind when the process ends at once", function()
+    for _, signal in ipairs { "QUIT", "TERM" } do
+      local own = config:gsub('"up.lua" }', '"up.lua"  upstream = "self" }')
+      local gw = gateway.start { config = "drain_timeout = 50ms\n" .. own,
+        scripts = { ["up.lua"] = [[ return { Greet = function(stream)
+          stream.upstream:set_header("x-a", "b") -- and never opened
+          stream:wait()
+        end, GreetStream = function(stream) stream:wait() end } ]], ["front.lua"] = [[
+          local tidewire = require "tidewire"
+          local function never() tidewire.sleep(100) end
+          return { Chat = function(stream)
+            local method = "greet.GreetService/GreetStream"
+            for _, detached in ipairs { false, true } do
+              for _, name in ipairs { "self", "nowhere" } do
+                tidewire.open(name, method, { reconnect = never, detached = detached })
+              end
+            end
+            stream:spawn(function() tidewire.call("self", "greet.GreetService/Greet", {}) end)
+            tidewire.sleep(0.01)
+            stream:send { message = "open" }
+            stream:wait()
+          end } ]] } }
+      local stream = client.connect(gw.address):open "chat.ChatService/Chat"
+      assert.equal("open", stream:receive().message)
+      gw:signal(signal)
+      assert.equal(0, gw:wait_exit())
+    end
   end)
 
   it("finds its server again when that was away", function()
