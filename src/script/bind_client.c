@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/error.h"
 #include "config/config.h"
 #include "script/answer.h"
 #include "script/bind_stream.h"
@@ -28,12 +27,10 @@ static int no_such_upstream(lua_State *L, const struct generation *generation, c
     const char **names = lua_newuserdata(L, (config->upstream_count + 1) * sizeof *names);
     for (size_t i = 0; i < config->upstream_count; i++) names[i] = config->upstreams[i]->name;
     names[config->upstream_count] = NULL;
-    const char *nearest = error_nearest(name, names);
-    if (nearest) return luaL_error(L, "the config has no upstream \"%s\" (did you mean \"%s\"?)", name, nearest);
-    return luaL_error(L, "the config has no upstream \"%s\"", name);
+    return names_raise_missing(L, "the config has no upstream", name, names);
 }
 
-static struct upstream *check_upstream(lua_State *L, const struct generation *generation, const char *name) {
+struct upstream *check_upstream(lua_State *L, const struct generation *generation, const char *name) {
     struct upstream *upstream = generation->upstreams ? upstream_set_find(generation->upstreams, name) : NULL;
     if (!upstream) no_such_upstream(L, generation, name);
     return upstream;
@@ -44,19 +41,14 @@ static int no_such_service(lua_State *L, const struct schema *schema, const char
     const char **names = lua_newuserdata(L, (count + 1) * sizeof *names);
     for (size_t i = 0; i < count; i++) names[i] = schema_service_at(schema, i)->full_name;
     names[count] = NULL;
-    const char *nearest = error_nearest(name, names);
-    if (nearest) return luaL_error(L, "no .proto file has the service \"%s\" (did you mean \"%s\"?)", name, nearest);
-    return luaL_error(L, "no .proto file has the service \"%s\"", name);
+    return names_raise_missing(L, "no .proto file has the service", name, names);
 }
 
 static int no_such_method(lua_State *L, const struct service *service, const char *name) {
     const char **names = lua_newuserdata(L, (service->method_count + 1) * sizeof *names);
     for (size_t i = 0; i < service->method_count; i++) names[i] = service->methods[i].name;
     names[service->method_count] = NULL;
-    const char *nearest = error_nearest(name, names);
-    if (nearest)
-        return luaL_error(L, "%s has no method \"%s\" (did you mean \"%s\"?)", service->full_name, name, nearest);
-    return luaL_error(L, "%s has no method \"%s\"", service->full_name, name);
+    return names_raise_missing(L, lua_pushfstring(L, "%s has no method", service->full_name), name, names);
 }
 
 static const struct method *check_method(lua_State *L, const struct schema *schema, const char *path,

@@ -1,12 +1,7 @@
 /* script/bind_upstream.c - stream.upstream of a filter, and stream:set_upstream(): which server gets the call, and with
  * what metadata. */
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "base/error.h"
-#include "base/memory.h"
-#include "config/config.h"
 #include "rpc/metadata.h"
+#include "script/bind_client.h"
 #include "script/filter.h"
 #include "script/generation.h"
 #include "script/state.h"
@@ -86,17 +81,6 @@ static int remove_header(lua_State *L) {
     return 0;
 }
 
-static int no_such_upstream(lua_State *L, const struct config *config, const char *name) {
-    char text[512];
-    const char **names = memory_new((config->upstream_count + 1) * sizeof *names);
-    for (size_t i = 0; i < config->upstream_count; i++) names[i] = config->upstreams[i]->name;
-    const char *nearest = error_nearest(name, names);
-    snprintf(text, sizeof text, "the config has no upstream \"%.200s\"%s%.200s%s", name,
-             nearest ? " (did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?)" : "");
-    free(names);
-    return luaL_error(L, "%s", text);
-}
-
 static int set_upstream(lua_State *L) {
     static const char signature[] = "stream:set_upstream(name)";
     script_settle(script_of(L));
@@ -106,9 +90,7 @@ static int set_upstream(lua_State *L) {
     if (!stream->call) return luaL_error(L, "%s: the stream has closed", signature);
     if (!filter) return luaL_error(L, "%s: the service has no upstream", signature);
     if (filter->is_connected) return luaL_error(L, "%s: the call has left for its upstream", signature);
-    struct upstream *upstream = upstream_set_find(filter->generation->upstreams, lua_tostring(L, 2));
-    if (!upstream) return no_such_upstream(L, filter->generation->config, lua_tostring(L, 2));
-    filter->upstream = upstream;
+    filter->upstream = check_upstream(L, filter->generation, lua_tostring(L, 2));
     return 0;
 }
 

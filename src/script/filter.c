@@ -105,18 +105,11 @@ static void open_next(struct filter *filter);
 
 static bool open_ended(struct fiber *fiber, enum fiber_outcome outcome) {
     struct filter *filter = fiber->context;
-    struct stream *stream = fiber->stream;
-    switch (outcome) {
-    case FIBER_RETURNED:
+    if (outcome == FIBER_RETURNED) {
         filter->opened++;
         open_next(filter);
-        break;
-    case FIBER_FAILED:
-        stream_fail(stream, fiber->L);
-        break;
-    case FIBER_DROPPED:
-        stream_finish(stream, STATUS_CANCELLED, "the handler was cancelled", NULL, 0);
-        break;
+    } else {
+        stream_fiber_failed(fiber->stream, fiber, outcome);
     }
     return true;
 }

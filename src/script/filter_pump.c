@@ -146,10 +146,8 @@ static bool hook_ended(struct fiber *fiber, enum fiber_outcome outcome) {
     struct stream *stream = fiber->stream;
     lua_State *L = stream->generation->script->L;
     d->fiber = NULL;
-    if (outcome == FIBER_FAILED) {
-        stream_fail(stream, fiber->L);
-    } else if (outcome == FIBER_DROPPED) {
-        stream_finish(stream, STATUS_CANCELLED, "the handler was cancelled", NULL, 0);
+    if (outcome != FIBER_RETURNED) {
+        stream_fiber_failed(stream, fiber, outcome);
     } else {
         int results = lua_gettop(fiber->L);
         if (!lua_checkstack(L, results + LUA_MINSTACK)) lua_settop(fiber->L, results = 1);

@@ -8,17 +8,10 @@ static bool function_ended(struct fiber *fiber, enum fiber_outcome outcome) {
     struct stream *stream = fiber->stream;
     if (outcome == FIBER_RETURNED && !stream_send_returned(stream, fiber)) return false;
     stream->main = NULL;
-    switch (outcome) {
-    case FIBER_RETURNED:
+    if (outcome == FIBER_RETURNED)
         stream_finish_well(stream);
-        break;
-    case FIBER_FAILED:
-        stream_fail(stream, fiber->L);
-        break;
-    case FIBER_DROPPED:
-        stream_finish(stream, STATUS_CANCELLED, "the handler was cancelled", NULL, 0);
-        break;
-    }
+    else
+        stream_fiber_failed(stream, fiber, outcome);
     return true;
 }
 

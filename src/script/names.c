@@ -8,6 +8,12 @@
 
 enum { MOST_WORDS = 64 };
 
+int names_raise_missing(lua_State *L, const char *prefix, const char *name, const char *const *words) {
+    const char *nearest = error_nearest(name, words);
+    if (nearest) return luaL_error(L, "%s \"%s\" (did you mean \"%s\"?)", prefix, name, nearest);
+    return luaL_error(L, "%s \"%s\"", prefix, name);
+}
+
 int names_raise_unknown(lua_State *L, const char *what, int index, int words, const char *hint) {
     if (lua_type(L, index) != LUA_TSTRING)
         return luaL_error(L, "%s has names, not a %s", what, luaL_typename(L, index));

@@ -8,6 +8,8 @@
 /* Raises `WHAT has no "name" (did you mean "…"?)` for the value at `index`. The words that could have been meant are
  * the names in the table at `words`; `hint` (or NULL) follows when none is near. */
 int names_raise_unknown(lua_State *L, const char *what, int index, int words, const char *hint);
+/* Raises `PREFIX "name" (did you mean "…"?)`; the words that could have been meant end in NULL. */
+int names_raise_missing(lua_State *L, const char *prefix, const char *name, const char *const *words);
 /* Closes the table at the top: reading or adding a name that it does not have raises. What it has costs nothing. */
 void names_close(lua_State *L, const char *what);
 /* Raises unless each key of the table at `index` is one of `names`; nil and nothing are no options, other values raise

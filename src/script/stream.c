@@ -159,17 +159,26 @@ void stream_reset(struct stream *stream, uint32_t http_error) {
     call_reset(stream->call, http_error);
 }
 
+#define CANCELLED_TEXT "the handler was cancelled"
+
 void stream_fail(struct stream *stream, lua_State *L) {
     struct script *script = stream->generation->script;
     struct failure failure;
     if (is_cancelled(script, L, -1)) {
-        stream_finish(stream, STATUS_CANCELLED, "the handler was cancelled", NULL, 0);
+        stream_finish(stream, STATUS_CANCELLED, CANCELLED_TEXT, NULL, 0);
     } else if (to_failure(script, L, -1, &failure)) {
         stream_finish(stream, failure.status, failure.text, failure.details, failure.details_length);
     } else {
         log_lua_error(script, L, stream_scope(stream), "handler failed", &stream->handler->origin);
         stream_finish(stream, STATUS_INTERNAL, "the handler failed", NULL, 0);
     }
+}
+
+void stream_fiber_failed(struct stream *stream, struct fiber *fiber, enum fiber_outcome outcome) {
+    if (outcome == FIBER_FAILED)
+        stream_fail(stream, fiber->L);
+    else
+        stream_finish(stream, STATUS_CANCELLED, CANCELLED_TEXT, NULL, 0);
 }
 
 void stream_finish_well(struct stream *stream) {

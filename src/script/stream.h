@@ -111,6 +111,8 @@ void stream_be_over(struct stream *stream);
 void stream_fail_soon(struct stream *stream);
 /* The function or hook has failed with the error value at the top of `L`. */
 void stream_fail(struct stream *stream, lua_State *L);
+/* A fiber of it ended otherwise than by returning. */
+void stream_fiber_failed(struct stream *stream, struct fiber *fiber, enum fiber_outcome outcome);
 /* Ends it with OK; where a reply is owed, INTERNAL, or FAILED_PRECONDITION when the one request was dropped. */
 void stream_finish_well(struct stream *stream);
 /* Hook form: ends the call by itself when nothing of its own is left that could still send. */
