@@ -1,4 +1,4 @@
-/* net/connection.h - one connected byte stream: TCP or unix socket, plain or TLS.
+/* net/connection.h - one connected byte stream: TCP or unix socket, plain or TLS; or carried by something else.
  *
  * Bytes are read into one buffer of the thread and given to the owner, who borrows them until its callback
  * returns. What is written goes out at once as far as the socket takes it; the rest is kept here, and the
@@ -52,6 +52,39 @@ struct connection *connection_dial(struct loop *loop, const char *address,
                                    const struct connection_options *options,
                                    const struct connection_events *events, void *owner, struct error *error);
 
+/* ---- carried: the bytes travel in something else than a socket ---- */
+
+/* What carries a connection. All are called from functions of this header with the `carried` given at creation, may
+ * not call any of them, and act at once but for what they say otherwise. None comes after free(). */
+struct connection_carrier {
+    /* As connection_write(): the bytes are copied, or have left. A carrier that keeps some says so once they are below
+     * its own mark, by connection_carry_drained(). */
+    size_t (*write)(void *carried, const struct iovec *pieces, int count);
+    size_t (*kept)(const void *carried);
+    size_t (*undelivered)(const void *carried);
+    /* A connection begins paused, and is resumed when it is ready; while it is paused the carrier brings no bytes. */
+    void (*pause)(void *carried);
+    void (*resume)(void *carried);
+    /* Nothing more is written: what is kept goes out, then an end that the other side can tell from a loss. Bytes that
+     * still come are brought (and thrown away). connection_carry_end() when the other side has ended too. */
+    void (*shutdown)(void *carried);
+    /* The connection has gone; the carrier ends what it carries it by. */
+    void (*free)(void *carried);
+    const struct tls_info *(*tls)(const void *carried); /* of what is below; or NULL */
+};
+
+/* Ready in the loop's run phase of this turn. The texts are copied. */
+struct connection *connection_carried(struct loop *loop, const struct connection_carrier *carrier, void *carried,
+                                      const char *peer, const char *local, const struct connection_events *events,
+                                      void *owner);
+/* From the carrier, in a callback of the loop of its own: the owner is called from inside, and may free the connection
+ * there. Bytes only while it is not paused. The end is told in the loop's run phase; after it only free() comes. */
+void connection_carry_bytes(struct connection *connection, const uint8_t *bytes, size_t length);
+void connection_carry_drained(struct connection *connection);
+void connection_carry_end(struct connection *connection, const char *reason);
+
+/* ---- use ---- */
+
 /* Sends the pieces in order; from on_ready on, and to no effect after on_end or connection_shutdown().
  * Returns how many bytes are still kept here: 0 means that all of it has left. Payloads are not copied unless
  * the socket refuses them (or TLS encrypts them). */
@@ -64,7 +97,8 @@ size_t connection_undelivered(const struct connection *connection);
 void connection_pause(struct connection *connection);
 void connection_resume(struct connection *connection);
 /* Sends what is kept (ten seconds without progress end that), then a TLS close and FIN, waits up to a second
- * for the peer's, then calls on_end. What the peer still sends is thrown away. */
+ * for the peer's, then calls on_end. What the peer still sends is thrown away. Of a carried one the other side's end
+ * may take those ten seconds too. */
 void connection_shutdown(struct connection *connection);
 /* Closes at once; no callback comes any more; the memory goes in LOOP_FREE. Sets the pointer to NULL. */
 void connection_free(struct connection **connection);

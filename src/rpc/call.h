@@ -147,5 +147,11 @@ const char *call_peer(const struct call *call);
 const char *call_protocol(const struct call *call); /* "grpc" */
 const struct tls_info *call_tls(const struct call *call);
 const char *call_authority(const struct call *call);
+/* The gateway at the other end of the call's connection, once that has proved who it is; NULL for every other client.
+ * Setting it counts for all calls of the connection, now and later. The text is copied. */
+const char *call_node(const struct call *call);
+void call_set_node(struct call *call, const char *node);
+/* How many other streams the call's connection has open now. */
+size_t call_siblings(const struct call *call);
 bool call_is_draining(const struct call *call);
 #endif

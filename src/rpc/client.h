@@ -47,6 +47,9 @@ struct rpc_link_events {
 /* NULL and an error when the address makes no sense; failures to connect are on_gone. */
 struct rpc_link *rpc_link_new(struct rpc *rpc, const struct rpc_link_options *options,
                               const struct rpc_link_events *events, void *context, struct error *error);
+/* The same over a connected, non-blocking socket, which it takes: plaintext; of the options neither address nor TLS. */
+struct rpc_link *rpc_link_over_fd(struct rpc *rpc, int fd, const struct rpc_link_options *options,
+                                  const struct rpc_link_events *events, void *context);
 /* Lets go: no events any more; the calls that it has go on, and the connection closes behind the last. */
 void rpc_link_free(struct rpc_link **link);
 /* The peer's SETTINGS have come: before, it takes no calls. */

@@ -38,6 +38,11 @@ const struct rpc_counters *rpc_counters(const struct rpc *rpc);
 /* Serves HTTP/2 on an accepted socket; takes the descriptor. `on_gone` once the connection is gone. */
 struct rpc_accepted {
     int fd;
+    /* Whose routes answer: NULL for the one in force. Borrowed, until the connection has gone. */
+    struct router *router;
+    /* Another worker of this process: its calls have no access lines here, and rpc_drain() leaves the connection alone,
+     * as calls elsewhere may need it still. Whoever connected closes it. */
+    bool is_internal;
     struct tls_server *tls; /* a reference, which rpc_accept() takes over; or NULL */
     bool reads_proxy_header;
     void (*on_gone)(void *context);
@@ -45,10 +50,10 @@ struct rpc_accepted {
 };
 void rpc_accept(struct rpc *rpc, const struct rpc_accepted *accepted);
 
-/* GOAWAY on every connection that was accepted, on_drain for every call. */
+/* GOAWAY on every connection that was accepted, tunnels that are served included; on_drain for every call. */
 void rpc_drain(struct rpc *rpc);
-/* What still runs ends UNAVAILABLE: trailers follow the queued messages; connections that have not closed within
- * `grace` ns are cut. */
+/* What still runs ends UNAVAILABLE: trailers follow the queued messages; a call that carries a tunnel ends behind the
+ * calls in it; connections that have not closed within `grace` ns are cut. */
 void rpc_end_all(struct rpc *rpc, const char *text, uint64_t grace);
 /* Cuts everything now. */
 void rpc_abort_all(struct rpc *rpc);
