@@ -327,7 +327,7 @@ static bool check_upstream(const struct build *build, cfg_t *section, const stru
         const char **names = memory_new((config->upstream_count + 1) * sizeof *names);
         for (size_t i = 0; i < config->upstream_count; i++) names[i] = config->upstreams[i]->name;
         const char *nearest = error_nearest(service->upstream, names);
-        KEY_FAULT(build, section, "upstream", "there is no `upstream \"%s\"`%s%s%s", service->upstream,
+        KEY_FAULT(build, section, "upstream", "there is no `upstream` or `peer` \"%s\"%s%s%s", service->upstream,
                   nearest ? " (did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?)" : "");
         free(names);
         return false;
@@ -451,5 +451,5 @@ bool build_config(struct config *config, const struct source *source, cfg_t *tre
     return override_log(build, "TIDEWIRE_LOG_LEVEL", "level") &&
            override_log(build, "TIDEWIRE_LOG_FORMAT", "format") && check_limits(build, limits) &&
            check_folders(build, "proto_path") && check_folders(build, "script_path") && build_proto(build) &&
-           build_listeners(build) && build_upstreams(build) && build_services(build);
+           build_listeners(build) && build_upstreams(build) && build_peers(build) && build_services(build);
 }

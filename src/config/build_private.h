@@ -26,4 +26,12 @@ struct place build_place_of_key(const struct build *build, cfg_t *section, const
 
 /* build_upstream.c */
 bool build_upstreams(const struct build *build);
+/* Paths of unix sockets become absolute, hosts get their usual form. */
+bool build_target(const struct build *build, const struct value *value, char **target);
+bool build_upstream_tls(const struct build *build, cfg_t *section, enum section_id id, struct config_upstream *upstream);
+/* Equal for sections that say the same. */
+char *build_fingerprint(cfg_t *section, enum section_id id, const struct config_upstream *upstream);
+
+/* build_peer.c: after build_listeners() and build_upstreams(), whose names they share. */
+bool build_peers(const struct build *build);
 #endif

@@ -10,8 +10,7 @@
 #include "config/address.h"
 #include "config/build_private.h"
 
-/* Paths of unix sockets become absolute, hosts get their usual form. */
-static bool build_target(const struct build *build, const struct value *value, char **target) {
+bool build_target(const struct build *build, const struct value *value, char **target) {
     struct address address;
     struct error why;
     if (!address_parse(value->text, &address, &why))
@@ -46,10 +45,11 @@ static bool build_targets(const struct build *build, cfg_t *section, struct conf
     return true;
 }
 
-static bool build_tls(const struct build *build, cfg_t *section, struct config_upstream *upstream) {
+bool build_upstream_tls(const struct build *build, cfg_t *section, enum section_id id,
+                        struct config_upstream *upstream) {
     if (!section) return true;
     struct config_upstream_tls *tls = upstream->tls = memory_new(sizeof *tls);
-    build_put_section(build, tls, SECTION_UPSTREAM_TLS, section);
+    build_put_section(build, tls, id, section);
     if (!tls->certificate != !tls->key)
         return KEY_FAULT(build, section, tls->key ? "key" : "certificate", "`certificate` and `key` need each other");
     return build_check_files(build, section, "ca") && build_check_files(build, section, "certificate") &&
@@ -114,15 +114,16 @@ static void write_section(struct buffer *out, enum section_id id, cfg_t *section
     }
 }
 
-static char *fingerprint(cfg_t *section, const struct config_upstream *upstream) {
+char *build_fingerprint(cfg_t *section, enum section_id id, const struct config_upstream *upstream) {
     struct buffer text = {0};
-    write_section(&text, SECTION_UPSTREAM, section);
+    if (upstream->peer.id) buffer_format(&text, "%s %s\n", upstream->peer.node, upstream->peer.id);
+    write_section(&text, id, section);
     for (char **target = upstream->targets; *target; target++) buffer_format(&text, "%s\n", *target);
-    for (int id = SECTION_FILE + 1; id < SECTION_COUNT; id++) {
-        cfg_t *child = sections[id].parent == SECTION_UPSTREAM ? tree_section(section, sections[id].name, 0) : NULL;
+    for (int at = SECTION_FILE + 1; at < SECTION_COUNT; at++) {
+        cfg_t *child = sections[at].parent == id ? tree_section(section, sections[at].name, 0) : NULL;
         if (!child) continue;
-        buffer_format(&text, "%d\n", id); /* that it is there says something too */
-        write_section(&text, (enum section_id)id, child);
+        buffer_format(&text, "%d\n", at); /* that it is there says something too */
+        write_section(&text, (enum section_id)at, child);
     }
     char *copy = memory_copy(buffer_bytes(&text), buffer_length(&text));
     buffer_free(&text);
@@ -136,12 +137,12 @@ static bool build_upstream(const struct build *build, cfg_t *section, struct con
                       tree_section(section, "keepalive", 0));
     if (!*upstream->name) return SECTION_FAULT(build, section, "an `upstream` needs a name: upstream NAME { … }");
     if (!build_targets(build, section, upstream) || !check_balance(build, section, upstream) ||
-        !build_tls(build, tree_section(section, "tls", 0), upstream) ||
+        !build_upstream_tls(build, tree_section(section, "tls", 0), SECTION_UPSTREAM_TLS, upstream) ||
         !build_retry(build, tree_section(section, "retry", 0), upstream))
         return false;
     upstream->health = build_optional(build, section, SECTION_HEALTH, sizeof *upstream->health);
     upstream->ejection = build_optional(build, section, SECTION_EJECT, sizeof *upstream->ejection);
-    upstream->fingerprint = fingerprint(section, upstream);
+    upstream->fingerprint = build_fingerprint(section, SECTION_UPSTREAM, upstream);
     return true;
 }
 

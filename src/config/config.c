@@ -74,6 +74,8 @@ void config_upstream_unref(struct config_upstream **handle) {
     free(upstream->name);
     free(upstream->hash_key);
     free(upstream->authority);
+    free(upstream->peer.id);
+    free(upstream->peer.node);
     free(upstream->fingerprint);
     if (upstream->tls) {
         free(upstream->tls->ca);
@@ -121,6 +123,7 @@ void config_free(struct config **config) {
     free_list(old->proto);
     free_list(old->files);
     free(old->script_path);
+    free(old->node);
     free(old->log.file);
     free(old);
 }

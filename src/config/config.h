@@ -45,6 +45,7 @@ struct config_listener {
     uint32_t backlog;
     char **proxy_from;  /* networks that speak the PROXY protocol to us ("10.0.0.0/8", "unix"); ended by NULL; may be NULL */
     struct config_tls *tls; /* NULL: plaintext */
+    bool takes_peers;
     int line;
 };
 
@@ -79,10 +80,19 @@ struct config_upstream_keepalive {
     bool without_streams;
 };
 
+/* What makes an upstream a peer: another gateway, with which we share one connection. */
+struct config_peer {
+    char *id;   /* NULL: it is an ordinary upstream */
+    char *node; /* our own id */
+    enum { CONNECT_ON_DEMAND, CONNECT_ALWAYS } connect;
+    uint64_t wait; /* of a call, for a connection */
+};
+
 /* Counted, so that an upstream that a reload leaves alone keeps it when the config is gone. */
 struct config_upstream {
     char *name;
-    char **targets; /* "host:port", "[v6]:port", "unix:/path"; ended by NULL, at least one */
+    char **targets; /* "host:port", "[v6]:port", "unix:/path"; ended by NULL, at least one; of a peer: one or
+                     * none, when only it can connect */
     enum { BALANCE_ROUND_ROBIN, BALANCE_LEAST_STREAMS, BALANCE_HASH } balance;
     char *hash_key;  /* of the request's metadata; only with BALANCE_HASH */
     char *authority; /* NULL: the target as it is written */
@@ -94,6 +104,7 @@ struct config_upstream {
     uint32_t connections;     /* to one target, of one worker */
     uint32_t waiting;         /* calls that may wait for a connection, in one worker */
     struct config_upstream_keepalive keepalive;
+    struct config_peer peer;
     struct config_upstream_tls *tls;     /* NULL: plaintext */
     struct config_health_check *health;  /* NULL: none */
     struct config_ejection *ejection;    /* NULL: none */
@@ -131,8 +142,9 @@ struct config {
     char *script_path;      /* a folder */
     struct config_listener *listeners;
     size_t listener_count;
+    char *node;          /* our id for peers; NULL: none */
     char **name_servers; /* "127.0.0.1:53"; ended by NULL; NULL: the system's */
-    struct config_upstream **upstreams;
+    struct config_upstream **upstreams; /* with the peers */
     size_t upstream_count;
     struct config_service *services;
     size_t service_count;

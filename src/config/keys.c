@@ -48,6 +48,21 @@ const struct section sections[SECTION_COUNT] = {
                        .help = "Call again, while nothing of an answer has come, when a call ends with one of the "
                                "statuses `on`. Calls that no server has seen (refused streams, a GOAWAY) are always "
                                "made again. A server's grpc-retry-pushback-ms is obeyed."},
+    [SECTION_PEER] =
+        {.name = "peer",
+         .title = "NAME",
+         .example = "b",
+         .help = "Another tidewire, with which this one shares a single connection, whoever of the two has made it: "
+                 "calls go both ways on it. It is made when a call needs it. A peer can stand wherever the name of an "
+                 "`upstream` can. A reload keeps the connection of a peer whose section, and whose certificate files, "
+                 "have not changed."},
+    [SECTION_PEER_TLS] = {.name = "tls",
+                          .parent = SECTION_PEER,
+                          .help = "Connect to the peer by TLS. Each side proves its id by its certificate: a name (DNS "
+                                  "or URI) of it or, where it has none, its common name is the id."},
+    [SECTION_PEER_KEEPALIVE] = {.name = "keepalive",
+                                .parent = SECTION_PEER,
+                                .help = "PINGs on a silent connection that we have made, for as long as it stands."},
     [SECTION_SERVICE] = {.name = "service",
                          .title = "NAME",
                          .example = "greet.GreetService",
@@ -73,6 +88,7 @@ static const char *const certificate_words[] = {"none", "optional", "required", 
 static const char *const tls_words[] = {"1.2", "1.3", NULL};
 static const char *const balance_words[] = {"round-robin", "least-streams", "hash", NULL};
 static const char *const unlimited[] = {"unlimited", NULL};
+static const char *const connect_words[] = {"on-demand", "always", NULL};
 
 #define AT(type, member) .offset = offsetof(struct type, member), .size = sizeof(((struct type *)0)->member)
 #define KIB UINT64_C(1024)
@@ -101,6 +117,9 @@ const struct key keys[] = {
     {SECTION_FILE, "resolver", VALUE_TEXT, .is_list = true, .example = "\"192.0.2.53:53\"",
      AT(config, name_servers),
      .help = "Name servers for the targets of upstreams, as addresses. Without it: those of the system."},
+    {SECTION_FILE, "node", VALUE_TEXT, .example = "\"a\"", AT(config, node),
+     .help = "The id by which peers know this gateway: letters, digits, `.`, `-` and `_`, at most 64. No two gateways that "
+             "are peers may have the same."},
     {SECTION_FILE, "drain_timeout", VALUE_DURATION, .standard = "30s", .most = 24 * H,
      AT(config, drain_timeout),
      .help = "After TERM, streams may go on for so long; what is left then ends UNAVAILABLE. 0: without limit, "
@@ -116,6 +135,10 @@ const struct key keys[] = {
      AT(config_listener, proxy_from),
      .help = "Networks, or `unix`, whose connections begin with a PROXY protocol header, version 1 or 2. "
              "Handlers and logs then see the address in it. Others are taken as they are."},
+
+    {SECTION_LISTEN, "peers", VALUE_BOOLEAN, .standard = "off", AT(config_listener, takes_peers),
+     .help = "Peers may connect here. Without `tls` whoever reaches the address can claim the id of any `peer`; with it "
+             "only who has a certificate for the id, so that `client_certificate` is needed."},
 
     {SECTION_TLS, "certificate", VALUE_PATH, .is_list = true, .example = "\"server.pem\"",
      AT(config_tls, certificates),
@@ -225,11 +248,54 @@ const struct key keys[] = {
      AT(config_retry, buffer),
      .help = "What a call keeps of what it has sent, to send it again. One that has sent more is not retried."},
 
+    {SECTION_PEER, "id", VALUE_TEXT, .example = "\"b\"", AT(config_upstream, peer.id),
+     .help = "The peer's `node`. Without it: NAME."},
+    {SECTION_PEER, "address", VALUE_TEXT, .example = "\"10.0.0.2:7000\"",
+     .help = "The `listen` of it that takes peers: `host:port`, `[::1]:port`, `unix:path`. Without it we cannot connect, "
+             "and calls wait for the peer to do it."},
+    {SECTION_PEER, "connect", VALUE_WORD, .standard = "on-demand", .words = connect_words,
+     AT(config_upstream, peer.connect),
+     .help = "When we connect: when a call needs it, or `always`, again and again and whether there are calls or not: "
+             "for the one of two that the other cannot reach."},
+    {SECTION_PEER, "wait", VALUE_DURATION, .standard = "20s", .least = 10 * MS, .most = 24 * H,
+     AT(config_upstream, peer.wait),
+     .help = "How long a call may wait for a connection, from either side, before it ends UNAVAILABLE."},
+    {SECTION_PEER, "connect_timeout", VALUE_DURATION, .standard = "20s", .least = 10 * MS, .most = H,
+     AT(config_upstream, connect_timeout),
+     .help = "How long connecting may take, up to the peer's word that it takes the connection."},
+    {SECTION_PEER, "backoff", VALUE_DURATION, .standard = "1s", .least = 10 * MS, .most = H,
+     AT(config_upstream, backoff),
+     .help = "A peer that could not be reached is left alone for so long; each further time for 1.6 times as long, a "
+             "fifth more or less by chance."},
+    {SECTION_PEER, "backoff_most", VALUE_DURATION, .standard = "120s", .least = 10 * MS, .most = 24 * H,
+     AT(config_upstream, backoff_most), .help = "Where that growth ends."},
+    {SECTION_PEER, "linger", VALUE_DURATION, .standard = "30s", .most = 8760 * H, AT(config_upstream, linger),
+     .help = "A connection that we have made, and that has no calls either way, is closed after this time; 0 at once. Never "
+             "where `connect` is `always`."},
+    {SECTION_PEER, "waiting", VALUE_COUNT, .standard = "10000", .most = 10000000, AT(config_upstream, waiting),
+     .help = "Calls that may wait for a connection; more end UNAVAILABLE."},
+
+    {SECTION_PEER_TLS, "ca", VALUE_PATH, .example = "\"ca.pem\"", AT(config_upstream_tls, ca),
+     .help = "PEM file of the authorities that the peer's certificate must come from. Without it: the system's."},
+    {SECTION_PEER_TLS, "certificate", VALUE_PATH, .example = "\"a.pem\"", AT(config_upstream_tls, certificate),
+     .help = "PEM file: our own certificate, with its chain. Its name is our `node`."},
+    {SECTION_PEER_TLS, "key", VALUE_PATH, .example = "\"a.key\"", AT(config_upstream_tls, key),
+     .help = "PEM file: its private key."},
+    {SECTION_PEER_TLS, "server_name", VALUE_TEXT, .example = "\"b.example.com\"",
+     AT(config_upstream_tls, server_name),
+     .help = "The name that is asked for (SNI) and that the peer's certificate must carry. Without it: the peer's id."},
+
+    {SECTION_PEER_KEEPALIVE, "interval", VALUE_DURATION, .standard = "30s", .most = 8760 * H,
+     AT(config_upstream_keepalive, interval), .help = "A peer that was silent for so long gets a PING; 0 never."},
+    {SECTION_PEER_KEEPALIVE, "timeout", VALUE_DURATION, .standard = "20s", .least = 10 * MS, .most = H,
+     AT(config_upstream_keepalive, timeout),
+     .help = "A PING that is not answered for so long ends the connection and, with UNAVAILABLE, its calls."},
+
     {SECTION_SERVICE, "script", VALUE_TEXT, .is_list = true, .example = "\"greet.lua\"",
      .help = "The handler script, in `script_path`. With an `upstream`, its hooks are filters before that; several scripts "
              "filter one behind the other, responses the other way round."},
     {SECTION_SERVICE, "upstream", VALUE_TEXT, .example = "\"numbers\"", AT(config_service, upstream),
-     .help = "The `upstream` that the calls go to: through the hooks of the `script`, or, without one, untouched, headers, "
+     .help = "The `upstream` or `peer` that the calls go to: through the hooks of the `script`, or, without one, untouched, headers, "
              "messages and trailers as they come. Types are not needed for that."},
     {SECTION_SERVICE, "jit", VALUE_BOOLEAN, .standard = "off", AT(config_service, is_jit),
      .help = "Let LuaJIT compile the script. A compiled hook that never returns cannot be stopped by "
@@ -309,7 +375,6 @@ const size_t key_count = sizeof keys / sizeof *keys;
 
 static const struct later later_keys[] = {
     {SECTION_FILE, "admin"},
-    {SECTION_FILE, "peer"},
     {SECTION_FILE, "shared_dict"},
     {SECTION_FILE, "bus"},
     {SECTION_FILE, "cors"},

@@ -4,6 +4,7 @@
 
 #include "base/buffer.h"
 #include "rpc/rpc.h"
+#include "upstream/peer.h"
 #include "upstream/upstream_private.h"
 
 struct upstream_set {
@@ -162,6 +163,12 @@ struct upstream *upstream_set_find(const struct upstream_set *set, const char *n
     for (size_t i = 0; i < set->count; i++)
         if (strcmp(upstream_name(set->members[i]), name) == 0) return set->members[i];
     return NULL;
+}
+
+void upstream_set_each_peer(const struct upstream_set *set, void (*visit)(void *context, struct upstream *peer),
+                            void *context) {
+    for (size_t i = 0; i < set->count; i++)
+        if (upstream_is_peer(set->members[i])) visit(context, set->members[i]);
 }
 
 void upstreams_each(const struct upstreams *upstreams, void (*visit)(void *context, struct upstream *upstream),

@@ -98,7 +98,6 @@ static const struct {
     {LISTEN "message = 5MiB", "t.conf:2: error: `message` belongs in limits { … }"},
     {GREET "service a.B { script = greet.lua\n topics = 5 }",
      "t.conf:4: error: `topics` belongs in limits { … }"},
-    {LISTEN "peer numbers { address = a }", "t.conf:2: error: this version does not serve `peer` yet"},
     {LISTEN "shared_dict tokens { size = 1MiB }",
      "t.conf:2: error: this version does not serve `shared_dict` yet"},
     {LISTEN "admin \"127.0.0.1:1\" { }", "t.conf:2: error: this version does not serve `admin` yet"},
@@ -124,13 +123,30 @@ static const struct {
     {LISTEN "upstream numbers { target = \"a:1\"\ntls { client_ca = greet.lua } }",
      "t.conf:3: error: `tls` has no key `client_ca`"},
     {GREET "upstream numbers { target = \"a:1\" }\nservice a.B {\n upstream = \"number\" }",
-     "t.conf:5: error: there is no `upstream \"number\"` (did you mean \"numbers\"?)"},
+     "t.conf:5: error: there is no `upstream` or `peer` \"number\" (did you mean \"numbers\"?)"},
     {LISTEN "upstream u { target = \"a:1\" }\nservice \"a.*\" {\n upstream = u\n message = 1MiB }",
      "t.conf:5: error: `message` is for services with a `script`: calls that are passed on are not taken apart"},
     {LISTEN "upstream u { target = \"a:1\" }\nservice a.B {\n upstream = u\n jit = on }",
      "t.conf:5: error: `jit` is for services with a `script`: calls that are passed on are not taken apart"},
     {LISTEN "upstream u { target = \"a:1\" }\nservice a.B {\n upstream = u\n method M { } }",
      "t.conf:5: error: `method` is for services with a `script`: a service without one is passed on as a whole"},
+    /* peers */
+    {LISTEN "peer b { address = \"b:1\" }", "t.conf:2: error: a `peer` needs a `node`: our own id, at the top of the file"},
+    {LISTEN "node = \"a b\"", "t.conf:2: error: \"a b\" is not an id: letters, digits, \".\", \"-\" and \"_\", at most 64"},
+    {LISTEN "node = a\npeer b {\n id = \"b c\" }",
+     "t.conf:4: error: \"b c\" is not the id of a peer: letters, digits, \".\", \"-\" and \"_\", at most 64"},
+    {LISTEN "node = a\npeer \"\" { id = b }", "t.conf:3: error: a `peer` needs a name: peer NAME { … }"},
+    {LISTEN "node = a\npeer a { }", "t.conf:3: error: \"a\" is our own `node`"},
+    {LISTEN "node = a\npeer b { }\npeer c {\n id = b }", "t.conf:5: error: `peer \"b\"` has the id \"b\" already"},
+    {LISTEN "node = a\nupstream b { target = \"b:1\" }\npeer b { }", "t.conf:4: error: `upstream \"b\"` has that name already"},
+    {LISTEN "node = a\npeer b {\n connect = always }", "t.conf:4: error: `connect = always` needs an `address`"},
+    {LISTEN "node = a\npeer b {\n address = b }",
+     "t.conf:4: error: \"b\" is not an address: HOST:PORT, [V6]:PORT, *:PORT or unix:PATH"},
+    {LISTEN "node = a\npeer b {\n tls { key = greet.lua } }", "t.conf:4: error: `certificate` and `key` need each other"},
+    {"listen \"127.0.0.1:0\" {\n peers = on }",
+     "t.conf:2: error: `peers = on` needs a `node`: our own id, at the top of the file"},
+    {"node = a\nlisten \"127.0.0.1:0\" {\n peers = on\n tls { certificate = scripts/greet.lua  key = scripts/greet.lua } }",
+     "t.conf:3: error: `peers = on` with `tls` needs `client_certificate`: by it peers prove their id"},
     {LISTEN "script_path = scripts  upstream u { target = \"a:1\" }\nservice a.B { upstream = u }\nservice a.C { script = greet.lua }",
      "t.conf:4: error: `service \"a.C\"` has no types: name its .proto file in `proto`"},
     /* twice */
@@ -407,6 +423,48 @@ static void every_key_is_read(void) {
     config_free(&config);
 }
 
+static void a_peer_is_an_upstream_with_an_id(void) {
+    write_file("a.pem", "");
+    write_file("a.key", "");
+    struct config *config = read_text(
+        "node = a\nlisten \"127.0.0.1:0\" { peers = on }\nupstream u { target = \"u:1\" }\n"
+        "peer b { }\n"
+        "peer other { id = \"c.d\"  address = \"unix:run/c.sock\"  connect = always  wait = 3s  connect_timeout = 4s\n"
+        "  backoff = 5s  backoff_most = 6s  linger = 0  waiting = 7  keepalive { interval = 8s  timeout = 9s }\n"
+        "  tls { certificate = a.pem  key = a.key } }\n"
+        "service \"x.*\" { upstream = other }");
+    CHECK_STR(config->node, "a");
+    CHECK(config->listeners[0].takes_peers);
+    CHECK_INT(config->upstream_count, 3);
+    CHECK(!config->upstreams[0]->peer.id);
+    const struct config_upstream *peer = config_find_upstream(config, "b");
+    CHECK_STR(peer->peer.id, "b");
+    CHECK_STR(peer->peer.node, "a");
+    CHECK(!peer->targets[0] && !peer->tls);
+    CHECK_INT(peer->peer.connect, CONNECT_ON_DEMAND);
+    CHECK_INT(peer->peer.wait, 20 * NS_PER_S);
+    CHECK_INT(peer->connect_timeout, 20 * NS_PER_S);
+    CHECK_INT(peer->linger, 30 * NS_PER_S);
+    CHECK_INT(peer->keepalive.interval, 30 * NS_PER_S);
+    peer = config_find_upstream(config, "other");
+    CHECK_STR(peer->peer.id, "c.d");
+    CHECK_STR(peer->targets[0], "unix:run/c.sock");
+    CHECK(!peer->targets[1]);
+    CHECK_INT(peer->peer.connect, CONNECT_ALWAYS);
+    CHECK_INT(peer->peer.wait, 3 * NS_PER_S);
+    CHECK_INT(peer->connect_timeout, 4 * NS_PER_S);
+    CHECK_INT(peer->backoff, 5 * NS_PER_S);
+    CHECK_INT(peer->backoff_most, 6 * NS_PER_S);
+    CHECK_INT(peer->linger, 0);
+    CHECK_INT(peer->waiting, 7);
+    CHECK_INT(peer->keepalive.interval, 8 * NS_PER_S);
+    CHECK_INT(peer->keepalive.timeout, 9 * NS_PER_S);
+    CHECK(peer->tls->is_verified);
+    CHECK_STR(peer->tls->server_name, "c.d");
+    CHECK_STR(peer->tls->certificate, "a.pem");
+    config_free(&config);
+}
+
 static void words_and_comments_read_as_the_reference_says(void) {
     struct config *config =
         read_text("\xef\xbb\xbf# one\n// two\n/* three\n{ = \" */ workers=2 // end\n" LISTEN
@@ -622,6 +680,8 @@ static void the_default_file_reads_with_its_comments_taken_away(void) {
     write_file("ca.pem", "");
     write_file("client.pem", "");
     write_file("client.key", "");
+    write_file("a.pem", "");
+    write_file("a.key", "");
     struct config *config = read_text((char *)bare.data);
     CHECK(config->listeners[0].tls && config->listeners[0].proxy_from);
     CHECK_STR(config->services[0].methods[0].name, "Greet");
@@ -671,6 +731,7 @@ int main(void) {
     RUN(every_fault_is_told_with_its_line);
     RUN(a_file_without_keys_has_the_defaults);
     RUN(every_key_is_read);
+    RUN(a_peer_is_an_upstream_with_an_id);
     RUN(words_and_comments_read_as_the_reference_says);
     RUN(variables_are_filled_in);
     RUN(the_environment_goes_before_the_file_for_the_log);
