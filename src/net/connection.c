@@ -52,6 +52,8 @@ enum phase {
 
 struct connection {
     struct loop *loop;
+    const struct connection_carrier *carrier; /* NULL: a socket */
+    void *carried;
     const struct connection_events *events;
     void *owner;
     struct dial *dial;       /* until connected */
@@ -106,7 +108,8 @@ static void watch(struct connection *connection, struct event *event) {
 static void update_reading(struct connection *connection) {
     bool reads = connection->phase >= PHASE_HEADER && connection->phase <= PHASE_CLOSING &&
                  !connection->is_paused && !connection->has_peer_ended;
-    if (reads) watch(connection, &connection->read_event);
+    if (connection->carrier) (reads ? connection->carrier->resume : connection->carrier->pause)(connection->carried);
+    else if (reads) watch(connection, &connection->read_event);
     else if (connection->fd >= 0) event_del(&connection->read_event);
 }
 
@@ -422,18 +425,50 @@ struct connection *connection_dial(struct loop *loop, const char *address,
     return connection;
 }
 
+/* Carried by something else than a socket */
+
+struct connection *connection_carried(struct loop *loop, const struct connection_carrier *carrier, void *carried,
+                                      const char *peer, const char *local, const struct connection_events *events,
+                                      void *owner) {
+    static const struct connection_options plain;
+    struct connection *connection = new_connection(loop, &plain, events, owner);
+    connection->carrier = carrier;
+    connection->carried = carried;
+    connection->peer = memory_copy_string(peer);
+    connection->local = memory_copy_string(local);
+    connection->phase = PHASE_STARTING;
+    loop_defer(loop, LOOP_RUN, &connection->task);
+    return connection;
+}
+
+void connection_carry_bytes(struct connection *connection, const uint8_t *bytes, size_t length) {
+    if (connection->phase == PHASE_OPEN) connection->events->on_bytes(connection->owner, bytes, length);
+}
+
+void connection_carry_drained(struct connection *connection) {
+    if (connection->phase == PHASE_OPEN) connection->events->on_drained(connection->owner);
+}
+
+void connection_carry_end(struct connection *connection, const char *reason) { end_text(connection, reason); }
+
+/* Use */
+
 size_t connection_write(struct connection *connection, const struct iovec *pieces, int count) {
     assert(connection->phase >= PHASE_OPEN);
     if (connection->phase != PHASE_OPEN) return 0;
+    if (connection->carrier) return connection->carrier->write(connection->carried, pieces, count);
     if (connection->tls) write_tls(connection, pieces, count);
     else write_raw(connection, pieces, count);
     return buffer_length(&connection->kept);
 }
 
-size_t connection_kept(const struct connection *connection) { return buffer_length(&connection->kept); }
+size_t connection_kept(const struct connection *connection) {
+    return connection->carrier ? connection->carrier->kept(connection->carried) : buffer_length(&connection->kept);
+}
 
 size_t connection_undelivered(const struct connection *connection) {
     int unsent = 0;
+    if (connection->carrier) return connection->carrier->undelivered(connection->carried);
     if (connection->fd >= 0) ioctl(connection->fd, SIOCOUTQ, &unsent);
     return buffer_length(&connection->kept) + (size_t)unsent;
 }
@@ -457,8 +492,9 @@ void connection_shutdown(struct connection *connection) {
     if (connection->phase != PHASE_OPEN) return;
     connection->phase = PHASE_CLOSING;
     connection_resume(connection);
-    if (!buffer_length(&connection->kept)) send_fin(connection);
-    else timer_start(connection->loop, &connection->timer, loop_now(connection->loop) + flush_stall);
+    if (connection->carrier) connection->carrier->shutdown(connection->carried);
+    else if (!buffer_length(&connection->kept)) return send_fin(connection);
+    timer_start(connection->loop, &connection->timer, loop_now(connection->loop) + flush_stall);
 }
 
 void connection_free(struct connection **connection) {
@@ -466,6 +502,7 @@ void connection_free(struct connection **connection) {
     if (!old) return;
     *connection = NULL;
     stop_events(old);
+    if (old->carrier) old->carrier->free(old->carried);
     if (old->fd >= 0) close(old->fd);
     old->fd = -1;
     old->phase = PHASE_FREED;
@@ -477,5 +514,6 @@ uint64_t connection_id(const struct connection *connection) { return connection-
 const char *connection_peer(const struct connection *connection) { return connection->peer; }
 const char *connection_local(const struct connection *connection) { return connection->local; }
 const struct tls_info *connection_tls(const struct connection *connection) {
+    if (connection->carrier) return connection->carrier->tls(connection->carried);
     return connection->tls ? tls_session_info(connection->tls) : NULL;
 }

@@ -50,7 +50,7 @@ void access_grow_up(struct timer *timer) {
 
 void access_opened(struct rpc_call *call) {
     struct rpc *rpc = call->call.rpc;
-    if (call->is_client || !log_access_is_on()) return;
+    if (call->is_client || call->connection->is_internal || !log_access_is_on()) return;
     list_append(&rpc->young, &call->young);
     if (!timer_is_running(&rpc->young_timer))
         timer_start(rpc->loop, &rpc->young_timer, grown_up(&call->young));
@@ -58,7 +58,7 @@ void access_opened(struct rpc_call *call) {
 
 void access_closed(struct rpc_call *call) {
     list_remove(&call->young);
-    if (call->is_client || !log_access_is_on()) return;
+    if (call->is_client || call->connection->is_internal || !log_access_is_on()) return;
     struct log_access line = access_line(call);
     line.status = status_name(call->status);
     line.reason = reasons[call->reason];
@@ -67,7 +67,7 @@ void access_closed(struct rpc_call *call) {
 
 void access_refused(struct rpc_connection *connection, const char *path, size_t path_length,
                     enum status status) {
-    if (!log_access_is_on()) return;
+    if (connection->is_internal || !log_access_is_on()) return;
     struct buffer *method = &connection->rpc->scratch;
     buffer_clear(method);
     if (path_length && *path == '/') {

@@ -81,6 +81,7 @@ static void call_free(struct rpc_call *call) {
     free(call->name);
     free(call->target);
     pool_give(&call->call.rpc->calls, call);
+    if (connection->on_idle && list_is_empty(&connection->calls)) connection->on_idle(connection->context);
     rpc_connection_free_if_done(connection);
 }
 
@@ -247,24 +248,24 @@ static void tell_close(struct rpc_call *call) {
     if (route) router_call_closed(route);
 }
 
+/* A handler function may hand the call to another handler. */
 void call_run(struct rpc_call *call) {
-    const struct call_handler *handler = call->call.handler;
     struct rpc *rpc = call->call.rpc;
     rpc->running = call;
     if (take_news(call, NEWS_OPEN)) tell_open(call);
-    if (take_news(call, NEWS_HEADERS) && is_told_news(call) && handler->on_headers)
-        handler->on_headers(&call->call);
+    if (take_news(call, NEWS_HEADERS) && is_told_news(call) && call->call.handler->on_headers)
+        call->call.handler->on_headers(&call->call);
     if (take_news(call, NEWS_READABLE) && is_told_news(call) && call->is_hungry &&
         has_something_to_read(call)) {
         call->is_hungry = false;
-        handler->on_readable(&call->call);
+        call->call.handler->on_readable(&call->call);
     }
     if (take_news(call, NEWS_WRITABLE) && call->state == CALL_OPEN && call->is_choked) {
         call->is_choked = false;
-        handler->on_writable(&call->call);
+        call->call.handler->on_writable(&call->call);
     }
-    if (take_news(call, NEWS_DRAIN) && call->state == CALL_OPEN && handler->on_drain)
-        handler->on_drain(&call->call);
+    if (take_news(call, NEWS_DRAIN) && call->state == CALL_OPEN && call->call.handler->on_drain)
+        call->call.handler->on_drain(&call->call);
     if (take_news(call, NEWS_FAULT) && may_fail(call))
         call_fail(call, call->status, call->reason, call->text);
     rpc->running = NULL;
@@ -429,6 +430,21 @@ const char *call_authority(const struct call *public) {
     const struct metadata_entry *entry =
         public->metadata ? metadata_find(public->metadata, ":authority", 10, &place) : NULL;
     return entry ? entry->value : "";
+}
+
+const char *call_node(const struct call *public) { return rpc_call_of_const(public)->connection->peer_node; }
+
+void call_set_node(struct call *public, const char *node) {
+    struct rpc_connection *connection = rpc_call_of(public)->connection;
+    free(connection->peer_node);
+    connection->peer_node = memory_copy_string(node);
+}
+
+size_t call_siblings(const struct call *public) {
+    const struct rpc_call *call = rpc_call_of_const(public);
+    const struct http_session *session = call->connection->session;
+    size_t streams = session ? http_session_stream_count(session) : 0;
+    return call->stream && streams ? streams - 1 : streams;
 }
 
 bool call_is_draining(const struct call *public) {

@@ -26,6 +26,11 @@ struct rpc_connection *rpc_connection_new(struct rpc *rpc, bool is_client, const
     return connection;
 }
 
+void rpc_connection_attach(struct rpc_connection *connection, struct connection *wire) {
+    connection->log.connection = connection_id(wire);
+    http_session_attach(connection->session, wire);
+}
+
 void rpc_connection_free_if_done(struct rpc_connection *connection) {
     if (connection->session || !list_is_empty(&connection->calls) || connection == connection->rpc->waiting) return;
     connection->rpc->counters.connections--;
@@ -33,12 +38,13 @@ void rpc_connection_free_if_done(struct rpc_connection *connection) {
 }
 
 void rpc_connection_free(struct rpc_connection *connection) {
+    if (connection->on_gone) connection->on_gone(connection->context);
     account_forget(connection);
     list_remove(&connection->node);
     peer_metadata_unref(&connection->last_metadata);
     free(connection->peer);
+    free(connection->peer_node);
     free(connection->reason);
-    if (connection->on_gone) connection->on_gone(connection->context);
     free(connection);
 }
 

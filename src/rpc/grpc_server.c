@@ -157,8 +157,12 @@ static bool check_values(const struct arrival *arrival, bool is_raw, const struc
     return true;
 }
 
+static const struct router *router_of(const struct rpc_connection *connection) {
+    return connection->router ? connection->router : connection->rpc->router;
+}
+
 static void find_route(struct arrival *arrival) {
-    const struct router *router = arrival->connection->rpc->router;
+    const struct router *router = router_of(arrival->connection);
     struct text service, method;
     if (!router || !grpc_path_split(arrival->request.path, &service, &method)) return;
     arrival->route = router_find(router, service.data, service.length, method.data, method.length,
@@ -167,7 +171,7 @@ static void find_route(struct arrival *arrival) {
 
 static bool check_route(const struct arrival *arrival) {
     struct text service, method, encoding = arrival->request.encoding;
-    if (!arrival->connection->rpc->router)
+    if (!router_of(arrival->connection))
         return refuse(arrival, "200", STATUS_UNAVAILABLE, "the server does not serve yet");
     if (!grpc_path_split(arrival->request.path, &service, &method)) return refuse_path(arrival);
     if (!arrival->route) return refuse_method(arrival, service, method, arrival->is_known_service);

@@ -3,7 +3,9 @@
 
 #include "net/connection.h"
 #include "rpc/call_private.h"
+#include "rpc/call_wire.h"
 #include "rpc/client_private.h"
+#include "rpc/tunnel.h"
 
 static void tell(struct task *task) {
     struct rpc_link *link = container_of(task, struct rpc_link, task);
@@ -19,33 +21,19 @@ static void took_too_long(struct timer *timer) {
     rpc_link_close(container_of(timer, struct rpc_link, timer), "connecting took too long");
 }
 
-static struct rpc_connection *connect_to(struct rpc *rpc, const struct rpc_link_options *options,
-                                         struct error *error) {
-    const struct connection_options wire_options = {.tls_client = options->tls,
-                                                    .address = options->address,
-                                                    .address_length = options->address_length,
-                                                    .server_name = options->server_name};
+static struct rpc_connection *new_connection(struct rpc *rpc, const struct rpc_link_options *options) {
     struct http_limits limits = rpc->limits.http;
     limits.idle = limits.settings_timeout = 0; /* the link's owner closes it; its timer bounds the beginning */
     limits.keepalive_interval = options->keepalive_interval;
     limits.keepalive_timeout = options->keepalive_timeout;
     limits.pings_without_streams = options->pings_without_streams;
-    struct rpc_connection *connection = rpc_connection_new(rpc, true, &limits);
-    struct connection *wire = connection_dial(rpc->loop, options->name, &wire_options, &http_connection_events,
-                                              connection->session, error);
-    if (!wire) {
-        http_session_close(connection->session, HTTP_NO_ERROR, error->text);
-        return NULL;
-    }
-    connection->log.connection = connection_id(wire);
-    http_session_attach(connection->session, wire);
-    return connection;
+    return rpc_connection_new(rpc, true, &limits);
 }
 
-struct rpc_link *rpc_link_new(struct rpc *rpc, const struct rpc_link_options *options,
-                              const struct rpc_link_events *events, void *context, struct error *error) {
-    struct rpc_connection *connection = connect_to(rpc, options, error);
-    if (!connection) return NULL;
+static struct rpc_link *new_link(struct rpc *rpc, struct rpc_connection *connection, struct connection *wire,
+                                 const struct rpc_link_options *options, const struct rpc_link_events *events,
+                                 void *context) {
+    rpc_connection_attach(connection, wire);
     struct rpc_link *link = memory_new(sizeof *link);
     *link = (struct rpc_link){.rpc = rpc,
                               .connection = connection,
@@ -53,13 +41,44 @@ struct rpc_link *rpc_link_new(struct rpc *rpc, const struct rpc_link_options *op
                               .context = context,
                               .authority = memory_copy_string(options->authority),
                               .most_streams = options->most_streams ? options->most_streams : UINT32_MAX,
-                              .is_tls = options->tls != NULL};
+                              .is_tls = connection_tls(wire) != NULL};
     connection->link = link;
     task_init(&link->task, tell);
     timer_init(&link->timer, took_too_long);
     if (options->connect_timeout)
         timer_start(rpc->loop, &link->timer, loop_now(rpc->loop) + options->connect_timeout);
     return link;
+}
+
+struct rpc_link *rpc_link_new(struct rpc *rpc, const struct rpc_link_options *options,
+                              const struct rpc_link_events *events, void *context, struct error *error) {
+    const struct connection_options wire_options = {.tls_client = options->tls,
+                                                    .address = options->address,
+                                                    .address_length = options->address_length,
+                                                    .server_name = options->server_name};
+    struct rpc_connection *connection = new_connection(rpc, options);
+    struct connection *wire = connection_dial(rpc->loop, options->name, &wire_options, &http_connection_events,
+                                              connection->session, error);
+    if (wire) return new_link(rpc, connection, wire, options, events, context);
+    http_session_close(connection->session, HTTP_NO_ERROR, error->text);
+    return NULL;
+}
+
+struct rpc_link *rpc_link_over_fd(struct rpc *rpc, int fd, const struct rpc_link_options *options,
+                                  const struct rpc_link_events *events, void *context) {
+    static const struct connection_options plain;
+    struct rpc_connection *connection = new_connection(rpc, options);
+    struct connection *wire =
+        connection_accepted(rpc->loop, fd, &plain, &http_connection_events, connection->session);
+    return new_link(rpc, connection, wire, options, events, context);
+}
+
+struct rpc_link *rpc_tunnel_link(struct call *call, const struct rpc_link_options *options,
+                                 const struct rpc_link_events *events, void *context) {
+    struct rpc_connection *connection = new_connection(call->rpc, options);
+    connection->is_tunnelled = true;
+    struct connection *wire = call_wire_new(call, options->name, connection->session);
+    return new_link(call->rpc, connection, wire, options, events, context);
 }
 
 void rpc_link_free(struct rpc_link **handle) {

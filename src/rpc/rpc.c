@@ -6,6 +6,8 @@
 
 #include "net/connection.h"
 #include "rpc/call_private.h"
+#include "rpc/call_wire.h"
+#include "rpc/tunnel.h"
 #include "rpc/status_text.h"
 
 enum {
@@ -83,15 +85,16 @@ void rpc_accept(struct rpc *rpc, const struct rpc_accepted *accepted) {
                                                .reads_proxy_header = accepted->reads_proxy_header,
                                                .handshake_timeout = rpc->limits.http.settings_timeout};
     struct rpc_connection *connection = rpc_connection_new(rpc, false, &rpc->limits.http);
+    connection->router = accepted->router;
+    connection->is_internal = accepted->is_internal;
     connection->on_gone = accepted->on_gone;
     connection->context = accepted->context;
     struct connection *wire =
         connection_accepted(rpc->loop, accepted->fd, &options, &http_connection_events, connection->session);
     struct tls_server *tls = accepted->tls;
     tls_server_unref(&tls); /* the connection has its own reference */
-    connection->log.connection = connection_id(wire);
-    http_session_attach(connection->session, wire);
-    if (rpc->is_draining) rpc_connection_drain(connection);
+    rpc_connection_attach(connection, wire);
+    if (rpc->is_draining && !connection->is_internal) rpc_connection_drain(connection);
 }
 
 void rpc_each_call(struct rpc *rpc, void (*f)(struct call *call, void *context), void *context) {
@@ -108,13 +111,21 @@ void rpc_drain(struct rpc *rpc) {
     rpc->is_draining = true;
     for (struct list *c = rpc->connections.next; c != &rpc->connections; c = c->next) {
         struct rpc_connection *connection = container_of(c, struct rpc_connection, node);
-        if (!connection->is_client) rpc_connection_drain(connection); /* calls may need others still */
+        /* Calls may need others still. */
+        if (!connection->is_client && !connection->is_internal) rpc_connection_drain(connection);
         for (struct list *node = connection->calls.next; node != &connection->calls; node = node->next)
             call_wake(container_of(node, struct rpc_call, sibling), NEWS_DRAIN);
     }
 }
 
+/* The calls in the tunnel have last words too, which go this way. */
+static bool carries_tunnel(const struct rpc_call *call) {
+    const struct rpc_call *server = call->is_client && call->partner ? call->partner : call;
+    return call_has_wire(&call->call) || (server->name && strcmp(server->name, rpc_tunnel_method.full_name) == 0);
+}
+
 static void end_call(struct rpc_call *call, const char *text) {
+    if (carries_tunnel(call)) return;
     if (call->is_client)
         call_fail(call, STATUS_UNAVAILABLE, REASON_DRAIN, text);
     else
@@ -125,6 +136,7 @@ void rpc_end_all(struct rpc *rpc, const char *text, uint64_t grace) {
     rpc_drain(rpc);
     for (struct list *c = rpc->connections.next; c != &rpc->connections; c = c->next) {
         struct rpc_connection *connection = container_of(c, struct rpc_connection, node);
+        if (connection->is_tunnelled) rpc_connection_drain(connection);
         for (struct list *node = connection->calls.next; node != &connection->calls; node = node->next)
             end_call(container_of(node, struct rpc_call, sibling), text);
     }

@@ -41,6 +41,7 @@ struct rpc_connection {
     struct rpc *rpc;
     struct http_session *session; /* NULL once it has ended */
     struct rpc_link *link;        /* of a connection that we made; NULL once it was let go */
+    struct router *router; /* whose routes answer here; NULL: those in force */
     struct list node, limited;
     struct list calls; /* rpc_call.sibling */
     struct peer_metadata *last_metadata;
@@ -48,8 +49,10 @@ struct rpc_connection {
     struct timer stalled;
     struct log_scope log;
     char *peer;   /* its address; known from the first call on */
+    char *peer_node; /* which gateway it is, when it has proved that; else NULL */
     char *reason; /* why it ended */
-    bool is_client, is_draining;
+    bool is_client, is_draining, is_internal, is_tunnelled;
+    void (*on_idle)(void *context); /* its last call has gone; may be NULL */
     void (*on_gone)(void *context);
     void *context;
 };
@@ -63,6 +66,8 @@ static inline bool connection_is_limited(const struct rpc_connection *connection
 /* rpc/connection.c */
 struct rpc_connection *rpc_connection_new(struct rpc *rpc, bool is_client, const struct http_limits *limits);
 struct rpc_connection *rpc_connection_new_without_wire(struct rpc *rpc, bool is_client);
+/* Its session runs over `wire`, which was made with http_connection_events for it. */
+void rpc_connection_attach(struct rpc_connection *connection, struct connection *wire);
 void rpc_connection_free(struct rpc_connection *connection);
 /* If the session has ended and the last call has gone. */
 void rpc_connection_free_if_done(struct rpc_connection *connection);

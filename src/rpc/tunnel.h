@@ -26,8 +26,8 @@ extern const struct method rpc_tunnel_method;
 extern const struct call_limits rpc_tunnel_limits;
 
 /* The client of a session in the call's messages, to open calls on like on any other link; response headers of a server
- * call leave now. Of the options count name, authority, connect_timeout, keepalive (0: the call's connection has its
- * own), most_streams. Letting go of it and closing are rpc/client.h's. */
+ * call leave now. Of the options count name (it stands for the address in access lines), authority, connect_timeout,
+ * keepalive (0: the call's connection has its own) and most_streams. */
 struct rpc_link *rpc_tunnel_link(struct call *call, const struct rpc_link_options *options,
                                  const struct rpc_link_events *events, void *context);
 
@@ -35,23 +35,23 @@ struct rpc_link *rpc_tunnel_link(struct call *call, const struct rpc_link_option
 struct rpc_tunnel;
 struct rpc_tunnel_options {
     const char *node;      /* call_node() of the calls in it; copied; may be NULL */
-    struct router *router; /* NULL: the one in force */
+    struct router *router; /* NULL: the one in force; borrowed, until the session has gone */
 };
 /* Told from the loop's run phase. */
 struct rpc_tunnel_events {
-    /* It may have no streams any more: rpc_tunnel_streams() says. May be NULL. */
+    /* A call has gone, and at that moment there was no other: rpc_tunnel_streams() says whether there is now. */
     void (*on_idle)(void *context);
-    /* Once, last: the session and its calls have gone, and the pointer with them. The call that carried it may have its
-     * last words still to send. */
+    /* Once, last: the session and its calls have gone; only rpc_tunnel_free() is left. The call that carried it may
+     * still have its last words to send. */
     void (*on_gone)(void *context, const char *reason);
 };
 struct rpc_tunnel *rpc_tunnel_serve(struct call *call, const struct rpc_tunnel_options *options,
                                     const struct rpc_tunnel_events *events, void *context);
+/* Lets go: no events any more; what still stands drains. */
+void rpc_tunnel_free(struct rpc_tunnel **tunnel);
 size_t rpc_tunnel_streams(const struct rpc_tunnel *tunnel);
 /* Two-phase GOAWAY: open calls finish, new ones are refused unseen; then the session ends in peace. */
-void rpc_tunnel_drain(struct rpc_tunnel *tunnel, const char *reason);
+void rpc_tunnel_drain(struct rpc_tunnel *tunnel);
 /* Ends now: the calls in it fail. on_gone follows. */
 void rpc_tunnel_close(struct rpc_tunnel *tunnel, const char *reason);
-/* No events any more; drains. Sets the pointer to NULL. */
-void rpc_tunnel_let_go(struct rpc_tunnel **tunnel);
 #endif

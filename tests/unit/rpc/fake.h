@@ -96,6 +96,19 @@ struct connection *connection_dial(struct loop *loop, const char *address, const
     }
     return connection_accepted(loop, -1, options, events, owner);
 }
+/* Nothing is carried here: tunnels have their tests over the real rooms. */
+struct connection *connection_carried(struct loop *loop, const struct connection_carrier *carrier, void *carried,
+                                      const char *peer, const char *local, const struct connection_events *events,
+                                      void *owner) {
+    (void)loop, (void)carrier, (void)carried, (void)peer, (void)local, (void)events, (void)owner;
+    check_failed(__FILE__, __LINE__, "a carried connection");
+    return NULL;
+}
+void connection_carry_bytes(struct connection *connection, const uint8_t *bytes, size_t length) {
+    (void)connection, (void)bytes, (void)length;
+}
+void connection_carry_drained(struct connection *connection) { (void)connection; }
+void connection_carry_end(struct connection *connection, const char *reason) { (void)connection, (void)reason; }
 uint64_t connection_id(const struct connection *connection) { return connection ? 7 : 0; }
 const char *connection_peer(const struct connection *connection) { return connection ? "192.0.2.1:4711" : ""; }
 const struct tls_info *connection_tls(const struct connection *connection) {
