@@ -57,6 +57,7 @@ function Handle:cancel() end
 ---@field peer string "127.0.0.1:4711"
 ---@field protocol string "grpc"
 ---@field tls? tidewire.Tls
+---@field node? string the id of the peer that has opened the stream; nil for every other client
 ---@field draining boolean the process is about to end
 ---@field upstream tidewire.ClientStream the same call to the service's `upstream`, opened when it is first used
 local Stream = {}
@@ -267,6 +268,45 @@ function tidewire.open(upstream, method, options) end
 ---@return string? text
 ---@return tidewire.Message[]? details
 function tidewire.call(upstream, method, request, options) end
+---Another gateway: its streams and ours share one connection, whoever has made it.
+---@class tidewire.Peer
+---@field name string the config's
+---@field id string its `node`
+---@field connected boolean
+local Peer = {}
+---As `tidewire.open(peer.name, …)`. Waits for a connection from either side.
+---@param method string "pkg.Service/Method"
+---@param options? tidewire.OpenOptions
+---@return tidewire.ClientStream
+function Peer:open(method, options) end
+---As `tidewire.call(peer.name, …)`.
+---@param method string "pkg.Service/Method"
+---@param request tidewire.Sendable
+---@param options? tidewire.CallOptions
+---@return tidewire.Message? reply
+---@return tidewire.Code? code
+---@return string? text
+---@return tidewire.Message[]? details
+function Peer:call(method, request, options) end
+---@param name string of a `peer` of the config
+---@return tidewire.Peer
+function tidewire.peer(name) end
+---What stands now in the whole process, by the names of the config's peers.
+---@return table<string, tidewire.PeerCounts>
+function tidewire.peers() end
+---@class tidewire.PeerCounts
+---@field id string
+---@field connected boolean
+---@field dialled boolean we have made that connection
+---@field connections integer
+---@field streams integer ours to it
+---@field waiting integer streams that wait for a connection
+---@field dials integer ever
+---@field dial_failures integer ever
+---@field accepted integer ever: connections that it has made
+---@field refused integer ever: connections that it has made and we did not take
+---@field simultaneous integer ever: how often both made one at the same time
+---@field error? string why the last dial failed
 ---What stands now in this worker, by the names of the config's upstreams.
 ---@return table<string, tidewire.UpstreamCounts>
 function tidewire.upstreams() end

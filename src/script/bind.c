@@ -22,7 +22,7 @@
 static int not_served(lua_State *L) { return raise_not_served(L, lua_tostring(L, lua_upvalueindex(1))); }
 
 /* Of later versions: using one says so. */
-static const char *const later_functions[] = {"peer", "channel", NULL};
+static const char *const later_functions[] = {"channel", NULL};
 static const char *const later_tables[] = {"shared", "metrics", "http", NULL};
 
 static void push_not_served(lua_State *L, const char *name) {
@@ -102,10 +102,12 @@ void bind_open(struct script *script) {
     answers_open_state(script);
     fibers_open_state(script);
     projected_open_state(script);
+    filter_open_state(script);
     bind_failure_open(script);
     bind_job_open(script);
     bind_topic_open(script);
     bind_json_open(script);
+    bind_peer_open(script);
 }
 
 static const struct twl_message_options *options_of_file(const struct generation *generation,
@@ -129,6 +131,7 @@ void bind_push_tidewire(struct script *script, lua_State *L, const struct script
     bind_log_add(L, script);
     bind_json_add(L, script);
     bind_client_add(L, script, file);
+    bind_peer_add(L, script, file);
     set_functions(L, script, (const luaL_Reg[]){{"set_health", set_health}, {NULL, NULL}});
     lua_pushcfunction(L, twl_project);
     lua_setfield(L, -2, "project");

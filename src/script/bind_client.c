@@ -16,9 +16,8 @@
 #include "script/stream.h"
 #include "upstream/upstream.h"
 
-#define OPTIONS "[, { metadata =, timeout =, detached =, reconnect =, wait = }]"
-#define OPEN "tidewire.open(upstream, \"pkg.Service/Method\"" OPTIONS ")"
-#define CALL "tidewire.call(upstream, \"pkg.Service/Method\", request[, { metadata =, timeout =, detached =, wait = }])"
+#define OPEN "tidewire.open(upstream, \"pkg.Service/Method\"" CLIENT_OPEN_OPTIONS ")"
+#define CALL "tidewire.call(upstream, \"pkg.Service/Method\", request" CLIENT_CALL_OPTIONS ")"
 
 /* ---- names ---- */
 
@@ -67,9 +66,7 @@ static const struct method *check_method(lua_State *L, const struct schema *sche
 
 /* ---- options ---- */
 
-/* What the functions of one file are told by their second upvalue: the number of its service, from 1; 0: none. */
-static struct handler *client_handler(lua_State *L, struct generation *generation, const struct method *method) {
-    size_t number = (size_t)lua_tointeger(L, lua_upvalueindex(2));
+static struct handler *client_handler(struct generation *generation, const struct method *method, size_t number) {
     if (!number || number > generation->service_count)
         return handler_of_client(generation, method, &generation->options, "a module");
     const struct script_service *service = &generation->services[number - 1];
@@ -142,7 +139,8 @@ static void refuse_outside(lua_State *L, const struct script *script, const char
 
 /* Everything but metadata and reconnect, which are taken when nothing can raise any more. */
 static struct client_options check_options(lua_State *L, struct script *script, int index, const char *const *names,
-                                           const char *signature) {
+                                           struct client_form form) {
+    const char *signature = form.signature;
     refuse_outside(L, script, signature);
     struct generation *generation = script->running->generation;
     if (lua_type(L, 1) != LUA_TSTRING || lua_type(L, 2) != LUA_TSTRING) raise_misuse(L, signature);
@@ -150,7 +148,8 @@ static struct client_options check_options(lua_State *L, struct script *script, 
     const char *name = lua_tostring(L, 1);
     struct client_options options = {.reconnect = LUA_NOREF};
     options.upstream = check_upstream(L, generation, name);
-    options.handler = client_handler(L, generation, check_method(L, generation->schema, lua_tostring(L, 2), signature));
+    const struct method *method = check_method(L, generation->schema, lua_tostring(L, 2), signature);
+    options.handler = client_handler(generation, method, form.service);
     options.waits = take_boolean(L, index, "wait");
     if (!take_boolean(L, index, "detached")) options.opener = script->running->stream;
     if (options.opener && options.opener->is_over)
@@ -187,12 +186,12 @@ static void take_reconnect(lua_State *L, struct client_options *options) {
 
 /* ---- tidewire.open ---- */
 
-static int open_stream(lua_State *L) {
+int bind_client_open(lua_State *L, struct client_form form) {
     static const char *const names[] = {"metadata", "timeout", "detached", "reconnect", "wait", NULL};
     struct script *script = script_of(L);
     script_settle(script);
     lua_settop(L, 3);
-    struct client_options options = check_options(L, script, 3, names, OPEN);
+    struct client_options options = check_options(L, script, 3, names, form);
     push_reconnect(L, 3);
     take_metadata(L, 3, &options.metadata);
     take_reconnect(L, &options);
@@ -219,27 +218,33 @@ static void ask(struct script *script, struct fiber *fiber, const struct client_
     stream->reader = fiber;
 }
 
-static int call(lua_State *L) {
+int bind_client_call(lua_State *L, struct client_form form) {
     static const char *const names[] = {"metadata", "timeout", "detached", "wait", NULL};
     struct script *script = script_of(L);
     script_settle(script);
     lua_settop(L, 4);
-    struct client_options options = check_options(L, script, 4, names, CALL);
+    struct client_options options = check_options(L, script, 4, names, form);
     const struct method *method = options.handler->method;
-    if (lua_isnil(L, 3)) return raise_misuse(L, CALL);
+    if (lua_isnil(L, 3)) return raise_misuse(L, form.signature);
     if (method->is_client_streaming || method->is_server_streaming)
-        return luaL_error(L, "%s has more than one request or reply: tidewire.open() it", method->full_name);
+        return luaL_error(L, "%s has more than one request or reply: open() it", method->full_name);
     encode_request(L, script, options.handler);
     options.keeps_no_answer = true;
     take_metadata(L, 4, &options.metadata);
     metadata_clear(&options.metadata); /* it was right: now that nothing raises any more it is taken */
-    struct fiber *fiber = fiber_wait(L, script, WAIT_REPLY, "tidewire.call()");
+    struct fiber *fiber = fiber_wait(L, script, WAIT_REPLY, form.signature);
     if (fiber->wait == WAIT_REPLY) {
         take_metadata(L, 4, &options.metadata);
         ask(script, fiber, &options);
     }
     return fiber_yield(L, fiber);
 }
+
+static struct client_form form_of(lua_State *L, const char *signature) {
+    return (struct client_form){signature, (size_t)lua_tointeger(L, lua_upvalueindex(2))};
+}
+static int open_stream(lua_State *L) { return bind_client_open(L, form_of(L, OPEN)); }
+static int call(lua_State *L) { return bind_client_call(L, form_of(L, CALL)); }
 
 /* ---- tidewire.upstreams ---- */
 
@@ -397,7 +402,7 @@ void bind_client_functions(lua_State *L, struct script *script) {
                                      {NULL, NULL}});
 }
 
-static size_t service_of_file(const struct generation *generation, const struct script_file *file) {
+size_t bind_client_service(const struct generation *generation, const struct script_file *file) {
     for (size_t i = 0; i < generation->service_count; i++)
         if (script_service_has(&generation->services[i], file)) return i + 1;
     return 0;
@@ -406,6 +411,6 @@ static size_t service_of_file(const struct generation *generation, const struct 
 void bind_client_add(lua_State *L, struct script *script, const struct script_file *file) {
     const luaL_Reg functions[] = {{"open", open_stream}, {"call", call}, {"upstreams", upstreams}, {NULL, NULL}};
     lua_pushlightuserdata(L, script);
-    lua_pushinteger(L, (lua_Integer)service_of_file(script_generation(script), file));
+    lua_pushinteger(L, (lua_Integer)bind_client_service(script_generation(script), file));
     luaL_setfuncs(L, functions, 2);
 }

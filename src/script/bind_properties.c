@@ -12,7 +12,7 @@
 #include "script/state.h"
 #include "script/stream.h"
 
-enum property { CTX = 1, ID, SERVICE, METHOD, PEER, PROTOCOL, TLS, UPSTREAM, DRAINING };
+enum property { CTX = 1, ID, SERVICE, METHOD, PEER, PROTOCOL, TLS, UPSTREAM, DRAINING, NODE };
 
 static const struct {
     const char *name;
@@ -20,6 +20,7 @@ static const struct {
 } properties[] = {
     {"ctx", CTX},           {"id", ID},   {"service", SERVICE},   {"method", METHOD},     {"peer", PEER},
     {"protocol", PROTOCOL}, {"tls", TLS}, {"upstream", UPSTREAM}, {"draining", DRAINING},
+    {"node", NODE},
 };
 
 static void set_text(lua_State *L, const char *name, const char *text) {
@@ -83,6 +84,9 @@ static int push_property(lua_State *L, struct stream *stream, enum property prop
         return 1;
     case PROTOCOL:
         lua_pushstring(L, call_protocol(call));
+        return 1;
+    case NODE:
+        lua_pushstring(L, call_node(call));
         return 1;
     case TLS:
         return push_tls(L, call_tls(call));

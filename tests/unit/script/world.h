@@ -20,6 +20,7 @@
 #include "rpc/router.h"
 #include "schema/wire.h"
 #include "script/script.h"
+#include "upstream/peer.h"
 #include "upstream/upstream.h"
 
 /* ---- log ---- */
@@ -302,7 +303,9 @@ void upstream_each_target(const struct upstream *upstream,
                           void (*visit)(void *context, const struct upstream_target_counts *counts), void *context) {
     (void)upstream, (void)visit, (void)context;
 }
+void peer_counts(const struct upstream *upstream, struct peer_counts *counts) { (void)upstream, (void)counts; }
 const char *call_peer(const struct call *call) { return (void)call, "127.0.0.1:4711"; }
+const char *call_node(const struct call *call) { return (void)call, NULL; }
 const char *call_protocol(const struct call *call) { return (void)call, "grpc"; }
 const struct tls_info *call_tls(const struct call *call) { return (void)call, NULL; }
 bool call_is_draining(const struct call *call) { return of(call)->is_draining; }
