@@ -102,7 +102,6 @@ void bind_open(struct script *script) {
     answers_open_state(script);
     fibers_open_state(script);
     projected_open_state(script);
-    filter_open_state(script);
     bind_failure_open(script);
     bind_job_open(script);
     bind_topic_open(script);

@@ -148,6 +148,16 @@ void fiber_run(struct fiber *fiber, int arguments) {
     resumed(fiber, resume(fiber, arguments));
 }
 
+void fiber_serve(struct fiber *fiber, struct stream *stream) {
+    if (fiber->stream != stream) {
+        list_remove(&fiber->node);
+        fiber->stream = stream;
+        fiber->origin = &stream->handler->origin;
+        fiber->budget = stream->handler->budget;
+    }
+    watchdog_enter(&fiber->generation->script->watchdog, fiber->budget, fiber->origin);
+}
+
 int fiber_call_plainly(struct fiber *fiber, int arguments, int results) {
     struct script *script = fiber->generation->script;
     struct fiber *outer = script->running;

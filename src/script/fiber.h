@@ -91,6 +91,8 @@ struct fiber *fiber_take(struct script *script, struct generation *generation, s
 /* Runs what is on ->L (a function and `arguments`; or, after a wait, its results) until it ends or waits. The
  * fiber may be gone afterwards. */
 void fiber_run(struct fiber *fiber, int arguments);
+/* The one that runs goes on with code of this stream, of the same generation: as if it had just begun. */
+void fiber_serve(struct fiber *fiber, struct stream *stream);
 /* Calls what is on ->L without the right to wait. 0, or an error whose value is at the top. The caller takes
  * the results (at most `results`) and gives the fiber back with fiber_give(). */
 int fiber_call_plainly(struct fiber *fiber, int arguments, int results);

@@ -29,20 +29,28 @@ struct filter_rest {
     int at;   /* so many of it have been handed on */
 };
 
+/* What a direction has to do next. */
+enum filter_event {
+    FILTER_NOTHING, /* until it is pumped again */
+    FILTER_REST,    /* of a list */
+    FILTER_MESSAGE, /* direction->message has come */
+    FILTER_END,     /* the source has no more */
+};
+
 struct filter_direction {
     struct filter *filter;
-    struct fiber *fiber;         /* of the hook that runs or waits */
+    struct fiber *fiber;         /* runs or waits in a hook; or between two */
     struct call_frame frame;     /* the last that was taken; borrowed, unless there is `kept_frame` */
     struct call_message message; /* what is in it, or what hooks have made of it; borrowed, unless there is `kept` */
     struct message *kept, *kept_frame;
     struct filter_rest *rests;   /* by stage; NULL without hooks */
-    int results;   /* of a hook that has ended inside the pump, at the top of the script's stack; or -1 */
+    enum filter_event next;
+    unsigned share; /* messages since it was pumped, or a hook has waited */
     unsigned stage; /* whose hook runs, or ran last */
     unsigned ended; /* so many stages know that the source has ended */
     bool is_response;
     bool has_hooks;   /* without, nothing is decoded */
-    bool is_pumping;
-    bool is_reading;  /* a message is being made a Lua value */
+    bool has_lists;   /* a projection has more than one argument, or none */
     bool is_ended;    /* the source has no more messages */
     bool is_finished; /* and the sink knows */
     bool is_half_closing; /* the hook is an on_half_close */
@@ -84,7 +92,8 @@ void filter_direction_end(struct filter_direction *direction);
 void filter_pump(struct filter_direction *direction);
 /* A hook of it waits: what its message borrows is kept. */
 void filter_has_waited(struct fiber *fiber);
-void filter_open_state(struct script *script); /* once a state */
+/* Once a state: the function that pump.lua is loaded with. */
+void filter_push_step(lua_State *L, struct script *script);
 
 /* ---- script/bind_upstream.c ---- */
 

@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "script/bind.h"
 #include "script/fiber.h"
+#include "script/filter.h"
 #include "script/generation.h"
 #include "script/message.h"
 #include "script/sandbox.h"
@@ -226,7 +227,8 @@ bool loader_load_lua_half(struct script *script, struct error *error) {
     if (!run_own(script, "equals", 1, error)) return false;
     script->ref.equals = luaL_ref(L, LUA_REGISTRYINDEX);
     pump_push_step(L, script);
-    if (!run_own(script, "pump", 1, error)) return false;
+    filter_push_step(L, script);
+    if (!run_own(script, "pump", 2, error)) return false;
     pump_keep_loops(script);
     script->has_lua_half = true;
     return true;

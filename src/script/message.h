@@ -90,6 +90,7 @@ struct projection *twl_projection_resolve(lua_State *L, int index, struct twl_sc
 void twl_projection_free(lua_State *L, struct projection **projection);
 /* One field in, and at most one out. */
 bool twl_projection_is_single(const struct projection *projection);
+unsigned twl_projection_count(const struct projection *projection); /* of its arguments */
 bool twl_projection_is_reply(const struct projection *projection); /* it has results, of another type */
 bool twl_projection_is_patch(const struct projection *projection); /* nil results: the message as it is */
 /* Pushes the function, then the declared fields of the message as arguments behind what the caller pushes between the

@@ -245,6 +245,8 @@ void twl_projection_free(lua_State *L, struct projection **projection) {
     free(p);
 }
 
+unsigned twl_projection_count(const struct projection *projection) { return (unsigned)projection->path_count; }
+
 bool twl_projection_is_reply(const struct projection *projection) {
     return projection->result_count && !projection->is_patch;
 }

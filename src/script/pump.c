@@ -58,10 +58,12 @@ void pump_push_step(lua_State *L, struct script *script) {
 
 void pump_keep_loops(struct script *script) {
     lua_State *L = script->L;
-    lua_rawgeti(L, -1, 1);
-    script->ref.each_one = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_rawgeti(L, -1, 2);
-    script->ref.each_list = luaL_ref(L, LUA_REGISTRYINDEX);
+    int *const loops[] = {&script->ref.each_one, &script->ref.each_list, &script->ref.filter_one,
+                          &script->ref.filter_list};
+    for (int i = 0; i < (int)(sizeof loops / sizeof *loops); i++) {
+        lua_rawgeti(L, -1, i + 1);
+        *loops[i] = luaL_ref(L, LUA_REGISTRYINDEX);
+    }
     lua_pop(L, 1);
 }
 
