@@ -197,9 +197,10 @@ local Topic = {}
 
 ---@class tidewire.SubscribeOptions
 ---@field filter? (fun(stream: tidewire.Stream, message: tidewire.Message): any) | tidewire.Projection | table<string, any>
+---@field key? string the field whose values `coalesce` tells messages apart by
 ---@field echo? boolean `false`: not what this stream publishes itself
 ---@field queue? integer messages that may wait for the subscriber; 256
----@field policy? "close"|"drop_old" what a full queue means; "close"
+---@field policy? "close"|"drop_old"|"drop_new"|"coalesce" what a full queue means; "close"
 
 ---@param subject tidewire.Stream | fun(message: tidewire.Message)
 ---@param options? tidewire.SubscribeOptions
@@ -212,6 +213,9 @@ function Topic:publish(message) end
 ---Subscribers in the process.
 ---@return integer
 function Topic:count() end
+---What has become of its messages, over all workers, since the topic began.
+---@return table<string, integer>
+function Topic:counters() end
 
 ---@class tidewire.JobOptions
 ---@field worker? integer only in this worker; 0 is the first

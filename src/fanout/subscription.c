@@ -5,45 +5,26 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "fanout/fields.h"
 #include "fanout/topic_private.h"
 #include "rpc/call.h"
 
 enum { FUNCTION_BATCH = 256 }; /* messages a function is given in one turn before others have theirs */
 
-static void queue_push(struct subscription *subscription, struct message *message) {
-    if (subscription->queued == subscription->capacity) {
-        uint32_t capacity = subscription->capacity ? subscription->capacity * 2 : 8;
-        struct message **queue = memory_new(capacity * sizeof(struct message *));
-        for (uint32_t i = 0; i < subscription->queued; i++)
-            queue[i] = subscription->queue[(subscription->head + i) % subscription->capacity];
-        free(subscription->queue);
-        subscription->queue = queue;
-        subscription->capacity = capacity;
-        subscription->head = 0;
-    }
-    subscription->queue[(subscription->head + subscription->queued++) % subscription->capacity] = message_ref(message);
+static void add(const struct subscription *subscription, enum topic_counter counter, uint64_t count) {
+    topic_add(subscription->topic, counter, count);
 }
 
-static struct message *queue_take(struct subscription *subscription) {
-    struct message *message = subscription->queue[subscription->head];
-    subscription->head = (subscription->head + 1) % subscription->capacity;
-    subscription->queued--;
-    return message;
-}
+/* ---- the end ---- */
 
-static void queue_clear(struct subscription *subscription) {
-    while (subscription->queued) {
-        struct message *message = queue_take(subscription);
-        message_unref(&message);
-    }
-    free(subscription->queue);
-    subscription->queue = NULL;
-    subscription->head = subscription->capacity = 0;
+static void discard_queue(struct subscription *subscription) {
+    add(subscription, TOPIC_DISCARDED, queue_clear(&subscription->queue));
 }
 
 static void free_subscription(struct subscription *subscription) {
     list_remove(&subscription->of_call);
-    queue_clear(subscription);
+    discard_queue(subscription);
+    queue_free(&subscription->queue);
     if (subscription->options.on_end) subscription->options.on_end(subscription->options.context);
     topic_unref(&subscription->topic);
     free(subscription);
@@ -63,13 +44,55 @@ static void tell_full(struct subscription *subscription) {
         call_finish(call, STATUS_RESOURCE_EXHAUSTED, text, NULL, 0);
 }
 
+/* No message finds it any more; the memory goes with its task. Its call, which it may have to tell something until
+ * then, still finds it, to say that it has closed. */
+static void end(struct subscription *subscription) {
+    if (subscription->is_over) return;
+    subscription->is_over = true;
+    topic_left(subscription->topic, subscription);
+    topic_defer(subscription->topic, &subscription->task);
+}
+
+static void close_slow(struct subscription *subscription) {
+    add(subscription, TOPIC_CLOSED, 1);
+    discard_queue(subscription);
+    subscription->is_full = true;
+    end(subscription);
+}
+
+void subscription_cancel(struct subscription **handle) {
+    struct subscription *subscription = *handle;
+    *handle = NULL;
+    if (!subscription) return;
+    subscription->is_full = false; /* nobody is left to be told */
+    subscription->call = NULL;
+    list_remove(&subscription->of_call);
+    discard_queue(subscription);
+    end(subscription);
+}
+
+void subscription_overrun(struct subscription *subscription) {
+    if (subscription->options.policy == TOPIC_CLOSE && !subscription->is_flushing) close_slow(subscription);
+}
+
+/* ---- functions ---- */
+
 static void run_function(struct subscription *subscription) {
-    for (int i = 0; i < FUNCTION_BATCH && subscription->queued && !subscription->is_over; i++) {
-        struct message *message = queue_take(subscription);
-        subscription->options.on_message(subscription->options.context, message);
+    for (int i = 0; i < FUNCTION_BATCH && subscription->queue.count && !subscription->is_busy; i++) {
+        struct message *message = queue_take(&subscription->queue);
+        add(subscription, TOPIC_DELIVERED, 1);
+        subscription->is_busy = true;
+        if (subscription->options.on_message(subscription->options.context, message)) subscription->is_busy = false;
         message_unref(&message);
+        if (subscription->is_over) return;
     }
-    if (subscription->queued && !subscription->is_over) topics_defer(subscription->topics, &subscription->task);
+    if (subscription->queue.count && !subscription->is_busy)
+        topic_defer(subscription->topic, &subscription->task);
+}
+
+void subscription_go_on(struct subscription *subscription) {
+    subscription->is_busy = false;
+    if (subscription->queue.count) topic_defer(subscription->topic, &subscription->task);
 }
 
 /* Whatever may not happen inside a publish or a cancel happens here. */
@@ -85,6 +108,16 @@ static void run_later(struct task *task) {
         run_function(subscription);
 }
 
+/* ---- the beginning ---- */
+
+static void take_options(struct subscription *subscription, const struct subscription_options *options) {
+    bool has_key = options->policy == TOPIC_COALESCE;
+    subscription->options = *options;
+    if (!options->queue) subscription->options.queue = 1;
+    queue_set_key(&subscription->queue, options->type, has_key ? options->key : NULL,
+                  subscription->topic->topics->registry->seed);
+}
+
 struct subscription *subscription_new(struct topic *topic, struct call *call,
                                       const struct subscription_options *options) {
     struct subscription *subscription = memory_new(sizeof *subscription);
@@ -92,90 +125,77 @@ struct subscription *subscription_new(struct topic *topic, struct call *call,
     list_init(&subscription->of_call);
     task_init(&subscription->task, run_later);
     subscription->topic = topic_ref(topic);
-    subscription->topics = topic_side(topic);
     subscription->call = call;
-    subscription->options = *options;
-    if (!subscription->options.queue) subscription->options.queue = 1;
+    take_options(subscription, options);
     return subscription;
 }
 
 void subscription_set_options(struct subscription *subscription, const struct subscription_options *options) {
     struct subscription_options before = subscription->options;
-    subscription->options = *options;
-    if (!subscription->options.queue) subscription->options.queue = 1;
+    take_options(subscription, options);
     if (before.on_end) before.on_end(before.context);
 }
 
-/* No message finds it any more; the memory goes with its task. Its call, which it may have to tell something until
- * then, still finds it, to say that it has closed. */
-static void end(struct subscription *subscription) {
-    if (subscription->is_over) return;
-    subscription->is_over = true;
-    topic_left(subscription->topic, subscription);
-    topics_defer(subscription->topics, &subscription->task);
+/* ---- messages ---- */
+
+static bool passes(const struct subscription *subscription, const struct message *message, struct fields *fields) {
+    const struct subscription_options *options = &subscription->options;
+    if (options->fields && !field_filter_passes(options->fields, fields)) return false;
+    return !options->filter || options->filter(options->context, message);
 }
 
-static void overflow(struct subscription *subscription, struct message *message) {
-    struct topic_counters *counters = topics_counting(subscription->topics);
-    if (subscription->options.policy == TOPIC_DROP_OLD) {
-        if (subscription->queued) {
-            struct message *oldest = queue_take(subscription);
-            message_unref(&oldest);
-        }
-        counters->dropped_old++;
-        if (message) queue_push(subscription, message);
+/* There is no room for the message. */
+static void overflow(struct subscription *subscription, struct message *message, struct fields *fields) {
+    struct message *oldest;
+    switch (subscription->options.policy) {
+    case TOPIC_DROP_OLD:
+    case TOPIC_COALESCE:
+        oldest = queue_take(&subscription->queue);
+        message_unref(&oldest);
+        add(subscription, TOPIC_DROPPED_OLD, 1);
+        queue_push(&subscription->queue, message, fields);
+        return;
+    case TOPIC_DROP_NEW: add(subscription, TOPIC_DROPPED_NEW, 1); return;
+    case TOPIC_CLOSE:
+        add(subscription, TOPIC_DISCARDED, 1);
+        close_slow(subscription);
         return;
     }
-    counters->closed++;
-    queue_clear(subscription);
-    subscription->is_full = true;
-    end(subscription);
 }
 
-void subscription_offer(struct subscription *subscription, struct message *message, const struct call *publisher) {
-    if (subscription->is_flushing || subscription->is_over) return;
+static void enqueue(struct subscription *subscription, struct message *message, struct fields *fields) {
+    struct queue *queue = &subscription->queue;
+    if (queue_replace(queue, message, fields)) add(subscription, TOPIC_COALESCED, 1);
+    else if (queue->count >= subscription->options.queue) overflow(subscription, message, fields);
+    else queue_push(queue, message, fields);
+}
+
+static void hand_over(struct subscription *subscription, struct message *message) {
+    bool is_sent = call_send(subscription->call, message);
+    add(subscription, is_sent ? TOPIC_DELIVERED : TOPIC_DISCARDED, 1);
+}
+
+void subscription_offer(struct subscription *subscription, struct message *message, struct fields *fields,
+                        const struct call *publisher) {
     struct call *call = subscription->call;
+    if (subscription->is_flushing || subscription->is_over) return;
     if (subscription->options.no_echo && publisher && publisher == call) return;
-    if (subscription->options.filter && !subscription->options.filter(subscription->options.context, message)) return;
-    if (call && !subscription->queued && !call_is_full(call)) {
-        if (call_send(call, message)) topics_counting(subscription->topics)->delivered++;
+    if (!passes(subscription, message, fields)) return;
+    if (call && !subscription->queue.count && !call_is_full(call)) {
+        hand_over(subscription, message);
         return;
     }
-    if (subscription->queued >= subscription->options.queue) {
-        overflow(subscription, message);
-    } else {
-        queue_push(subscription, message);
-    }
-    if (!call && !subscription->is_over) {
-        topics_counting(subscription->topics)->delivered++;
-        topics_defer(subscription->topics, &subscription->task);
-    }
+    enqueue(subscription, message, fields);
+    if (!call && !subscription->is_over) topic_defer(subscription->topic, &subscription->task);
 }
 
 bool subscription_drain(struct subscription *subscription) {
-    while (subscription->queued && !call_is_full(subscription->call)) {
-        struct message *message = queue_take(subscription);
-        if (call_send(subscription->call, message)) topics_counting(subscription->topics)->delivered++;
+    struct queue *queue = &subscription->queue;
+    while (queue->count && !call_is_full(subscription->call)) {
+        struct message *message = queue_take(queue);
+        hand_over(subscription, message);
         message_unref(&message);
     }
-    if (!subscription->queued && subscription->capacity) queue_clear(subscription);
-    return subscription->queued == 0;
-}
-
-void subscription_overrun(struct subscription *subscription) {
-    if (subscription->options.policy == TOPIC_CLOSE)
-        overflow(subscription, NULL);
-    else
-        topics_counting(subscription->topics)->dropped_old++;
-}
-
-void subscription_cancel(struct subscription **subscription) {
-    if (*subscription) {
-        (*subscription)->is_full = false; /* nobody is left to be told */
-        (*subscription)->call = NULL;
-        list_remove(&(*subscription)->of_call);
-        queue_clear(*subscription);
-        end(*subscription);
-    }
-    *subscription = NULL;
+    if (!queue->count && queue->capacity) queue_clear(queue);
+    return queue->count == 0;
 }

@@ -5,30 +5,32 @@
 #ifndef TIDEWIRE_FANOUT_SUBSCRIPTION_H
 #define TIDEWIRE_FANOUT_SUBSCRIPTION_H
 #include "base/list.h"
+#include "fanout/queue.h"
 #include "fanout/topic.h"
 #include "net/loop.h"
 
+struct fields;
+
 struct subscription {
     struct list of_topic, of_call; /* nodes */
-    struct topic *topic;           /* a reference */
-    struct topics *topics;
-    struct call *call; /* NULL: a function */
-    struct subscription_options options;
-    /* A ring, grown on demand up to options.queue. */
-    struct message **queue;
-    uint32_t head, queued, capacity;
+    struct call *call;             /* NULL: a function */
     bool is_over;     /* cancelled or full: takes nothing more; freed by its task */
     bool is_flushing; /* its call is closing: takes nothing new, hands over what is queued */
     bool is_full;     /* TOPIC_CLOSE struck: the task tells */
+    bool is_busy;     /* the function has a message that it is not done with */
+    struct subscription_options options;
+    struct queue queue;
+    struct topic *topic; /* a reference */
     struct task task;
 };
 
 struct subscription *subscription_new(struct topic *topic, struct call *call, const struct subscription_options *options);
 /* A message for this subscriber: handed over, queued, or treated by the policy. Never calls the subscriber's owner. */
-void subscription_offer(struct subscription *subscription, struct message *message, const struct call *publisher);
+void subscription_offer(struct subscription *subscription, struct message *message, struct fields *fields,
+                        const struct call *publisher);
 /* Hands queued messages to the call while it has room; true when none is left. */
 bool subscription_drain(struct subscription *subscription);
-/* Messages were lost on the way to this worker: as a full queue. */
+/* Messages were lost on the way to this worker: who wants no silent loss is closed. */
 void subscription_overrun(struct subscription *subscription);
 void subscription_set_options(struct subscription *subscription, const struct subscription_options *options);
 #endif

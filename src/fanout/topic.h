@@ -14,6 +14,7 @@
 #include "schema/schema.h"
 
 struct call;
+struct field_filter; /* fanout/fields.h */
 struct loop;
 struct mailbox;
 struct topic_registry; /* the process's */
@@ -21,10 +22,29 @@ struct topics;         /* one worker's side */
 struct topic;          /* one worker's handle on a name; counted */
 struct subscription;
 
+/* What a message does that finds a subscriber's queue full. */
 enum topic_policy {
-    TOPIC_CLOSE,    /* a full queue ends the subscriber's call with RESOURCE_EXHAUSTED: no silent loss */
-    TOPIC_DROP_OLD, /* the oldest queued message goes, and is counted */
+    TOPIC_CLOSE,    /* ends the subscriber's call with RESOURCE_EXHAUSTED: no silent loss */
+    TOPIC_DROP_OLD, /* the oldest queued message goes */
+    TOPIC_DROP_NEW, /* the message itself goes */
+    TOPIC_COALESCE, /* as TOPIC_DROP_OLD; but before, it takes the place of one that waits with the same key */
 };
+
+/* Of one topic, over all workers. What filters let through is one of delivered, dropped_old, dropped_new, coalesced and
+ * discarded, or still queued. */
+enum topic_counter {
+    TOPIC_PUBLISHED,   /* messages */
+    TOPIC_ENCODED,     /* of them, those that had to be encoded, and did not come as bytes */
+    TOPIC_DELIVERED,   /* from here on once for each subscriber: handed to its call or function */
+    TOPIC_DROPPED_OLD,
+    TOPIC_DROPPED_NEW,
+    TOPIC_COALESCED,   /* a newer one has taken the place */
+    TOPIC_DISCARDED,   /* were queued for a subscriber that has ended; or ended it */
+    TOPIC_CLOSED,      /* subscribers that fell behind and were closed for it */
+    TOPIC_REFUSED,     /* messages that another worker's full mailbox did not take, once for each worker */
+    TOPIC_COUNTERS
+};
+extern const char *const topic_counter_names[TOPIC_COUNTERS];
 
 struct topic_registry *topic_registry_new(uint32_t workers, uint64_t most_topics);
 void topic_registry_free(struct topic_registry **registry);
@@ -47,11 +67,16 @@ struct subscription_options {
     uint32_t queue; /* messages that may wait for this subscriber; at least 1 */
     enum topic_policy policy;
     bool no_echo;   /* skips what `call` itself published */
-    /* NULL: everything. Decides before queueing, inside topic_publish(); may not publish, subscribe or cancel. */
+    /* The filters, first the one in C; NULL: everything passes. They decide before queueing, inside topic_publish(); the
+     * function may not publish, subscribe or cancel. */
+    const struct field_filter *fields;
     bool (*filter)(void *context, const struct message *message);
+    /* Of TOPIC_COALESCE: a plain field of `type`. Both outlive the options, as `fields` does. */
+    const struct message_type *type;
+    const struct field *key;
     /* For function subscribers (call NULL). Called later in the same turn, never inside topic_publish(); may do
-     * anything. */
-    void (*on_message)(void *context, struct message *message);
+     * anything. False: it is busy with this one; the rest waits in the queue for subscription_go_on(). */
+    bool (*on_message)(void *context, struct message *message);
     /* TOPIC_CLOSE and the queue was full: end the call (or the function). Called later in the same turn; the
      * subscription is over, on_end follows. NULL: call_finish(RESOURCE_EXHAUSTED). */
     void (*on_full)(void *context, struct call *call, const char *text);
@@ -62,6 +87,8 @@ struct subscription_options {
 /* `call` NULL for a function. Subscribing a call again to a topic replaces the options (on_end is called with the
  * old context), keeps the queue and returns the same subscription. The pointer is valid until on_end. */
 struct subscription *topic_subscribe(struct topic *topic, struct call *call, const struct subscription_options *options);
+/* The function is no longer busy. */
+void subscription_go_on(struct subscription *subscription);
 /* Drops what is queued; calls on_end. Sets the pointer to NULL. */
 void subscription_cancel(struct subscription **subscription);
 /* The call of these subscriptions is closing: stop accepting, but hand over what is queued first (false: some still
@@ -79,8 +106,6 @@ size_t topic_publish(struct topic *topic, struct message *message, const struct 
 /* Subscribers in the process. */
 size_t topic_count(const struct topic *topic);
 
-struct topic_counters {
-    uint64_t published, delivered, dropped_old, closed, encoded_for_workers;
-};
-const struct topic_counters *topics_counters(const struct topics *topics);
+void topic_note_encoded(struct topic *topic);
+uint64_t topic_counter(const struct topic *topic, enum topic_counter counter);
 #endif

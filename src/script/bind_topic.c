@@ -12,10 +12,6 @@
 #include "script/subscriber_private.h"
 #include "script/userdata.h"
 
-enum { DEFAULT_QUEUE = 256, MOST_QUEUE = 1 << 20 };
-
-#define SUBSCRIBE "topic:subscribe(stream or f[, { filter = …, echo = …, queue = …, policy = … }])"
-
 /* What a script holds of a topic. It may be used by another generation's code than the one that made it: the types are
  * always those of the code that runs. */
 struct topic_handle {
@@ -135,6 +131,7 @@ static struct message *encode(lua_State *L, struct script *script, struct topic_
     struct buffer *scratch = &script->scratch;
     buffer_clear(scratch);
     twl_message_encode(L, 2, messages, type, scratch);
+    topic_note_encoded(handle->topic);
     return message_copy(buffer_bytes(scratch), buffer_length(scratch));
 }
 
@@ -154,109 +151,17 @@ static int publish(lua_State *L) {
     return 1;
 }
 
+static int counters(lua_State *L) {
+    const struct topic_handle *handle = check_topic(L, "topic:counters()");
+    lua_createtable(L, 0, TOPIC_COUNTERS);
+    for (int i = 0; i < TOPIC_COUNTERS; i++) {
+        lua_pushnumber(L, (double)topic_counter(handle->topic, (enum topic_counter)i));
+        lua_setfield(L, -2, topic_counter_names[i]);
+    }
+    return 1;
+}
+
 /* ---- subscribe ---- */
-
-static const char *const option_names[] = {"filter", "echo", "queue", "policy", NULL};
-static const char *const policies[] = {"close", "drop_old", NULL};
-static const char *const later_policies[] = {"block", "drop_new", "coalesce", NULL};
-
-static bool is_one_of(const char *word, const char *const *words) {
-    for (; *words; words++)
-        if (strcmp(word, *words) == 0) return true;
-    return false;
-}
-
-static void refuse_later_option(lua_State *L, int index) {
-    lua_getfield(L, index, "key");
-    if (!lua_isnil(L, -1)) raise_not_served(L, "subscribe's key");
-    lua_pop(L, 1);
-}
-
-static enum topic_policy check_policy(lua_State *L) {
-    const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-    if (name && is_one_of(name, later_policies)) {
-        lua_pushfstring(L, "the policy \"%s\"", name);
-        raise_not_served(L, lua_tostring(L, -1));
-    }
-    if (!name || !is_one_of(name, policies))
-        luaL_error(L, "a policy is \"close\" or \"drop_old\", not %s", name ? name : luaL_typename(L, -1));
-    return strcmp(name, "close") == 0 ? TOPIC_CLOSE : TOPIC_DROP_OLD;
-}
-
-static struct subscription_options check_options(lua_State *L, int index) {
-    struct subscription_options options = {.queue = DEFAULT_QUEUE, .policy = TOPIC_CLOSE};
-    if (lua_istable(L, index)) refuse_later_option(L, index);
-    names_check_options(L, index, option_names, SUBSCRIBE);
-    if (lua_isnoneornil(L, index)) return options;
-    lua_getfield(L, index, "queue");
-    if (!lua_isnil(L, -1)) {
-        double queue = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
-        if (!(queue >= 1 && queue <= MOST_QUEUE && queue == (double)(uint32_t)queue))
-            luaL_error(L, "queue is a whole number from 1 to %d", MOST_QUEUE);
-        options.queue = (uint32_t)queue;
-    }
-    lua_getfield(L, index, "policy");
-    if (!lua_isnil(L, -1)) options.policy = check_policy(L);
-    lua_getfield(L, index, "echo");
-    if (!lua_isnil(L, -1) && !lua_isboolean(L, -1)) luaL_error(L, "echo is true or false");
-    options.no_echo = !lua_isnil(L, -1) && !lua_toboolean(L, -1);
-    lua_pop(L, 3);
-    return options;
-}
-
-/* From { field = value } at the top: an empty message takes each value and gives it back, which checks names and types
- * and makes numbers of an enum's names. A projection takes the table's place. */
-static void push_equals(lua_State *L, struct subscriber *subscriber) {
-    struct generation *generation = subscriber->generation;
-    int wanted = lua_gettop(L);
-    luaL_checkstack(L, 10, "filter");
-    twl_message_new(L, generation->messages, subscriber->type, wanted + 2, &generation->options);
-    push_ref(L, subscriber->script->ref.equals);
-    lua_newtable(L);
-    for (lua_pushnil(L); lua_next(L, wanted); lua_pop(L, 1)) {
-        lua_pushvalue(L, -2);
-        lua_pushvalue(L, -2);
-        lua_settable(L, wanted + 1);
-        lua_pushvalue(L, -2);
-        lua_pushvalue(L, -3);
-        lua_gettable(L, wanted + 1);
-        if (lua_isuserdata(L, -1) || lua_istable(L, -1))
-            luaL_error(L, "filter: %s.%s is a message, list or map, and only plain values can be equal; use a function",
-                       subscriber->type->full_name, lua_tostring(L, -2));
-        lua_rawset(L, wanted + 3);
-    }
-    lua_call(L, 1, 1);
-    lua_replace(L, wanted);
-    lua_settop(L, wanted);
-}
-
-static void take_projection(lua_State *L, struct subscriber *subscriber) {
-    struct error error;
-    subscriber->projection = twl_projection_resolve(L, -1, subscriber->generation->messages, subscriber->type,
-                                                    NULL, &subscriber->generation->options, &error);
-    if (!subscriber->projection) {
-        lua_pushstring(L, error.text);
-        lua_error(L);
-    }
-}
-
-/* The options are at `index`. What it raises leaves the subscriber to its handle's finalizer. */
-static void take_filter(lua_State *L, struct subscriber *subscriber, int index) {
-    if (!lua_istable(L, index)) return;
-    lua_getfield(L, index, "filter");
-    if (lua_isfunction(L, -1)) {
-        subscriber->origin = function_origin(L, -1);
-        subscriber->filter = luaL_ref(L, LUA_REGISTRYINDEX);
-        return;
-    }
-    if (!lua_isnil(L, -1)) {
-        if (lua_istable(L, -1)) push_equals(L, subscriber);
-        if (!twl_is_projection(L, -1))
-            luaL_error(L, "filter is a function, a projection or { field = value }");
-        take_projection(L, subscriber);
-    }
-    lua_pop(L, 1);
-}
 
 /* With its handle pushed. A stream's subscription is of the stream's generation, whoever made it. */
 static struct subscriber *new_subscriber(lua_State *L, struct topic_handle *topic, struct generation *user,
@@ -272,7 +177,7 @@ static struct subscriber *new_subscriber(lua_State *L, struct topic_handle *topi
 
 static void check_subject(lua_State *L, struct topic_handle *topic, struct stream *stream) {
     if (!stream) {
-        if (!lua_isfunction(L, 2)) raise_misuse(L, SUBSCRIBE);
+        if (!lua_isfunction(L, 2)) raise_misuse(L, SUBSCRIBE_SIGNATURE);
         if (!known_type(L, topic)) no_type(L, topic);
         return;
     }
@@ -286,8 +191,8 @@ static void check_subject(lua_State *L, struct topic_handle *topic, struct strea
 
 static int subscribe(lua_State *L) {
     lua_settop(L, 3);
-    struct topic_handle *topic = check_topic(L, SUBSCRIBE);
-    struct generation *user = check_user(L, topic, SUBSCRIBE);
+    struct topic_handle *topic = check_topic(L, SUBSCRIBE_SIGNATURE);
+    struct generation *user = check_user(L, topic, SUBSCRIBE_SIGNATURE);
     refuse_in_filter(L, "topic:subscribe()");
     struct stream *stream = to_stream(L, 2);
     if (stream && stream->is_over) {
@@ -296,15 +201,13 @@ static int subscribe(lua_State *L) {
         return 2;
     }
     check_subject(L, topic, stream);
-    struct subscription_options options = check_options(L, 3);
     struct subscriber *subscriber = new_subscriber(L, topic, user, stream);
-    subscriber->options = options;
     if (!stream) {
         lua_pushvalue(L, 2);
         subscriber->origin = function_origin(L, -1);
         subscriber->function = luaL_ref(L, LUA_REGISTRYINDEX);
     }
-    take_filter(L, subscriber, 3);
+    subscriber_take_options(L, subscriber, 3);
     subscriber_set_callbacks(subscriber);
     subscriber_add(subscriber);
     return 1;
@@ -329,7 +232,8 @@ static int forget(lua_State *L) {
 void bind_topic_open(struct script *script) {
     lua_State *L = script->L;
     const luaL_Reg of_subscription[] = {{"cancel", cancel}, {NULL, NULL}};
-    const luaL_Reg of_topic[] = {{"subscribe", subscribe}, {"publish", publish}, {"count", count}, {NULL, NULL}};
+    const luaL_Reg of_topic[] = {{"subscribe", subscribe}, {"publish", publish}, {"count", count},
+                                  {"counters", counters}, {NULL, NULL}};
     script->ref.subscriber_meta = userdata_class(script, "a subscription", of_subscription, forget);
     script->ref.topic_meta = userdata_class(script, "a topic", of_topic, close_topic);
     push_ref(L, script->ref.topic_meta);

@@ -223,9 +223,6 @@ bool loader_load_lua_half(struct script *script, struct error *error) {
     fiber_push_marks(L, script);
     if (!run_own(script, "guard", 4, error)) return false;
     script->ref.guard = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_pushcfunction(L, twl_project);
-    if (!run_own(script, "equals", 1, error)) return false;
-    script->ref.equals = luaL_ref(L, LUA_REGISTRYINDEX);
     pump_push_step(L, script);
     filter_push_step(L, script);
     if (!run_own(script, "pump", 2, error)) return false;

@@ -78,7 +78,6 @@ struct script {
         int encode, write_reply, read_fields, add_traceback; /* C functions for protected calls */
         int each_one, each_list, filter_one, filter_list; /* pump.lua's */
         int answers; /* table, weak keys: streams that a script had opened → what has come of them */
-        int equals; /* makes a projection of { field = value } */
         int json_null, json_array; /* the value that stands for null; the metatable of arrays */
     } ref;
 };

@@ -2,11 +2,11 @@
 #include "script/subscriber.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "fanout/fields.h"
 #include "fanout/topic.h"
 #include "script/failure.h"
 #include "script/fiber.h"
@@ -17,23 +17,7 @@
 #include "script/stream.h"
 #include "script/subscriber_private.h"
 
-/* A message that a function subscriber has not been given yet: its function waits. */
-struct waiting {
-    struct list node;
-    struct message *message;
-};
-
 /* ---- the end ---- */
-
-static void drop_waiting(struct subscriber *subscriber) {
-    struct list *node;
-    while ((node = list_take(&subscriber->waiting))) {
-        struct waiting *waiting = container_of(node, struct waiting, node);
-        message_unref(&waiting->message);
-        free(waiting);
-    }
-    subscriber->waiting_count = 0;
-}
 
 static void free_subscriber(struct subscriber *subscriber) {
     lua_State *L = subscriber->script->L;
@@ -42,11 +26,10 @@ static void free_subscriber(struct subscriber *subscriber) {
         subscriber->fiber->context = NULL;
         subscriber->fiber->origin = NULL;
     }
-    if (subscriber->is_gone) *subscriber->is_gone = true;
-    drop_waiting(subscriber);
     drop_ref(L, &subscriber->function);
     drop_ref(L, &subscriber->filter);
     if (subscriber->projection) twl_projection_free(L, &subscriber->projection);
+    field_filter_free(&subscriber->equals);
     if (subscriber->handle) subscriber->handle->subscriber = NULL;
     topic_unref(&subscriber->topic);
     free(subscriber);
@@ -60,7 +43,6 @@ void subscriber_end(struct subscriber *subscriber) {
     list_remove(&subscriber->node);
     subscriber->is_over = true;
     subscriber->stream = NULL;
-    drop_waiting(subscriber);
     if (subscriber->handle) subscriber->handle->subscriber = NULL;
     subscriber->handle = NULL;
     if (subscriber->subscription)
@@ -181,22 +163,6 @@ static void run_function(struct subscriber *subscriber, struct message *message)
     fiber_run(fiber, 1);
 }
 
-/* Until the function waits again. Its end may be the subscriber's too: `is_gone` is told. */
-static void run_waiting(struct subscriber *subscriber) {
-    bool is_gone = false;
-    struct list *node;
-    subscriber->is_gone = &is_gone;
-    while (!is_gone && !subscriber->is_over && !subscriber->fiber && (node = list_take(&subscriber->waiting))) {
-        struct waiting *waiting = container_of(node, struct waiting, node);
-        struct message *message = waiting->message;
-        free(waiting);
-        subscriber->waiting_count--;
-        run_function(subscriber, message);
-        message_unref(&message);
-    }
-    if (!is_gone) subscriber->is_gone = NULL;
-}
-
 static bool function_ended(struct fiber *fiber, enum fiber_outcome outcome) {
     struct subscriber *subscriber = fiber->context; /* NULL: over, and gone */
     struct script *script = fiber->generation->script;
@@ -206,34 +172,18 @@ static bool function_ended(struct fiber *fiber, enum fiber_outcome outcome) {
     }
     if (!subscriber) return true;
     subscriber->fiber = NULL;
-    if (!subscriber->is_gone) run_waiting(subscriber); /* else it runs already */
+    if (!subscriber->is_given && subscriber->subscription) subscription_go_on(subscriber->subscription);
     return true;
 }
 
-/* While the function waits, what comes stands behind it, as many as the subscription's queue may hold. */
-static void on_message(void *context, struct message *message) {
+/* While the function waits, what comes stays in its queue. */
+static bool on_message(void *context, struct message *message) {
     struct subscriber *subscriber = context;
-    if (subscriber->is_over) return;
-    if (!subscriber->fiber) {
-        run_function(subscriber, message);
-        return;
-    }
-    if (subscriber->waiting_count == subscriber->options.queue) {
-        if (subscriber->options.policy == TOPIC_CLOSE) {
-            log_lost(subscriber, "its queue is full");
-            subscriber_end(subscriber);
-            return;
-        }
-        struct waiting *oldest = container_of(list_take(&subscriber->waiting), struct waiting, node);
-        message_unref(&oldest->message);
-        free(oldest);
-        subscriber->waiting_count--;
-    }
-    struct waiting *waiting = memory_new(sizeof *waiting);
-    list_init(&waiting->node);
-    waiting->message = message_ref(message);
-    list_append(&subscriber->waiting, &waiting->node);
-    subscriber->waiting_count++;
+    if (subscriber->is_over) return true;
+    subscriber->is_given = true;
+    run_function(subscriber, message);
+    subscriber->is_given = false;
+    return !subscriber->fiber;
 }
 
 /* ---- the beginning ---- */
@@ -242,7 +192,6 @@ struct subscriber *subscriber_new(struct script *script, struct generation *gene
                                   struct subscriber_handle *handle) {
     struct subscriber *subscriber = memory_new(sizeof *subscriber);
     list_init(&subscriber->node);
-    list_init(&subscriber->waiting);
     subscriber->handle = handle;
     handle->subscriber = subscriber;
     subscriber->script = script;
@@ -256,6 +205,7 @@ struct subscriber *subscriber_new(struct script *script, struct generation *gene
 void subscriber_set_callbacks(struct subscriber *subscriber) {
     struct subscription_options *options = &subscriber->options;
     if (subscriber->filter != LUA_NOREF || subscriber->projection) options->filter = filter;
+    options->fields = subscriber->equals;
     if (subscriber->function != LUA_NOREF) options->on_message = on_message;
     options->on_full = on_full;
     options->on_end = on_end;

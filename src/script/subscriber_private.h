@@ -7,6 +7,9 @@
 #include "script/generation.h"
 #include "script/watchdog.h"
 
+#define SUBSCRIBE_SIGNATURE \
+    "topic:subscribe(stream or f[, { filter = …, key = …, echo = …, queue = …, policy = … }])"
+
 /* What the script holds: it may outlive the subscriber, and the subscriber it. */
 struct subscriber_handle {
     struct subscriber *subscriber; /* NULL: over */
@@ -24,11 +27,10 @@ struct subscriber {
     struct subscription_options options;
     int function, filter;
     struct projection *projection; /* the filter's */
+    struct field_filter *equals;   /* the filter { field = value } */
     struct origin origin;
     struct fiber *fiber; /* runs the function */
-    struct list waiting;
-    uint32_t waiting_count;
-    bool *is_gone; /* of the loop that runs what waits: told when the subscriber is freed; NULL: none runs */
+    bool is_given;       /* it is being given a message */
     bool is_loads, is_over;
     bool filter_has_failed;
 };
@@ -36,6 +38,8 @@ struct subscriber {
 /* In no list yet, of no topic yet; its handle is the userdata that the caller has made. */
 struct subscriber *subscriber_new(struct script *script, struct generation *generation, struct stream *stream,
                                   struct subscriber_handle *handle);
+/* From the table (or nil) at `index`. What it raises leaves the subscriber to its handle's finalizer. */
+void subscriber_take_options(lua_State *L, struct subscriber *subscriber, int index);
 /* Makes the options' callbacks its own: a filter if it has one, a function if it has one. */
 void subscriber_set_callbacks(struct subscriber *subscriber);
 /* Into its owner's list; it begins now, or, for load code, when its generation starts. */

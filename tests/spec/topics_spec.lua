@@ -159,6 +159,64 @@ describe("a topic", function()
     slow:cancel()
   end)
 
+  -- A stream's messages until the last of the flood; it was slow, so that there are fewer than were published.
+  local function survivors(gw)
+    local slow, got = join(gw), {}
+    slow:send {}
+    gw:wait_for_log "published"
+    repeat got[#got + 1] = assert(slow:receive()) until got[#got].sender == "last"
+    slow:cancel()
+    return got
+  end
+
+  local flood_and_tell = [[
+      on_message = function(stream, message)
+        for i = 1, 5000 do room:publish { sender = "k" .. i % 10, timestamp = i, message = ("x"):rep(1000) } end
+        log.info "published"
+        local n
+        repeat
+          tidewire.sleep(0.01)
+          n = room:counters()
+        until n.delivered + n.dropped_new + n.coalesced == n.published
+        room:publish { sender = "last" }
+        n = room:counters()
+        log.info(("%d of %d, %d %d %d"):format(n.delivered, n.published, n.dropped_old, n.dropped_new, n.coalesced))
+      end,
+    ]]
+
+  it("drops the newest for a subscriber that asked for it, and counts them", function()
+    local gw = serve([[on_open = function(stream) room:subscribe(stream, { policy = "drop_new", queue = 16 }) end,
+      ]] .. flood_and_tell, room, "workers = 1")
+    local got = survivors(gw)
+    for i = 1, #got - 1 do assert.equal(i, got[i].timestamp) end
+    gw:wait_for_log(("%d of 5001, 0 %d 0"):format(#got, 5001 - #got))
+  end)
+
+  it("keeps the newest of each key for a subscriber that asked for it, and counts the others", function()
+    local gw = serve([[on_open = function(stream)
+        room:subscribe(stream, { policy = "coalesce", key = "sender", queue = 16 })
+      end,]] .. flood_and_tell, room, "workers = 1")
+    local got, newest = survivors(gw), {}
+    for _, message in ipairs(got) do newest[message.sender] = message.timestamp end
+    for i = 4991, 5000 do assert.equal(i, newest["k" .. i % 10]) end
+    gw:wait_for_log(("%d of 5001, 0 0 %d"):format(#got, 5001 - #got))
+  end)
+
+  it("encodes a message once, however many hear it in however many workers", function()
+    local gw = serve([[
+      on_open = function(stream) room:subscribe(stream, { filter = { sender = "ann" } }) end,
+      on_message = function(_, message)
+        for i = 1, 100 do room:publish { sender = "ann", timestamp = i } end
+        log.info(("encoded %d of %d"):format(room:counters().encoded, room:counters().published))
+      end,
+    ]], room, "workers = 2")
+    local streams = {}
+    for i = 1, 20 do streams[i] = join(gw) end
+    streams[1]:send {}
+    for _, stream in ipairs(streams) do assert.equal(100, stream:receive_until(function(m) return m.timestamp == 100 end).timestamp) end
+    gw:wait_for_log "encoded 100 of 100"
+  end)
+
   it("of another type is refused", function()
     local gw = serve([[
       on_open = function(stream) room:subscribe(stream) end,

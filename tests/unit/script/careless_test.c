@@ -129,8 +129,8 @@ static void an_unknown_option_raises_and_names_the_nearest(void) {
         "raises('whole number', topic.subscribe, topic, print, { queue = '5' })\n"
         "raises('whole number', topic.subscribe, topic, print, { queue = 1.5 })\n"
         "raises('echo is true or false', topic.subscribe, topic, print, { echo = 'no' })\n"
-        "raises('a policy is', topic.subscribe, topic, print, { policy = 'clsoe' })\n"
-        "raises('not served', topic.subscribe, topic, print, { key = 'sender' })\n"
+        "raises('policy is', topic.subscribe, topic, print, { policy = 'clsoe' })\n"
+        "raises('belongs to', topic.subscribe, topic, print, { key = 'sender' })\n"
         "raises('expected topic:subscribe', topic.subscribe, topic, print, 5)");
 }
 

@@ -1,0 +1,77 @@
+/* fanout/calls.c - the subscriptions of a call: they hang on the call itself, so that its end finds them without a
+ * search. */
+#include "fanout/calls.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "fanout/subscription.h"
+#include "rpc/call.h"
+
+struct call_subscriptions {
+    struct list list;
+};
+
+struct subscription *call_find_subscription(const struct call *call, const struct topic *topic) {
+    struct call_subscriptions *of_call = call->subscriptions;
+    if (!of_call) return NULL;
+    for (struct list *node = of_call->list.next; node != &of_call->list; node = node->next) {
+        struct subscription *subscription = container_of(node, struct subscription, of_call);
+        if (subscription->topic == topic && !subscription->is_over) return subscription;
+    }
+    return NULL;
+}
+
+void call_add_subscription(struct call *call, struct subscription *subscription) {
+    if (!call->subscriptions) {
+        struct call_subscriptions *of_call = memory_new(sizeof *of_call);
+        list_init(&of_call->list);
+        call->subscriptions = of_call;
+    }
+    list_append(&((struct call_subscriptions *)call->subscriptions)->list, &subscription->of_call);
+}
+
+/* Calls `f` for each of the call's subscriptions; false when some `f` said so. */
+static bool each_of_call(struct call *call, bool (*f)(struct subscription *subscription)) {
+    struct call_subscriptions *of_call = call->subscriptions;
+    bool all = true;
+    if (!of_call) return true;
+    for (struct list *node = of_call->list.next, *next; node != &of_call->list; node = next) {
+        next = node->next;
+        if (!f(container_of(node, struct subscription, of_call))) all = false;
+    }
+    return all;
+}
+
+static bool flush(struct subscription *subscription) {
+    subscription->is_flushing = true;
+    return subscription_drain(subscription);
+}
+
+static bool cancel(struct subscription *subscription) {
+    subscription_cancel(&subscription);
+    return true;
+}
+
+bool topics_flush_call(struct topics *topics, struct call *call) {
+    (void)topics;
+    return each_of_call(call, flush);
+}
+
+void topics_call_writable(struct topics *topics, struct call *call) {
+    (void)topics;
+    each_of_call(call, subscription_drain);
+}
+
+void topics_call_closed(struct topics *topics, struct call *call) {
+    (void)topics;
+    each_of_call(call, cancel);
+    free(call->subscriptions);
+    call->subscriptions = NULL;
+}
+
+bool topics_has_call(const struct topics *topics, const struct call *call) {
+    (void)topics;
+    struct call_subscriptions *of_call = call->subscriptions;
+    return of_call && !list_is_empty(&of_call->list);
+}

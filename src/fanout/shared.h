@@ -1,0 +1,52 @@
+/* fanout/shared.h - what the workers of a process share: the names of topics, and of each topic how many subscribers
+ * each worker has. Private to fanout/.
+ *
+ *   registry (process) ── name → shared topic ── a share for each worker
+ *      │                                              │
+ *   topics (worker 0, 1, …) ── name → topic: this worker's handle, with its list of subscriptions
+ *
+ * The registry's lock is taken when a worker meets a name for the first time or lets go of it, never by a publish. */
+#ifndef TIDEWIRE_FANOUT_SHARED_H
+#define TIDEWIRE_FANOUT_SHARED_H
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/map.h"
+#include "fanout/topic.h"
+
+/* What one worker has of a shared topic, in cache lines of its own: publishers of other workers read the first. */
+struct share {
+    _Alignas(64) atomic_uint subscribers;
+    atomic_bool is_overrun; /* mail for this worker was refused, and a mail that tells so is on its way */
+    struct topic *topic;    /* the worker's handle, or NULL; only that worker's thread looks */
+    _Alignas(64) atomic_uint_least64_t counters[TOPIC_COUNTERS]; /* written by that worker alone */
+};
+
+struct shared_topic {
+    char *name;
+    size_t name_length;
+    atomic_uint references; /* handles of workers, mails under way */
+    _Atomic(char *) type;
+    struct share shares[]; /* registry->workers */
+};
+
+struct topic_registry {
+    pthread_mutex_t lock; /* for the names */
+    struct map by_name;   /* of struct shared_topic */
+    uint64_t most_topics;
+    uint64_t seed; /* of keys' hashes */
+    uint32_t workers;
+    struct topics **sides;
+};
+
+/* With a reference; NULL when there are too many. */
+struct shared_topic *shared_open(struct topic_registry *registry, const char *name, size_t length);
+struct shared_topic *shared_ref(struct shared_topic *shared);
+void shared_unref(struct topic_registry *registry, struct shared_topic *shared);
+
+/* In the share's own worker. */
+static inline void share_add(struct share *share, enum topic_counter counter, uint64_t count) {
+    uint64_t before = atomic_load_explicit(&share->counters[counter], memory_order_relaxed);
+    atomic_store_explicit(&share->counters[counter], before + count, memory_order_relaxed);
+}
+#endif
