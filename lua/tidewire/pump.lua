@@ -21,8 +21,8 @@ end
 -- For projections with any number of fields.
 local function each_list(hook, stream) return go_on(hook, stream, step()) end
 
--- The hooks of one direction of a filter. filter_step(argument, results…) takes what a hook has made of the message that
--- it was given, and gives the next hook's turn: the hook, its stream and arguments; or nothing when there is none now.
+-- The hooks of one direction of a filter. filter_step(argument, results…) takes what a hook has returned, with the
+-- message that it was given, and gives the next hook, its stream and its arguments; or nothing when none runs now.
 
 local function filter_one()
   local hook, stream, argument = filter_step()

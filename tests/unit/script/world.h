@@ -166,6 +166,8 @@ struct test_call {
     size_t room; /* messages that may be queued */
     bool is_half_closed, was_full, is_finished, is_reset, is_closed, has_headers, is_draining, knows_empty;
     bool keeps_open; /* the wire takes its time: on_close comes by close_now() */
+    bool is_upstream, has_sent_end;
+    struct message *lent; /* the only copy of what call_receive_frame() has given: gone when the handler returns */
     struct buffer open;
     bool is_open_message;
     enum status status;
@@ -268,7 +270,7 @@ void call_reset(struct call *base, uint32_t http_error) {
     call->status = STATUS_CANCELLED;
     loop_defer(&world_loop, LOOP_RUN, &call->task);
 }
-void call_half_close(struct call *call) { (void)call; }
+void call_half_close(struct call *call) { of(call)->has_sent_end = true; }
 bool call_send_bytes(struct call *call, const void *data, size_t length) {
     struct message *message = message_copy(data, length);
     bool is_sent = call_send(call, message);
@@ -277,12 +279,16 @@ bool call_send_bytes(struct call *call, const void *data, size_t length) {
 }
 const struct metadata *call_peer_trailers(const struct call *call) { return &of(call)->trailers; }
 
-/* ---- upstreams: there are none; specs open streams ---- */
+/* ---- upstreams: each of their calls is one in memory, too ---- */
 
-enum call_next call_receive_frame(struct call *call, struct call_frame *frame) {
+/* Borrowed, so that a handler that does not keep what it needs is seen. */
+enum call_next call_receive_frame(struct call *base, struct call_frame *frame) {
+    struct test_call *call = of(base);
     struct call_message message = {0};
-    enum call_next next = call_receive(call, &message);
-    *frame = (struct call_frame){message.data, message.length, message.owner, false};
+    enum call_next next = call_receive(base, &message);
+    message_unref(&call->lent);
+    if (next == CALL_MESSAGE) call->lent = message_copy(message.data, message.length);
+    if (call->lent) *frame = (struct call_frame){call->lent->data, call->lent->length, NULL, false};
     return next;
 }
 struct message *call_inflate(struct call *call, const struct call_frame *frame) { return (void)call, (void)frame, NULL; }
@@ -294,9 +300,12 @@ bool call_send_frame(struct call *call, const struct call_frame *frame) {
 struct upstream *upstream_set_find(const struct upstream_set *set, const char *name) { return (void)set, (void)name, NULL; }
 struct upstream *upstream_ref(struct upstream *upstream) { return upstream; }
 void upstream_unref(struct upstream **upstream) { *upstream = NULL; }
+static struct test_call *add_call(const struct method *method, const struct call_handler *handler, void *data);
 struct call *upstream_open(struct upstream *upstream, const struct upstream_request *request) {
-    (void)upstream, (void)request;
-    abort();
+    (void)upstream;
+    struct test_call *call = add_call(request->call.method, request->call.handler, request->call.data);
+    call->is_upstream = call->knows_empty = true;
+    return &call->call;
 }
 void upstream_counts(const struct upstream *upstream, struct upstream_counts *counts) { (void)upstream, (void)counts; }
 void upstream_each_target(const struct upstream *upstream,
@@ -421,17 +430,20 @@ static inline struct version *load_script(const char *text, struct error *error)
     generation_add_routes(version->generation, &version->router);
     return version;
 }
-/* Loads it and puts it in force. */
-static inline struct version *run_script(const char *text) {
-    struct error error;
-    struct version *version = load_script(text, &error), *before = world.version;
-    if (!version) fprintf(stderr, "%s\n", error.text);
+static inline struct version *put_in_force(struct version *version, const struct error *error) {
+    struct version *before = world.version;
+    if (!version) fprintf(stderr, "%s\n", error->text);
     CHECK(version);
     generation_start(version->generation);
     world.version = version;
     if (before) generation_release(before->generation);
     settle();
     return version;
+}
+/* Loads it and puts it in force. */
+static inline struct version *run_script(const char *text) {
+    struct error error;
+    return put_in_force(load_script(text, &error), &error);
 }
 static inline const char *load_error(const char *text) {
     static struct error error;
@@ -443,6 +455,7 @@ static inline void free_calls(void) {
         struct test_call *call = world.calls[i];
         test_call_over(call, STATUS_CANCELLED, "the end");
         settle();
+        message_unref(&call->lent);
         for (size_t m = 0; m < call->in_count; m++) message_unref(&call->in[m]);
         for (size_t m = 0; m < call->out_count; m++) message_unref(&call->out[m]);
         task_cancel(&call->task);
@@ -480,6 +493,21 @@ static inline void close_world(void) {
     buffer_free(&world_log);
 }
 
+static struct test_call *add_call(const struct method *method, const struct call_handler *handler, void *data) {
+    struct test_call *call = memory_new(sizeof *call);
+    call->in = memory_new(MOST_MESSAGES * sizeof *call->in);
+    call->out = memory_new(MOST_MESSAGES * sizeof *call->out);
+    call->room = MOST_MESSAGES;
+    task_init(&call->task, test_call_task);
+    call->call.method = method;
+    call->call.handler = handler;
+    call->call.data = data;
+    call->call.metadata = &call->metadata;
+    call->call.log = (struct log_scope){.stream = world.call_count + 1, .method = method->full_name};
+    CHECK(world.call_count < 4096);
+    world.calls[world.call_count++] = call;
+    return call;
+}
 /* A call of that method, not yet given to its handler: for metadata, or requests that come first. */
 static inline struct test_call *new_call(const char *full_name) {
     struct router *router = &world.version->router;
@@ -488,22 +516,11 @@ static inline struct test_call *new_call(const char *full_name) {
         if (strcmp(router->routes[i].method->full_name, full_name) == 0) route = &router->routes[i];
     if (!route) fprintf(stderr, "no route to %s\n", full_name);
     CHECK(route);
-    struct test_call *call = memory_new(sizeof *call);
-    call->in = memory_new(MOST_MESSAGES * sizeof *call->in);
-    call->out = memory_new(MOST_MESSAGES * sizeof *call->out);
-    call->room = MOST_MESSAGES;
-    task_init(&call->task, test_call_task);
-    call->call.method = route->method;
-    call->call.handler = route->handler;
-    call->call.data = route->data;
-    call->call.metadata = &call->metadata;
-    call->call.log = (struct log_scope){.stream = world.call_count + 1, .method = full_name};
-    CHECK(world.call_count < 4096);
-    world.calls[world.call_count++] = call;
-    return call;
+    return add_call(route->method, route->handler, route->data);
 }
 static inline void begin(struct test_call *call) {
     call->call.handler->on_open(&call->call);
+    message_unref(&call->lent);
     settle();
 }
 static inline struct test_call *open_call(const char *full_name) {
@@ -515,6 +532,7 @@ static inline void tell_readable(struct test_call *call) {
     if (call->is_closed || !call->knows_empty) return;
     call->knows_empty = false;
     call->call.handler->on_readable(&call->call);
+    message_unref(&call->lent);
 }
 static inline void put_bytes(struct test_call *call, const void *bytes, size_t length) {
     CHECK(call->in_count < MOST_MESSAGES);
