@@ -285,6 +285,20 @@ static void a_wait_in_the_second_script_is_cancelled_with_the_call(void) {
     CHECK_INT(times_logged("woken true"), 2);
 }
 
+static void waits_in_one_script_after_the_other_are_cancelled_where_they_are(void) {
+    const char *script = "local tidewire = require 'tidewire'\n"
+                         "return { AccumulateNumbers = { on_response = function(_, m) tidewire.sleep(1) end,\n"
+                         "  on_close = function() tidewire.log.info 'closed' end } }";
+    filter(script, script);
+    struct test_call *call = open_call(NUMBERS), *up = server();
+    say_numbers(up, 1, 1);
+    advance(1.5); /* through the last script, and in the first */
+    cancel_call(call);
+    CHECK_INT(times_logged("closed"), 2);
+    CHECK(!logged("handler failed"));
+    CHECK_INT(call->out_count, 0);
+}
+
 static void one_request_that_is_dropped_never_reaches_the_server(void) {
     filter("return { Greet = { on_request = function(_, m) return m.name ~= 'no' and m or false end,\n"
            "  on_response = function(_, m) m.greeting = m.greeting .. '!' end } }",
@@ -325,6 +339,7 @@ int main(void) {
         RUN_IN_WORLD(a_fault_names_the_script_that_has_it);
         RUN_IN_WORLD(what_is_no_message_ends_the_call);
         RUN_IN_WORLD(a_wait_in_the_second_script_is_cancelled_with_the_call);
+        RUN_IN_WORLD(waits_in_one_script_after_the_other_are_cancelled_where_they_are);
         RUN_IN_WORLD(one_request_that_is_dropped_never_reaches_the_server);
     }
     return 0;
