@@ -107,8 +107,7 @@ static void on_resolved(void *context, const struct resolved *resolved) {
 static void ask(struct target_name *name) {
     struct upstreams *all = name->upstream->all;
     if (name->query || all->is_stopped) return;
-    if (!all->resolver) all->resolver = resolver_new(all->loop, all->name_servers);
-    name->query = resolver_ask(all->resolver, name->host, name->port, on_resolved, name);
+    name->query = resolver_ask(upstreams_resolver(all), name->host, name->port, on_resolved, name);
 }
 
 void names_refresh(struct upstream *upstream) {

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "http/stream.h"
-#include "upstream/upstream_private.h"
+#include "upstream/peer_private.h"
 
 enum {
     MOST_UNSEEN = 5, /* attempts that servers refuse without looking at them, one after the other */
@@ -75,6 +75,10 @@ static void leave(struct opening *opening, const struct rpc_outcome *outcome) {
 
 static void on_timer(struct timer *timer) {
     struct opening *opening = container_of(timer, struct opening, timer);
+    if (opening->target && opening->upstream->peer) {
+        peer_waited_enough(opening->upstream->peer, opening);
+        return;
+    }
     upstream_place(opening->upstream, opening);
 }
 

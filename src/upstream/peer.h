@@ -10,6 +10,8 @@
 #define TIDEWIRE_UPSTREAM_PEER_H
 #include "upstream/upstream.h"
 
+struct router;
+
 bool upstream_is_peer(const struct upstream *upstream);
 const char *upstream_peer_id(const struct upstream *upstream);
 
@@ -28,6 +30,14 @@ struct peer_counts {
     char error[256];        /* why the last dial failed; "" none has, or one has succeeded since */
 };
 void peer_counts(const struct upstream *upstream, struct peer_counts *counts);
+
+/* What the workers of a process share about peers. After every upstreams_free(). */
+struct peer_registry *peer_registry_new(void);
+void peer_registry_free(struct peer_registry **registry);
+
+/* Link/Connect, for the connections of peers; its name is taken in any case, so that it is never passed on. The set must
+ * live as long as the router's last call. */
+void peer_add_routes(struct router *router, struct upstream_set *set);
 
 /* The peers of a set, in the order of the file. */
 void upstream_set_each_peer(const struct upstream_set *set, void (*visit)(void *context, struct upstream *peer),

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "net/address.h"
-#include "upstream/upstream_private.h"
+#include "upstream/peer_private.h"
 
 struct upstream_link {
     struct list node;
@@ -29,6 +29,18 @@ struct target *target_new(struct target_name *name, const struct sockaddr_storag
     target->address_length = length;
     target->text = name->host ? address_format((const struct sockaddr *)address, length) : memory_copy_string(name->text);
     target->hash = balance_hash(target->text, strlen(target->text));
+    list_init(&target->node);
+    list_init(&target->links);
+    list_init(&target->waiting);
+    return target;
+}
+
+struct target *target_new_for_peer(struct upstream *upstream) {
+    struct target *target = memory_new(sizeof *target);
+    const char *address = upstream->config->targets[0];
+    target->upstream = upstream;
+    target->text = peer_is_home(upstream) ? memory_copy_string(address ? address : upstream->config->peer.id)
+                                          : memory_format("worker %u", (unsigned)peer_home(upstream));
     list_init(&target->node);
     list_init(&target->links);
     list_init(&target->waiting);
@@ -157,7 +169,7 @@ static void note_complaint(struct upstream_link *link) {
 
 static void failed(struct target *target, const char *reason) {
     target_dial_failed(target, reason);
-    names_doubt(target->name);
+    if (target->name) names_doubt(target->name);
     move_waiting(target);
 }
 
@@ -202,8 +214,18 @@ static const char *server_name(const struct target *target) {
     return !tls || tls->server_name ? NULL : target->name->host;
 }
 
+static const struct rpc_link_events events = {on_change, on_gone};
+
+/* A peer's calls go by way of its home. */
+static struct rpc_link *connect_home(struct upstream_link *link, int fd) {
+    const struct upstream *upstream = link->target->upstream;
+    const struct rpc_link_options options = {.name = link->target->text,
+                                             .authority = upstream->config->peer.id,
+                                             .connect_timeout = upstream->config->connect_timeout};
+    return rpc_link_over_fd(upstream->all->rpc, fd, &options, &events, link);
+}
+
 static struct rpc_link *dial(struct upstream_link *link) {
-    static const struct rpc_link_events events = {on_change, on_gone};
     const struct target *target = link->target;
     const struct config_upstream *config = target->upstream->config;
     const struct rpc_link_options options = {
@@ -227,6 +249,11 @@ void target_warm(struct target *target) {
     const struct upstream *upstream = target->upstream;
     if (target->is_dialling || target->link_count >= upstream->config->connections || upstream->all->is_stopped) return;
     if (loop_now(loop_of(target)) < target->backoff_until) return;
+    int home = target->name ? -1 : peer_connect_home(upstream, false);
+    if (!target->name && home < 0) {
+        failed(target, "no socket");
+        return;
+    }
     struct upstream_link *link = memory_new(sizeof *link);
     link->target = target;
     link->is_counted = true;
@@ -237,7 +264,7 @@ void target_warm(struct target *target) {
     target->link_count++;
     target->is_dialling = true;
     target->dials++;
-    link->link = dial(link);
+    link->link = target->name ? dial(link) : connect_home(link, home);
 }
 
 void target_give(struct target *target, struct opening *opening) {
@@ -255,6 +282,7 @@ void target_close_idle(struct target *target) {
 
 /* While the upstream is in force, what was begun may as well be finished: the next call will want it. */
 void target_stop_dialling(struct target *target) {
+    if (target->upstream->peer) peer_look_later(target->upstream->peer);
     bool is_ending = target->is_leaving || !target->upstream->uses || target->upstream->all->is_draining;
     if (!target->is_dialling || !is_ending || !list_is_empty(&target->waiting)) return;
     for (struct list *node = target->links.next; node != &target->links; node = node->next) {
@@ -299,4 +327,5 @@ void target_counts(const struct target *target, struct upstream_target_counts *c
                                               .is_unhealthy = target->is_unhealthy};
     for (struct list *node = target->links.next; node != &target->links; node = node->next)
         counts->connections += container_of(node, struct upstream_link, node)->was_ready;
+    if (target->upstream->peer) counts->connections += peer_connections(target->upstream->peer);
 }

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "upstream/upstream_private.h"
+#include "upstream/peer_private.h"
 
 /* ---- life ---- */
 
@@ -19,6 +19,12 @@ static void place_waiting(struct upstream *upstream) {
 static void again(struct task *task) { place_waiting(container_of(task, struct upstream, again)); }
 static void wake(struct timer *timer) { place_waiting(container_of(timer, struct upstream, wake)); }
 
+static void become_peer(struct upstream *upstream) {
+    upstream->record = peer_record_of(upstream->all->registry, upstream->config->peer.id);
+    upstream_add_target(upstream, target_new_for_peer(upstream));
+    if (peer_is_home(upstream)) upstream->peer = peer_new(upstream);
+}
+
 struct upstream *upstream_new(struct upstreams *upstreams, struct config_upstream *config, struct tls_client *tls) {
     struct upstream *upstream = memory_new(sizeof *upstream);
     upstream->all = upstreams;
@@ -30,7 +36,10 @@ struct upstream *upstream_new(struct upstreams *upstreams, struct config_upstrea
     task_init(&upstream->again, again);
     timer_init(&upstream->wake, wake);
     list_append(&upstreams->all, &upstream->node);
-    names_init(upstream);
+    if (upstream_is_peer(upstream))
+        become_peer(upstream);
+    else
+        names_init(upstream);
     return upstream;
 }
 
@@ -46,6 +55,7 @@ void upstream_unref(struct upstream **handle) {
     task_cancel(&upstream->again);
     timer_stop(upstream->all->loop, &upstream->wake);
     list_remove(&upstream->node);
+    peer_free(&upstream->peer);
     names_free(upstream);
     tls_client_free(&upstream->tls);
     config_upstream_unref(&upstream->config);
@@ -55,14 +65,17 @@ void upstream_unref(struct upstream **handle) {
 }
 
 void upstream_start(struct upstream *upstream) {
-    if (upstream->is_started || !upstream->config->health) return;
+    if (upstream->is_started || (!upstream->config->health && !upstream->peer)) return;
     upstream->is_started = true;
+    if (upstream->peer) peer_start(upstream->peer);
+    if (!upstream->config->health) return;
     names_refresh(upstream);
     for (size_t i = 0; i < upstream->target_count; i++) health_start(upstream->targets[i]);
 }
 
 void upstream_retire(struct upstream *upstream) {
     upstream->is_started = false;
+    if (upstream->peer) peer_retire(upstream->peer);
     for (size_t i = 0; i < upstream->target_count; i++) {
         health_stop(upstream->targets[i]);
         target_close_idle(upstream->targets[i]);
@@ -152,6 +165,10 @@ void upstream_place(struct upstream *upstream, struct opening *opening) {
     }
     if (opening->only) {
         opening_refuse(opening, "the target cannot be reached");
+        return;
+    }
+    if (upstream->peer) {
+        peer_place(upstream->peer, opening);
         return;
     }
     names_refresh(upstream);

@@ -26,6 +26,20 @@ struct upstream_set;
 struct upstreams;
 
 struct upstreams *upstreams_new(struct rpc *rpc);
+
+/* For peers: the other workers of the process. */
+struct peer_registry;
+struct upstreams_host {
+    struct peer_registry *registry;
+    uint32_t worker, worker_count; /* this one's number; of all */
+    /* Gives the descriptor to that worker (which may be this one), for upstreams_accept(); takes it and `peer` over. */
+    void (*connect)(void *context, uint32_t worker, int fd, struct config_upstream *peer, bool is_arrival);
+    void *context;
+};
+/* Right after upstreams_new(). Without it there is one worker, and no peer can connect to it. */
+void upstreams_set_host(struct upstreams *upstreams, const struct upstreams_host *host);
+/* What another worker has sent by connect(). */
+void upstreams_accept(struct upstreams *upstreams, int fd, struct config_upstream *peer, bool is_arrival);
 /* Calls that wait end, links are cut, and no call is opened any more. Before rpc_free(). */
 void upstreams_stop(struct upstreams *upstreams);
 /* After rpc_free(), when every set is gone. */

@@ -8,6 +8,7 @@
  *   verdict.c    is a target fit to be called: backoff, ejection, health
  *   health.c     asks targets for their health
  *   balance.c, backoff.c   arithmetic
+ *   peer*.c      upstreams that are peers, see peer_private.h
  *
  * References on an upstream are held by sets, openings, links, and whoever took one. */
 #ifndef TIDEWIRE_UPSTREAM_UPSTREAM_PRIVATE_H
@@ -24,8 +25,10 @@
 #include "upstream/balance.h"
 #include "upstream/upstream.h"
 
-struct target;
 struct opening;
+struct peer;
+struct peer_record;
+struct target;
 
 struct upstreams {
     struct rpc *rpc;
@@ -34,6 +37,8 @@ struct upstreams {
     struct list all;           /* upstream.node */
     struct pool openings;
     struct dice dice;
+    struct upstreams_host host;
+    struct peer_registry *registry; /* the host's, or an own one */
     char *name_servers;        /* instead of the system's; or NULL */
     bool is_draining, is_stopped;
 };
@@ -53,6 +58,8 @@ struct upstream {
     struct list node;
     struct config_upstream *config;
     struct tls_client *tls;
+    struct peer *peer;          /* of a peer, in its home; else NULL */
+    struct peer_record *record; /* of a peer */
     struct target_name *names;
     size_t name_count;
     struct target **targets;
@@ -72,7 +79,7 @@ struct upstream {
 
 struct target {
     struct upstream *upstream;
-    struct target_name *name;
+    struct target_name *name; /* NULL: of a peer */
     struct list node; /* in upstream.leaving */
     struct sockaddr_storage address;
     socklen_t address_length;
@@ -93,6 +100,11 @@ struct target {
     struct health_check *health;
     uint64_t calls, failures, dials, dial_failures;
 };
+
+/* upstreams.c */
+/* Made when it is first needed. */
+struct resolver *upstreams_resolver(struct upstreams *upstreams);
+const char *upstream_set_node(const struct upstream_set *set);
 
 /* upstream.c */
 /* One reference; takes `tls` over. */
@@ -144,6 +156,8 @@ const char *names_error(const struct upstream *upstream);
 
 /* target.c */
 struct target *target_new(struct target_name *name, const struct sockaddr_storage *address, socklen_t length);
+/* Of a peer: stands for all of it in its home, and elsewhere for the home. */
+struct target *target_new_for_peer(struct upstream *upstream);
 /* No name leads to it any more: its calls finish. */
 void target_leave(struct target *target);
 void target_free_if_left(struct target *target);

@@ -4,12 +4,12 @@
 
 #include "base/buffer.h"
 #include "rpc/rpc.h"
-#include "upstream/peer.h"
-#include "upstream/upstream_private.h"
+#include "upstream/peer_private.h"
 
 struct upstream_set {
     struct upstreams *all;
     char *name_servers; /* "host:port,…", or NULL */
+    char *node;         /* our own id for peers, or NULL */
     struct upstream **members;
     size_t count;
 };
@@ -22,7 +22,20 @@ struct upstreams *upstreams_new(struct rpc *rpc) {
     upstreams->dice.state = clock_monotonic() ^ (uint64_t)(uintptr_t)upstreams;
     list_init(&upstreams->all);
     pool_init(&upstreams->openings, sizeof(struct opening), OPENINGS_KEPT);
+    upstreams->host.worker_count = 1;
+    upstreams->registry = peer_registry_new();
     return upstreams;
+}
+
+void upstreams_set_host(struct upstreams *upstreams, const struct upstreams_host *host) {
+    peer_registry_free(&upstreams->registry);
+    upstreams->host = *host;
+    upstreams->registry = host->registry;
+}
+
+struct resolver *upstreams_resolver(struct upstreams *upstreams) {
+    if (!upstreams->resolver) upstreams->resolver = resolver_new(upstreams->loop, upstreams->name_servers);
+    return upstreams->resolver;
 }
 
 /* Calls `f` for each; `f` may let go of the one that it is given. */
@@ -35,6 +48,7 @@ static void each(const struct upstreams *upstreams, void (*f)(struct upstream *u
 
 static void stop(struct upstream *upstream) {
     upstream_ref(upstream);
+    if (upstream->peer) peer_cut(upstream->peer);
     upstream_refuse_waiting(upstream, "the server ends");
     for (size_t i = 0; i < upstream->target_count; i++) {
         health_stop(upstream->targets[i]);
@@ -58,12 +72,14 @@ void upstreams_free(struct upstreams **handle) {
     *handle = NULL;
     if (!upstreams) return;
     resolver_free(&upstreams->resolver);
+    if (!upstreams->host.registry) peer_registry_free(&upstreams->registry);
     free(upstreams->name_servers);
     pool_clear(&upstreams->openings);
     free(upstreams);
 }
 
 static void drain(struct upstream *upstream) {
+    if (upstream->peer) peer_drain(upstream->peer);
     for (size_t i = 0; i < upstream->target_count; i++) {
         health_stop(upstream->targets[i]);
         target_close_idle(upstream->targets[i]);
@@ -112,6 +128,7 @@ struct upstream_set *upstream_set_new(struct upstreams *upstreams, const struct 
     struct upstream_set *set = memory_new(sizeof *set);
     set->all = upstreams;
     set->name_servers = join(config->name_servers);
+    set->node = config->node ? memory_copy_string(config->node) : NULL;
     set->members = memory_new((config->upstream_count + 1) * sizeof *set->members);
     for (; set->count < config->upstream_count; set->count++) {
         struct config_upstream *settings = config->upstreams[set->count];
@@ -156,6 +173,7 @@ void upstream_set_free(struct upstream_set **handle) {
     }
     free(set->members);
     free(set->name_servers);
+    free(set->node);
     free(set);
 }
 
@@ -164,6 +182,8 @@ struct upstream *upstream_set_find(const struct upstream_set *set, const char *n
         if (strcmp(upstream_name(set->members[i]), name) == 0) return set->members[i];
     return NULL;
 }
+
+const char *upstream_set_node(const struct upstream_set *set) { return set->node; }
 
 void upstream_set_each_peer(const struct upstream_set *set, void (*visit)(void *context, struct upstream *peer),
                             void *context) {
