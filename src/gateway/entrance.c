@@ -15,6 +15,7 @@ struct door {
     char *address; /* as the config writes it: what makes two doors the same */
     struct listener *listener;
     struct tls_server *tls;
+    bool takes_peers;
     /* While a reload is prepared. */
     const struct config_listener *next; /* the config's; NULL: the door is closed */
     struct tls_server *next_tls;
@@ -52,7 +53,8 @@ static void accepted(void *context, struct listener *listener, int fd, bool expe
     (void)listener;
     struct door *door = context;
     struct tls_server *tls = door->tls ? tls_server_ref(door->tls) : NULL;
-    door->entrance->on_accept(door->entrance->context, fd, tls, expects_proxy_header);
+    door->entrance->on_accept(door->entrance->context, fd, tls, expects_proxy_header,
+                              door->takes_peers);
 }
 
 static struct tls_server *make_tls(const struct config_tls *tls, struct error *error) {
@@ -121,6 +123,7 @@ static void door_take_over(struct door *door) {
     tls_server_unref(&door->tls);
     door->tls = door->next_tls;
     door->next_tls = NULL;
+    door->takes_peers = door->next->takes_peers;
     if (door->is_new) {
         listener_resume(door->listener);
         log_info(NULL, "listening on %s", listener_address(door->listener));

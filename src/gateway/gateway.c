@@ -26,6 +26,7 @@
 #include "net/listener.h"
 #include "net/loop.h"
 #include "net/mailbox.h"
+#include "upstream/peer.h"
 
 #define GRACE NS_PER_S /* for trailers to leave after the drain's time is up */
 
@@ -45,6 +46,7 @@ struct gateway {
     struct entrance *entrance;
     struct health *health;
     struct topic_registry *topics;
+    struct peer_registry *peers;
     struct worker **workers;
     uint32_t worker_count, running; /* threads that have not stopped */
     uint32_t awaited;               /* workers that have not answered for the revision that is being prepared */
@@ -57,6 +59,7 @@ struct gateway {
     uint64_t refused, refused_told; /* connections since the last line about them, and when that was */
     struct timer drain_timer;
     atomic_uint alive;
+    struct worker_census census;
     uint64_t unfinished_calls;
     int exit_status;
 };
@@ -85,7 +88,7 @@ static void tell_refused(struct gateway *gateway, uint64_t most) {
     gateway->refused_told = now;
 }
 
-static void accepted(void *context, int fd, struct tls_server *tls, bool reads_proxy_header) {
+static void accepted(void *context, int fd, struct tls_server *tls, bool reads_proxy_header, bool takes_peers) {
     struct gateway *gateway = context;
     uint64_t open, most = gateway->in_force->config->limits.connections;
     struct worker *worker = least_loaded(gateway, &open);
@@ -95,7 +98,7 @@ static void accepted(void *context, int fd, struct tls_server *tls, bool reads_p
         close(fd);
         return;
     }
-    worker_accept(worker, fd, tls, reads_proxy_header);
+    worker_accept(worker, fd, tls, reads_proxy_header, takes_peers);
 }
 
 /* ---- taking a revision ---- */
@@ -296,11 +299,17 @@ static void on_user_signal(void *context, int number) {
 /* False when not all of them could be had; those that could are counted. */
 static bool start_workers(struct gateway *gateway, const struct config *config, struct error *error) {
     gateway->topics = topic_registry_new(config->workers, config->limits.topics);
+    gateway->peers = peer_registry_new();
     gateway->workers = memory_new(config->workers * sizeof(struct worker *));
+    atomic_store(&gateway->census.serving, config->workers);
+    atomic_store(&gateway->census.busy, config->workers);
     for (uint32_t i = 0; i < config->workers; i++) {
         const struct worker_options options = {.index = i,
                                                .count = config->workers,
                                                .topics = gateway->topics,
+                                               .peers = gateway->peers,
+                                               .workers = gateway->workers,
+                                               .census = &gateway->census,
                                                .health = gateway->health,
                                                .lua_path = gateway_lua_path(),
                                                .reports = gateway->reports,
@@ -366,6 +375,7 @@ static void serve(struct gateway *gateway, struct revision *first) {
     revision_unref(&gateway->in_force);
     timer_stop(gateway->loop, &gateway->drain_timer);
     topic_registry_free(&gateway->topics);
+    peer_registry_free(&gateway->peers);
     health_free(&gateway->health);
     mailbox_free(&gateway->reports);
     entrance_free(&gateway->entrance);

@@ -19,6 +19,7 @@
 #include "net/mailbox.h"
 #include "script/script.h"
 #include "upstream/pass.h"
+#include "upstream/peer.h"
 #include "upstream/upstream.h"
 
 enum { STREAM_WINDOW = 65535, CONNECTION_WINDOW = 1 << 20 };
@@ -46,6 +47,7 @@ struct worker {
     struct worker_generation *in_force, *prepared;
     atomic_uint connections; /* the main thread adds, the worker takes away */
     bool is_stopping;
+    bool is_idle, is_empty; /* draining: not counted as serving, as busy */
     struct timer look;
     uint64_t ends_at; /* monotonic ns, whoever is still connected then; 0: nobody is sent away yet */
 };
@@ -102,6 +104,7 @@ static struct worker_generation *load(struct worker *worker, struct revision *re
     generation_set_upstreams(generation->scripts, generation->upstreams);
     generation_add_routes(generation->scripts, generation->router);
     pass_add_routes(generation->router, revision->config, generation->upstreams);
+    peer_add_routes(generation->router, generation->upstreams);
     if (revision->config->health) health_add_routes(worker->health, generation->router);
     if (revision->config->reflection) reflection_add_routes(generation->router, revision->schema);
     return generation;
@@ -165,6 +168,8 @@ struct order {
     void (*act)(struct worker *worker, struct order *order);
     struct revision *revision;
     struct rpc_accepted accepted;
+    struct config_upstream *peer; /* whose calls come by the descriptor */
+    bool is_arrival;
     uint64_t grace;
 };
 
@@ -175,6 +180,7 @@ static void order_deliver(struct mail *mail, void *receiver, bool is_dropped) {
     } else { /* the thread has ended: what the order carries goes unused */
         if (order->accepted.fd >= 0) close(order->accepted.fd);
         tls_server_unref(&order->accepted.tls);
+        config_upstream_unref(&order->peer);
         revision_unref(&order->revision);
     }
     free(order);
@@ -241,6 +247,20 @@ static void act_accept(struct worker *worker, struct order *order) {
     rpc_accept(worker->rpc, &order->accepted);
 }
 
+static void act_join(struct worker *worker, struct order *order) {
+    upstreams_accept(worker->upstreams, order->accepted.fd, order->peer, order->is_arrival);
+}
+
+/* In the thread of another worker, or this one. */
+static void join(void *context, uint32_t index, int fd, struct config_upstream *peer, bool is_arrival) {
+    const struct worker *from = context;
+    struct order *order = order_new(act_join);
+    order->accepted.fd = fd;
+    order->peer = peer;
+    order->is_arrival = is_arrival;
+    order_send(from->options.workers[index], order);
+}
+
 /* Nobody is served any more: what scripts have opened for themselves would keep its connections for ever. */
 static void end_own_streams(struct worker *worker) {
     if (worker->in_force) retire(worker->in_force);
@@ -255,12 +275,22 @@ static void stop(struct worker *worker) {
     loop_stop(worker->loop);
 }
 
+static void count_out(atomic_uint *counter, bool *was_out, bool is_out) {
+    if (is_out && !*was_out) atomic_fetch_sub(counter, 1);
+    if (!is_out && *was_out) atomic_fetch_add(counter, 1);
+    *was_out = is_out;
+}
+
 static void look_whether_empty(struct timer *timer) {
     struct worker *worker = container_of(timer, struct worker, look);
     uint64_t now = loop_now(worker->loop);
-    if (atomic_load(&worker->connections) == 0) end_own_streams(worker);
-    bool is_empty = rpc_counters(worker->rpc)->connections == 0 && atomic_load(&worker->connections) == 0;
-    if (is_empty || (worker->ends_at && now >= worker->ends_at))
+    struct worker_census *census = worker->options.census;
+    bool is_idle = atomic_load(&worker->connections) == 0;
+    bool is_empty = is_idle && rpc_counters(worker->rpc)->connections == 0;
+    count_out(&census->serving, &worker->is_idle, is_idle);
+    if (atomic_load(&census->serving) == 0) end_own_streams(worker);
+    count_out(&census->busy, &worker->is_empty, is_empty);
+    if (atomic_load(&census->busy) == 0 || (worker->ends_at && now >= worker->ends_at))
         stop(worker);
     else
         timer_start(worker->loop, timer, now + LOOK_INTERVAL);
@@ -302,9 +332,10 @@ void worker_end_all(struct worker *worker, uint64_t grace) {
     order_send(worker, order);
 }
 
-void worker_accept(struct worker *worker, int fd, struct tls_server *tls, bool reads_proxy_header) {
+void worker_accept(struct worker *worker, int fd, struct tls_server *tls, bool reads_proxy_header, bool takes_peers) {
     struct order *order = order_new(act_accept);
-    order->accepted = (struct rpc_accepted){.fd = fd, .tls = tls, .reads_proxy_header = reads_proxy_header};
+    order->accepted = (struct rpc_accepted){
+        .fd = fd, .tls = tls, .reads_proxy_header = reads_proxy_header, .takes_peers = takes_peers};
     atomic_fetch_add(&worker->connections, 1);
     order_send(worker, order);
 }
@@ -378,6 +409,11 @@ struct worker *worker_start(const struct worker_options *options, struct error *
     worker->mailbox = mailbox_new(worker->loop, worker, SIZE_MAX, SIZE_MAX);
     worker->rpc = rpc_new(worker->loop, &limits);
     worker->upstreams = upstreams_new(worker->rpc);
+    upstreams_set_host(worker->upstreams, &(struct upstreams_host){.registry = options->peers,
+                                                                   .worker = options->index,
+                                                                   .worker_count = options->count,
+                                                                   .connect = join,
+                                                                   .context = worker});
     worker->topics = topics_new(options->topics, options->index, worker->loop);
     worker->health = health_worker_new(options->health, worker->loop);
     timer_init(&worker->look, look_whether_empty);

@@ -4,6 +4,7 @@
  * goes through the reports, which are called in the main thread. */
 #ifndef TIDEWIRE_GATEWAY_WORKER_H
 #define TIDEWIRE_GATEWAY_WORKER_H
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -13,6 +14,7 @@
 
 struct health;
 struct mailbox;
+struct peer_registry;
 struct topic_registry;
 struct worker;
 
@@ -23,9 +25,18 @@ struct worker_figures {
     uint64_t streams;    /* open, of all generations */
 };
 
+/* Workers that drain stop together: what one still does may need a peer whose home is another. */
+struct worker_census {
+    atomic_uint serving; /* those that have clients */
+    atomic_uint busy;    /* those that have connections, of whatever kind */
+};
+
 struct worker_options {
     uint32_t index, count;
     struct topic_registry *topics;
+    struct peer_registry *peers;
+    struct worker *const *workers; /* all, by index, once the first config is prepared */
+    struct worker_census *census;
     struct health *health;
     const char *lua_path;
     struct mailbox *reports; /* the main thread's */
@@ -48,7 +59,7 @@ void worker_prepare(struct worker *worker, struct revision *revision);
 void worker_commit(struct worker *worker);
 void worker_discard(struct worker *worker);
 /* Takes the descriptor and the TLS reference over. */
-void worker_accept(struct worker *worker, int fd, struct tls_server *tls, bool reads_proxy_header);
+void worker_accept(struct worker *worker, int fd, struct tls_server *tls, bool reads_proxy_header, bool takes_peers);
 /* Connections that it has or was given. */
 uint32_t worker_connections(const struct worker *worker);
 /* Finish what is open, then stop. */

@@ -440,6 +440,8 @@ void call_set_node(struct call *public, const char *node) {
     connection->peer_node = memory_copy_string(node);
 }
 
+bool call_takes_peers(const struct call *public) { return rpc_call_of_const(public)->connection->takes_peers; }
+
 size_t call_siblings(const struct call *public) {
     const struct rpc_call *call = rpc_call_of_const(public);
     const struct http_session *session = call->connection->session;

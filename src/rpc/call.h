@@ -151,6 +151,8 @@ const char *call_authority(const struct call *call);
  * Setting it counts for all calls of the connection, now and later. The text is copied. */
 const char *call_node(const struct call *call);
 void call_set_node(struct call *call, const char *node);
+/* Who listens there lets peers connect (rpc.h). */
+bool call_takes_peers(const struct call *call);
 /* How many other streams the call's connection has open now. */
 size_t call_siblings(const struct call *call);
 bool call_is_draining(const struct call *call);

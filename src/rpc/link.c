@@ -70,6 +70,7 @@ struct rpc_link *rpc_link_over_fd(struct rpc *rpc, int fd, const struct rpc_link
     struct rpc_connection *connection = new_connection(rpc, options);
     struct connection *wire =
         connection_accepted(rpc->loop, fd, &plain, &http_connection_events, connection->session);
+    connection->peer = memory_copy_string(options->name); /* the socket has none */
     return new_link(rpc, connection, wire, options, events, context);
 }
 

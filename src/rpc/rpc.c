@@ -80,13 +80,26 @@ struct loop *rpc_loop(const struct rpc *rpc) {
 }
 const struct rpc_counters *rpc_counters(const struct rpc *rpc) { return &rpc->counters; }
 
+/* What one client may cost is no matter between workers; and a peer has all its streams besides Link/Connect. */
+static struct http_limits limits_of(const struct rpc *rpc, const struct rpc_accepted *accepted) {
+    struct http_limits limits = rpc->limits.http;
+    if (accepted->is_internal) {
+        limits.streams = INT32_MAX;
+        limits.idle = limits.keepalive_interval = 0;
+    }
+    if (accepted->takes_peers) limits.streams++;
+    return limits;
+}
+
 void rpc_accept(struct rpc *rpc, const struct rpc_accepted *accepted) {
     const struct connection_options options = {.tls_server = accepted->tls,
                                                .reads_proxy_header = accepted->reads_proxy_header,
                                                .handshake_timeout = rpc->limits.http.settings_timeout};
-    struct rpc_connection *connection = rpc_connection_new(rpc, false, &rpc->limits.http);
+    const struct http_limits limits = limits_of(rpc, accepted);
+    struct rpc_connection *connection = rpc_connection_new(rpc, false, &limits);
     connection->router = accepted->router;
     connection->is_internal = accepted->is_internal;
+    connection->takes_peers = accepted->takes_peers;
     connection->on_gone = accepted->on_gone;
     connection->context = accepted->context;
     struct connection *wire =

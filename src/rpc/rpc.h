@@ -43,6 +43,7 @@ struct rpc_accepted {
     /* Another worker of this process: its calls have no access lines here, and rpc_drain() leaves the connection alone,
      * as calls elsewhere may need it still. Whoever connected closes it. */
     bool is_internal;
+    bool takes_peers; /* call_takes_peers() of its calls */
     struct tls_server *tls; /* a reference, which rpc_accept() takes over; or NULL */
     bool reads_proxy_header;
     void (*on_gone)(void *context);

@@ -51,7 +51,7 @@ struct rpc_connection {
     char *peer;   /* its address; known from the first call on */
     char *peer_node; /* which gateway it is, when it has proved that; else NULL */
     char *reason; /* why it ended */
-    bool is_client, is_draining, is_internal, is_tunnelled;
+    bool is_client, is_draining, is_internal, is_tunnelled, takes_peers;
     void (*on_idle)(void *context); /* its last call has gone; may be NULL */
     void (*on_gone)(void *context);
     void *context;

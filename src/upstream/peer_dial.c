@@ -174,8 +174,10 @@ void peer_dial_gone(struct peer_link *link, const char *reason) {
 
 static void use_addresses(struct peer_link *link, const struct sockaddr_storage *addresses, const socklen_t *lengths,
                           size_t count) {
-    link->addresses = memory_copy(addresses, count * sizeof *addresses);
-    link->lengths = memory_copy(lengths, count * sizeof *lengths);
+    link->addresses = memory_resize(NULL, count * sizeof *addresses);
+    link->lengths = memory_resize(NULL, count * sizeof *lengths);
+    memcpy(link->addresses, addresses, count * sizeof *addresses);
+    memcpy(link->lengths, lengths, count * sizeof *lengths);
     link->address_count = count;
 }
 

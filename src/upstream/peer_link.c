@@ -52,7 +52,7 @@ void peer_link_free(struct peer_link **handle) {
     }
     if (link->tunnel) {
         rpc_tunnel_close(link->tunnel, "the connection with the peer ends");
-        rpc_tunnel_let_go(&link->tunnel);
+        rpc_tunnel_free(&link->tunnel);
     }
     if (link->link) {
         rpc_link_close(link->link, "the connection with the peer ends");
@@ -76,7 +76,7 @@ void peer_link_stand(struct peer_link *link) {
 static void close_gently(struct peer_link *link) {
     link->is_leaving = true;
     timer_stop(loop_of(link), &link->timer);
-    if (link->tunnel) rpc_tunnel_drain(link->tunnel, "max_idle");
+    if (link->tunnel) rpc_tunnel_drain(link->tunnel);
     if (link->link) rpc_link_drain(link->link, "max_idle");
 }
 
@@ -117,7 +117,7 @@ void peer_link_leave(struct peer_link *link) {
 void peer_link_retire(struct peer_link *link) {
     if (!link->stands) return;
     link->is_leaving = true;
-    if (link->tunnel) rpc_tunnel_drain(link->tunnel, "graceful_stop");
+    if (link->tunnel) rpc_tunnel_drain(link->tunnel);
     if (!link->is_ours) rpc_link_drain(link->link, "graceful_stop");
     peer_link_changed(link);
 }
@@ -155,7 +155,7 @@ static void on_tunnel_idle(void *context) { peer_link_changed(context); }
 static void on_tunnel_gone(void *context, const char *reason) {
     struct peer_link *link = context;
     (void)reason;
-    link->tunnel = NULL;
+    rpc_tunnel_free(&link->tunnel);
     link->is_leaving = true;
     peer_link_changed(link);
 }
