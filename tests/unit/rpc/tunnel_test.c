@@ -160,7 +160,7 @@ static void a_connection_that_takes_nothing_stops_the_server_in_the_tunnel(void)
 
 /* ---- the end in peace ---- */
 
-static bool has_no_call_left(void *context) { return rpc_counters(context)->calls == 0; }
+static bool has_no_calls(void *context) { return rpc_counters(context)->calls == 0; }
 static bool is_closing(void *context) { return rpc_link_is_closing(context); }
 
 static void a_served_tunnel_that_drains_lets_calls_end(void) {
@@ -176,8 +176,8 @@ static void a_served_tunnel_that_drains_lets_calls_end(void) {
     wait_for(is_gone, &served_end);
     wait_for(is_gone, &reverse_end);
     CHECK_STR(served_end.reason, "graceful_stop");
-    wait_for(has_no_call_left, rpc_a); /* the Link call has ended too, */
-    wait_for(has_no_call_left, rpc_b);
+    wait_for(has_no_calls, rpc_a); /* the Link call has ended too, */
+    wait_for(has_no_calls, rpc_b);
     CHECK_INT(rpc_counters(rpc_a)->calls_ended[STATUS_OK], 1); /* and well */
     echoes(rpc_a, direct, 1, 1);
     stop();
@@ -194,8 +194,8 @@ static void a_link_in_a_tunnel_that_drains_lets_calls_end(void) {
     CHECK_INT(asker.status, STATUS_ABORTED);
     wait_for(is_gone, &served_end);
     wait_for(is_gone, &reverse_end);
-    wait_for(has_no_call_left, rpc_a);
-    wait_for(has_no_call_left, rpc_b);
+    wait_for(has_no_calls, rpc_a);
+    wait_for(has_no_calls, rpc_b);
     CHECK_INT(rpc_counters(rpc_b)->calls_ended[STATUS_OK], 1);
     echoes(rpc_a, direct, 1, 1);
     stop();
@@ -268,8 +268,8 @@ static void expect_lost(struct asker *asker) {
     wait_for(is_let_go, NULL);
     wait_for(is_gone, &served_end);
     wait_for(is_gone, &reverse_end);
-    wait_for(has_no_call_left, rpc_a);
-    wait_for(has_no_call_left, rpc_b);
+    wait_for(has_no_calls, rpc_a);
+    wait_for(has_no_calls, rpc_b);
 }
 
 static void closing_a_served_tunnel_fails_its_calls(void) {
@@ -306,8 +306,8 @@ static void letting_go_of_both_ends_lets_calls_end(void) {
     call_finish(held, STATUS_OK, NULL, NULL, 0);
     wait_for(is_closed, &asker);
     CHECK_INT(asker.status, STATUS_OK);
-    wait_for(has_no_call_left, rpc_a);
-    wait_for(has_no_call_left, rpc_b);
+    wait_for(has_no_calls, rpc_a);
+    wait_for(has_no_calls, rpc_b);
     CHECK(!served_end.is_gone && !reverse_end.is_gone);
     stop();
 }
