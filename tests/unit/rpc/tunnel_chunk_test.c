@@ -177,12 +177,6 @@ static void other_fields_and_empty_messages_mean_nothing(void) { expect_bytes_pa
 
 /* ---- while the session does not read, nothing is taken ---- */
 
-static uint64_t paused_at;
-static bool a_while_has_passed(void *context) {
-    (void)context;
-    return loop_now(loop) - paused_at > 100 * NS_PER_MS;
-}
-
 static void a_session_that_does_not_read_stops_the_other_end(void) {
     enum { CALLS = 40 };
     static struct asker askers[CALLS];
@@ -276,6 +270,8 @@ static void a_peer_that_says_nothing_is_not_waited_for(void) {
     setup_time = 10 * NS_PER_S;
 }
 
+static bool is_served(void *context) { return (void)context, served != NULL; }
+
 static void a_server_that_sends_no_chunk_ends_the_call(void) {
     const struct rpc_request request = {
         .method = &rpc_tunnel_method, .handler = &link_client, .limits = &rpc_tunnel_limits};
@@ -288,6 +284,25 @@ static void a_server_that_sends_no_chunk_ends_the_call(void) {
     CHECK_INT(rpc_counters(rpc_b)->calls_ended[STATUS_CANCELLED], 1);
     echoes(rpc_a, direct, 1, 1);
     nonsense = NULL;
+    stop();
+}
+
+/* It is told of the end, and has its time; then the call is cancelled. */
+static void a_server_that_does_not_answer_the_end_is_left(void) {
+    const struct rpc_request request = {
+        .method = &rpc_tunnel_method, .handler = &link_client, .limits = &rpc_tunnel_limits};
+    uint64_t usual = all_limits.http.write_timeout;
+    all_limits.http.write_timeout = NS_PER_S;
+    start_without_tunnel(false);
+    nonsense = ""; /* an empty message, and no more */
+    CHECK(rpc_call_attach(rpc_call_open(rpc_a, &request, &forgetful, NULL, 0), direct));
+    wait_for(is_served, NULL);
+    rpc_tunnel_close(served, "no use");
+    wait_for(is_gone, &served_end);
+    wait_for(has_no_calls, rpc_b);
+    CHECK_INT(rpc_counters(rpc_b)->calls_ended[STATUS_CANCELLED], 1);
+    nonsense = NULL;
+    all_limits.http.write_timeout = usual;
     stop();
 }
 
@@ -305,5 +320,6 @@ int main(void) {
     RUN(bytes_that_are_not_http_end_the_call);
     RUN(a_peer_that_says_nothing_is_not_waited_for);
     RUN(a_server_that_sends_no_chunk_ends_the_call);
+    RUN(a_server_that_does_not_answer_the_end_is_left);
     return 0;
 }

@@ -54,6 +54,12 @@ static void wait_for(bool (*condition)(void *context), void *context) {
     loop_run(loop);
 }
 
+static uint64_t paused_at;
+static bool a_while_has_passed(void *context) {
+    (void)context;
+    return loop_now(loop) - paused_at > 100 * NS_PER_MS;
+}
+
 /* ---- what both serve: an echo; "Hold" answers nothing, takes nothing, and ends when it is told ---- */
 
 static const struct method echo_method = {
@@ -246,6 +252,7 @@ static bool is_tunnel_there(void *context) {
 
 struct pipe_end {
     int from, to;
+    bool is_stopped;
     struct buffer bytes;
 };
 static struct {
@@ -268,8 +275,8 @@ static void relay_one(struct pipe_end *end) {
 }
 static void relay_some(struct timer *timer) {
     for (int i = 0; i < 4 && !relay.is_stopped; i++) {
-        relay_one(&relay.way[0]);
-        relay_one(&relay.way[1]);
+        if (!relay.way[0].is_stopped) relay_one(&relay.way[0]);
+        if (!relay.way[1].is_stopped) relay_one(&relay.way[1]);
     }
     timer_start(loop, timer, loop_now(loop) + NS_PER_MS / 4);
 }
@@ -304,10 +311,10 @@ static struct rpc_link *connect_two(struct rpc *client, int at_client, struct rp
     return link;
 }
 
-static const struct rpc_limits all_limits = {.http = {.headers = 8192,
+static struct rpc_limits all_limits = {.http = {.headers = 8192,
                                                       .streams = 200,
                                                       .stream_window = 65535,
-                                                      .connection_window = 1 << 20,
+                                                      .connection_window = 16 << 20,
                                                       .settings_timeout = 10 * NS_PER_S,
                                                       .write_timeout = 20 * NS_PER_S},
                                              .buffered_per_connection = 64 << 20,

@@ -97,64 +97,108 @@ static void a_call_that_takes_nothing_stops_itself_alone(void) {
     stop();
 }
 
-enum { BOUND = 2 << 20 }; /* the call's queue, a gathered write, what asked is queued for, and one socket's buffer */
+enum {
+    QUEUE_LEAST = 128 * 1024,       /* it goes on below half of its bound */
+    QUEUE_MOST = 512 * 1024 + 4096, /* of the Link call: its bound, and one gathered write */
+};
+
+static size_t pending(const struct call *call) {
+    size_t messages, bytes;
+    call_pending(call, &messages, &bytes);
+    return bytes;
+}
+
+static struct asker crowd[40];
+enum { CROWD = 40, MESSAGES = 100 };
+
+static void expect_all_echoed(void) {
+    for (int i = 0; i < CROWD; i++) {
+        wait_for(is_closed, &crowd[i]);
+        CHECK_INT(crowd[i].status, STATUS_OK);
+        CHECK_INT(crowd[i].received, MESSAGES);
+    }
+}
 
 /* The connection takes nothing: what is sent in the tunnel waits for it, in bounds, and then all comes. */
-static void a_connection_that_takes_nothing_stops_who_sends(bool is_from_b) {
-    enum { CALLS = 40, MESSAGES = 100 };
-    static struct asker askers[CALLS];
+static void a_connection_that_takes_nothing_stops_the_client_in_the_tunnel(void) {
+    size_t queued = 0;
     start_without_tunnel(true);
     make_tunnel();
     relay.is_stopped = true;
-    for (int i = 0; i < CALLS; i++)
-        ask(&askers[i], is_from_b ? rpc_b : rpc_a, is_from_b ? reverse : direct, &echo_method, MESSAGES, 10000);
+    for (int i = 0; i < CROWD; i++) ask(&crowd[i], rpc_b, reverse, &echo_method, MESSAGES, 10000);
     stalled_count = 0;
-    wait_for(sends_no_more, &askers[0]);
-    size_t queued = 0;
-    for (int i = 0; i < CALLS; i++) {
-        size_t messages, bytes;
-        call_pending(askers[i].call, &messages, &bytes);
-        queued += bytes;
-        CHECK(askers[i].sent < MESSAGES / 2);
+    wait_for(sends_no_more, &crowd[0]);
+    for (int i = 0; i < CROWD; i++) {
+        queued += pending(crowd[i].call);
+        CHECK(crowd[i].sent < MESSAGES / 2);
     }
-    CHECK(queued > 0);
-    CHECK(rpc_counters(rpc_a)->buffered + rpc_counters(rpc_b)->buffered < queued + BOUND);
+    CHECK(pending(link_at_b) > QUEUE_LEAST);
+    CHECK(pending(link_at_b) <= QUEUE_MOST);
+    CHECK_INT(rpc_counters(rpc_b)->buffered, queued + pending(link_at_b));
     relay.is_stopped = false;
-    for (int i = 0; i < CALLS; i++) {
-        wait_for(is_closed, &askers[i]);
-        CHECK_INT(askers[i].status, STATUS_OK);
-        CHECK_INT(askers[i].received, MESSAGES);
-    }
+    expect_all_echoed();
     stop();
 }
-static void a_connection_that_takes_nothing_stops_the_client_in_the_tunnel(void) {
-    a_connection_that_takes_nothing_stops_who_sends(true);
+
+static bool holds_no_more(void *context) {
+    static uint64_t last, since;
+    (void)context;
+    if (last != rpc_counters(rpc_a)->buffered) {
+        last = rpc_counters(rpc_a)->buffered;
+        since = loop_now(loop);
+    }
+    return last && loop_now(loop) - since > 100 * NS_PER_MS;
 }
 
-/* The same with the answers: the server in the tunnel cannot send. */
+/* The same with the answers, which the server in the tunnel cannot send. */
 static void a_connection_that_takes_nothing_stops_the_server_in_the_tunnel(void) {
-    enum { CALLS = 40, MESSAGES = 100 };
-    static struct asker askers[CALLS];
+    size_t most = 0;
     start_without_tunnel(true);
     make_tunnel();
-    for (int i = 0; i < CALLS; i++) {
-        askers[i] = (struct asker){.is_idle = true};
-        ask_with(&askers[i], rpc_b, reverse, &echo_method, MESSAGES, 10000);
-    }
+    for (int i = 0; i < CROWD; i++) ask(&crowd[i], rpc_b, reverse, &echo_method, MESSAGES, 10000);
+    relay.way[0].is_stopped = true; /* from a to b */
     stalled_count = 0;
-    wait_for(sends_no_more, &askers[0]);
-    CHECK(askers[0].sent < MESSAGES);
-    CHECK(rpc_counters(rpc_a)->buffered < CALLS * (3 * limits.buffered_per_stream) + BOUND);
-    CHECK(rpc_counters(rpc_b)->buffered < CALLS * (3 * limits.buffered_per_stream) + BOUND);
-    for (int i = 0; i < CALLS; i++) {
-        askers[i].is_idle = false;
-        ask_readable(askers[i].call);
+    wait_for(sends_no_more, &crowd[0]);
+    wait_for(holds_no_more, NULL);
+    CHECK(crowd[0].sent < MESSAGES);
+    CHECK(pending(link_at_a) > QUEUE_LEAST);
+    CHECK(pending(link_at_a) <= QUEUE_MOST);
+    most = CROWD * 3 * limits.buffered_per_stream + QUEUE_MOST; /* queue, window, a message that is put together */
+    CHECK(rpc_counters(rpc_a)->buffered <= most);
+    relay.way[0].is_stopped = false;
+    expect_all_echoed();
+    stop();
+}
+
+static bool have_all_left(void *context) {
+    (void)context;
+    for (int i = 0; i < CROWD; i++) {
+        if (crowd[i].sent < crowd[i].to_send || pending(crowd[i].call)) return false;
     }
-    for (int i = 0; i < CALLS; i++) {
-        wait_for(is_closed, &askers[i]);
-        CHECK_INT(askers[i].status, STATUS_OK);
-        CHECK_INT(askers[i].received, MESSAGES);
+    return true;
+}
+
+/* Nothing comes back that could wake the session: the room in the call does. */
+static void room_in_the_call_wakes_the_session(void) {
+    start_without_tunnel(true);
+    make_tunnel();
+    for (int i = 0; i < CROWD; i++) {
+        crowd[i] = (struct asker){.keeps_open = true};
+        ask_with(&crowd[i], rpc_b, reverse, &hold_method, 0, 10000);
+        wait_for(has_headers, &crowd[i]);
     }
+    relay.is_stopped = true;
+    for (int i = 0; i < CROWD; i++) {
+        crowd[i].to_send = 6;
+        ask_more(crowd[i].call);
+    }
+    paused_at = loop_update_now(loop);
+    wait_for(a_while_has_passed, NULL);
+    CHECK(pending(link_at_b) > QUEUE_LEAST);
+    relay.is_stopped = false;
+    wait_for(have_all_left, NULL);
+    rpc_link_close(reverse, "enough");
+    for (int i = 0; i < CROWD; i++) wait_for(is_closed, &crowd[i]);
     stop();
 }
 
@@ -402,6 +446,7 @@ int main(void) {
     RUN(a_call_that_takes_nothing_stops_itself_alone);
     RUN(a_connection_that_takes_nothing_stops_the_client_in_the_tunnel);
     RUN(a_connection_that_takes_nothing_stops_the_server_in_the_tunnel);
+    RUN(room_in_the_call_wakes_the_session);
     RUN(a_served_tunnel_that_drains_lets_calls_end);
     RUN(a_link_in_a_tunnel_that_drains_lets_calls_end);
     RUN(a_call_that_races_a_drain_is_not_lost);
