@@ -21,6 +21,7 @@
 
 enum {
     MOST_QUEUED = 16 * 1024 * 1024,
+    WORTH_A_WRITE = 96 * 1024,  /* more is not let gather: it would push what calls need out of the caches */
     KEPT_CAPACITY = 256 * 1024, /* a buffer that a burst has grown beyond it is given back */
     PIECE = 4096,               /* PIPE_BUF: after poll() a pipe takes it without blocking */
     GATHER_MS = 10,
@@ -159,13 +160,13 @@ static void wait_for_work(void) {
     writer.is_idle = false;
 }
 
-/* Lets lines gather unless the queue is already half full. */
+/* Lets lines gather until they are worth a write. */
 static void gather(void) {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += GATHER_MS * (long)NS_PER_MS;
     if (until.tv_nsec >= (long)NS_PER_S) until.tv_nsec -= (long)NS_PER_S, until.tv_sec++;
-    while (!writer.stop_began && buffer_length(&writer.queued) < MOST_QUEUED / 2)
+    while (!writer.stop_began && buffer_length(&writer.queued) < WORTH_A_WRITE)
         if (pthread_cond_timedwait(&writer.wake, &writer.lock, &until) == ETIMEDOUT) break;
 }
 
@@ -255,7 +256,8 @@ void log_writer_put(const void *bytes, size_t length, uint64_t lines) {
         writer.dropped += lines;
     } else {
         buffer_append(&writer.queued, bytes, length);
-        if (writer.is_idle || queued + length >= MOST_QUEUED / 2) pthread_cond_signal(&writer.wake);
+        bool is_enough = queued < WORTH_A_WRITE && queued + length >= WORTH_A_WRITE;
+        if (writer.is_idle || is_enough) pthread_cond_signal(&writer.wake);
         writer.is_idle = false;
     }
     pthread_mutex_unlock(&writer.lock);
