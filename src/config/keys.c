@@ -325,7 +325,9 @@ const struct key keys[] = {
              "it is all that may wait, and 1MiB where the file does not say."},
     {SECTION_LIMITS, "buffered_per_connection", VALUE_SIZE, .standard = "32MiB", .least = 64 * KIB,
      .most = 64 * GIB, AT(config_limits, buffered_per_connection),
-     .help = "What may wait on all streams of a connection together, unfinished messages included."},
+     .help = "What may wait on all streams of a client's connection together, unfinished messages included, and on the "
+             "calls to upstreams that are made for them, in both directions. Calls that scripts make for no client have "
+             "as much for each upstream."},
     {SECTION_LIMITS, "buffered_total", VALUE_SIZE, .standard = "1GiB", .least = MIB, .most = 1024 * GIB,
      AT(config_limits, buffered_total),
      .help = "What may wait in the whole process. Each worker has its equal share."},

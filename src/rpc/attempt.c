@@ -44,14 +44,11 @@ struct call *rpc_call_open(struct rpc *rpc, const struct rpc_request *request, c
 }
 
 static void move(struct rpc_call *call, struct rpc_connection *connection) {
-    uint64_t held = call->buffered;
     struct rpc_connection *before = call->connection;
-    account_discharge(call, held);
     list_remove(&call->sibling);
     call->connection = connection;
     call->call.log.connection = connection->log.connection;
     list_append(&connection->calls, &call->sibling);
-    account_charge(call, held);
     rpc_connection_free_if_done(before);
 }
 

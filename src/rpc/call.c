@@ -28,7 +28,7 @@ static void deadline_passed(struct timer *timer) {
     call_fail(call, STATUS_DEADLINE_EXCEEDED, REASON_DEADLINE, "the deadline has passed");
 }
 
-struct rpc_call *call_new(struct rpc_connection *connection, const struct dialect *dialect,
+struct rpc_call *call_new(struct rpc_connection *connection, struct account *account, const struct dialect *dialect,
                           const struct method *method, const struct call_handler *handler, void *data,
                           const struct call_limits *limits) {
     struct rpc *rpc = connection->rpc;
@@ -48,6 +48,7 @@ struct rpc_call *call_new(struct rpc_connection *connection, const struct dialec
     list_init(&call->ready);
     list_init(&call->young);
     list_append(&connection->calls, &call->sibling);
+    account_join(account ? account : rpc->own, call);
     timer_init(&call->timer, deadline_passed);
     rpc->counters.calls++;
     rpc->counters.calls_started++;
@@ -80,6 +81,7 @@ static void call_free(struct rpc_call *call) {
     attempt_free(call);
     free(call->name);
     free(call->target);
+    account_leave(call);
     pool_give(&call->call.rpc->calls, call);
     if (connection->on_idle && list_is_empty(&connection->calls)) connection->on_idle(connection->context);
     rpc_connection_free_if_done(connection);
@@ -357,7 +359,7 @@ void call_body_give(void *user, size_t length, struct http_output *output) {
     if (call->partner) raw_gone(call, length);
     call->progress = loop_now(call->call.rpc->loop);
     if (call->is_choked && call->outbox.bytes <= call->most_queued / 2 &&
-        !connection_is_limited(call->connection))
+        !account_is_limited(call->account))
         call_wake(call, NEWS_WRITABLE);
 }
 

@@ -57,6 +57,8 @@ struct rpc_call {
     struct rpc_call *partner;   /* raw: what comes goes there; NULL: nowhere, any more */
     struct list ready;          /* in rpc.ready while there is news */
     struct list sibling;        /* in rpc_connection.calls */
+    struct account *account;    /* who pays; the same from the beginning to the end */
+    struct list charged;        /* in account.calls */
     struct list young;          /* in rpc.young until it is a second old */
     struct inbound inbound;
     struct outbox outbox;
@@ -96,7 +98,7 @@ static inline const struct rpc_call *rpc_call_of_const(const struct call *call) 
 }
 
 /* A new call of the connection, in CALL_ARRIVING. `method` NULL: raw. */
-struct rpc_call *call_new(struct rpc_connection *connection, const struct dialect *dialect,
+struct rpc_call *call_new(struct rpc_connection *connection, struct account *account, const struct dialect *dialect,
                           const struct method *method, const struct call_handler *handler, void *data,
                           const struct call_limits *limits);
 /* Puts it on the ready list. */
@@ -137,6 +139,8 @@ size_t call_body_ready(void *user);
 void call_body_give(void *user, size_t length, struct http_output *output);
 
 /* rpc/account.c: bytes that a call makes the process keep. */
+void account_join(struct account *account, struct rpc_call *call);
+void account_leave(struct rpc_call *call);
 void account_charge(struct rpc_call *call, uint64_t bytes);
 void account_discharge(struct rpc_call *call, uint64_t bytes);
 /* What is left of the call is its peer's to take: its patience begins. */

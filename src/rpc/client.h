@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "rpc/account.h"
 #include "rpc/call.h"
 #include "rpc/router.h"
 
@@ -104,6 +105,7 @@ struct rpc_request {
     const struct call_handler *handler;
     void *data;
     const struct call_limits *limits;
+    struct account *account;         /* who pays for it: the account of the call that it is made for; NULL: nobody's */
 };
 
 /* A call that waits. `replay`: how many sent bytes it keeps while it may have to send them again. */

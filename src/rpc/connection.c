@@ -11,9 +11,7 @@ struct rpc_connection *rpc_connection_new_without_wire(struct rpc *rpc, bool is_
     struct rpc_connection *connection = memory_new(sizeof *connection);
     connection->rpc = rpc;
     connection->is_client = is_client;
-    list_init(&connection->limited);
     list_init(&connection->calls);
-    timer_init(&connection->stalled, account_stalled);
     list_append(&rpc->connections, &connection->node);
     return connection;
 }
@@ -23,6 +21,9 @@ struct rpc_connection *rpc_connection_new(struct rpc *rpc, bool is_client, const
     connection->session = http_session_new(rpc->http, !is_client, limits,
                                            is_client ? &rpc_client_events : &rpc_server_events, connection);
     rpc->counters.connections++;
+    if (is_client) return connection;
+    connection->account = account_new(rpc);
+    connection->account->connection = connection;
     return connection;
 }
 
@@ -39,7 +40,7 @@ void rpc_connection_free_if_done(struct rpc_connection *connection) {
 
 void rpc_connection_free(struct rpc_connection *connection) {
     if (connection->on_gone) connection->on_gone(connection->context);
-    account_forget(connection);
+    if (connection->account) account_close(&connection->account);
     list_remove(&connection->node);
     peer_metadata_unref(&connection->last_metadata);
     free(connection->peer);

@@ -34,8 +34,8 @@ void grpc_client_write_fields(struct rpc *rpc, const struct rpc_request *request
 
 /* The one who opens it may send at once: there is no on_open. */
 struct rpc_call *grpc_client_new(struct rpc *rpc, const struct rpc_request *request) {
-    struct rpc_call *call =
-        call_new(rpc->waiting, &grpc, request->method, request->handler, request->data, request->limits);
+    struct rpc_call *call = call_new(rpc->waiting, request->account, &grpc, request->method, request->handler,
+                                     request->data, request->limits);
     call->call.metadata = &no_metadata;
     call->state = CALL_OPEN;
     call->was_opened = call->has_sent_headers = true;

@@ -184,7 +184,8 @@ static const struct dialect grpc;
 static struct rpc_call *accept_call(const struct arrival *arrival, uint64_t timeout) {
     const struct call_route *route = arrival->route;
     struct rpc_call *call =
-        call_new(arrival->connection, &grpc, route->method, route->handler, route->data, &route->limits);
+        call_new(arrival->connection, arrival->connection->account, &grpc, route->method, route->handler, route->data,
+                 &route->limits);
     router_call_opened(route);
     call->call.route = route;
     call->stream = arrival->stream;

@@ -60,7 +60,7 @@ static bool prefix_is_fine(struct rpc_call *call, const uint8_t *prefix) {
 /* ---- the message that a chunk's end has cut ---- */
 
 static bool may_give_window(const struct rpc_call *call) {
-    return call->inbound.whole == 0 && !connection_is_limited(call->connection);
+    return call->inbound.whole == 0 && !account_is_limited(call->account);
 }
 
 static void partial_received(struct rpc_call *call, size_t bytes) {
@@ -76,11 +76,11 @@ static void partial_received(struct rpc_call *call, size_t bytes) {
 /* Geometric, so that bytes are moved seldom; in small steps where the accounts are at a bound, so that they
  * stay near it. Never more than the message needs. */
 static uint64_t grown_capacity(const struct rpc_call *call, uint64_t have, uint64_t need, uint64_t length) {
-    const struct rpc_connection *connection = call->connection;
+    const struct account *account = call->account;
     uint64_t growth = have < DOUBLING ? have : 3 * have;
-    if (connection_is_limited(connection) ||
-        connection->buffered + growth > connection->rpc->limits.buffered_per_connection ||
-        connection->rpc->counters.buffered + growth > connection->rpc->limits.buffered_total)
+    if (account_is_limited(account) ||
+        account->buffered + growth > account->rpc->limits.buffered_per_connection ||
+        account->rpc->counters.buffered + growth > account->rpc->limits.buffered_total)
         growth = have / 8;
     uint64_t capacity = have + growth < need ? need : have + growth;
     if (capacity < FIRST_GROWTH) capacity = FIRST_GROWTH;
@@ -90,7 +90,7 @@ static uint64_t grown_capacity(const struct rpc_call *call, uint64_t have, uint6
 /* A message that is larger than the window would stop its peer again and again for a WINDOW_UPDATE. What may wait in
  * a stream anyway can come in one go. */
 static void widen_window(const struct rpc_call *call, uint64_t length) {
-    if (!call->stream || connection_is_limited(call->connection)) return;
+    if (!call->stream || account_is_limited(call->account)) return;
     http_stream_widen(call->stream, length < call->most_queued ? (uint32_t)length : call->most_queued);
 }
 

@@ -220,7 +220,7 @@ void call_abandon_message(struct call *public) {
 bool call_is_full(struct call *public) {
     struct rpc_call *call = rpc_call_of(public);
     if (call->outbox.bytes && call_holds_reply(call)) return false; /* only its end makes room */
-    bool is_full = call->outbox.bytes >= call->most_queued || connection_is_limited(call->connection);
+    bool is_full = call->outbox.bytes >= call->most_queued || account_is_limited(call->account);
     if (is_full) call->is_choked = true;
     return is_full;
 }

@@ -54,8 +54,8 @@ static const struct dialect raw_client = {.name = "grpc", .send_headers = send_n
 
 /* The deadline is told to the server; the server call's timer watches it for both. */
 struct rpc_call *raw_new(struct rpc *rpc, const struct rpc_request *request) {
-    struct rpc_call *call =
-        call_new(rpc->waiting, &raw_client, NULL, request->handler, request->data, request->limits);
+    struct rpc_call *call = call_new(rpc->waiting, request->account, &raw_client, NULL, request->handler,
+                                     request->data, request->limits);
     call->call.metadata = &no_metadata;
     call->state = CALL_OPEN;
     call->was_opened = call->has_sent_headers = true;
@@ -124,7 +124,7 @@ static void note_wave(struct rpc_call *from, const struct rpc_call *to, size_t l
 void raw_gone(struct rpc_call *call, size_t length) {
     struct rpc_call *from = call->partner, *payer = raw_payer(call);
     payer->progress = loop_now(payer->call.rpc->loop);
-    if (connection_is_limited(payer->connection)) {
+    if (account_is_limited(payer->account)) {
         from->inbound.owed += (uint32_t)length;
         return;
     }
@@ -139,7 +139,7 @@ static void give_owed(struct rpc_call *call) {
 }
 
 void raw_resume(struct rpc_call *call) {
-    if (!call->partner || connection_is_limited(raw_payer(call)->connection)) return;
+    if (!call->partner || account_is_limited(raw_payer(call)->account)) return;
     give_owed(call);
     give_owed(call->partner);
 }

@@ -35,6 +35,7 @@ struct rpc *rpc_new(struct loop *loop, const struct rpc_limits *limits) {
     outbox_pool_init(&rpc->outboxes);
     rpc->compressor = compressor_new();
     rpc->waiting = rpc_connection_new_without_wire(rpc, true);
+    rpc->own = account_new(rpc);
     return rpc;
 }
 
@@ -53,6 +54,7 @@ void rpc_free(struct rpc **handle) {
     end_waiting(rpc, "the client has gone");
     while (!list_is_empty(&rpc->ready)) rpc_run_ready(rpc);
     rpc_connection_free(rpc->waiting);
+    account_unref(&rpc->own);
     timer_stop(rpc->loop, &rpc->young_timer);
     timer_stop(rpc->loop, &rpc->end_timer);
     task_cancel(&rpc->run);

@@ -5,6 +5,7 @@
 #include "base/list.h"
 #include "base/memory.h"
 #include "net/loop.h"
+#include "rpc/account.h"
 #include "rpc/compress.h"
 #include "rpc/header_block.h"
 #include "rpc/outbox.h"
@@ -21,7 +22,9 @@ struct rpc {
     struct router *router;
     struct list connections; /* rpc_connection.node */
     struct rpc_connection *waiting; /* without a wire, for calls that have no link yet */
-    struct list limited;     /* rpc_connection.limited: at a bound of the accounts */
+    struct account *own;     /* of calls that come without one */
+    uint64_t account_count;  /* of those that have calls */
+    struct list limited;     /* account.limited: at a bound */
     struct list ready;       /* rpc_call.ready */
     struct list young;       /* rpc_call.young, oldest first */
     struct task run;         /* tells the ready calls */
@@ -42,11 +45,10 @@ struct rpc_connection {
     struct http_session *session; /* NULL once it has ended */
     struct rpc_link *link;        /* of a connection that we made; NULL once it was let go */
     struct router *router; /* whose routes answer here; NULL: those in force */
-    struct list node, limited;
+    struct account *account; /* of one that was accepted; else NULL */
+    struct list node;
     struct list calls; /* rpc_call.sibling */
     struct peer_metadata *last_metadata;
-    uint64_t buffered; /* by its calls */
-    struct timer stalled;
     struct log_scope log;
     char *peer;   /* its address; known from the first call on */
     char *peer_node; /* which gateway it is, when it has proved that; else NULL */
@@ -57,10 +59,20 @@ struct rpc_connection {
     void *context;
 };
 
+struct account {
+    struct rpc *rpc; /* gone, perhaps, when there are no calls */
+    struct rpc_connection *connection; /* that it is of; NULL: of none, or that has gone */
+    struct list calls;   /* rpc_call.charged */
+    struct list limited;
+    uint64_t buffered;   /* by its calls */
+    struct timer stalled;
+    uint32_t references; /* the owner's, and each call's */
+};
+
 extern const struct http_events rpc_server_events, rpc_client_events;
 
-static inline bool connection_is_limited(const struct rpc_connection *connection) {
-    return !list_is_empty(&connection->limited);
+static inline bool account_is_limited(const struct account *account) {
+    return !list_is_empty(&account->limited);
 }
 
 /* rpc/connection.c */
@@ -81,7 +93,8 @@ void grpc_server_request(struct http_session *session, struct http_stream *strea
                          size_t count, bool is_end, bool is_too_large);
 /* rpc/account.c */
 void account_stalled(struct timer *timer);
-void account_forget(struct rpc_connection *connection);
+/* The connection that it is of goes. */
+void account_close(struct account **account);
 /* rpc/access.c */
 void access_grow_up(struct timer *timer);
 #endif

@@ -21,6 +21,7 @@ struct client {
     struct stream *stream;
     struct list node; /* in the opener's extra->opened, or the generation's list */
     struct upstream *upstream;
+    struct account *account; /* of the client whose stream has opened it; NULL: the upstream's own */
     struct metadata metadata;
     uint64_t deadline;
     bool waits, is_detached, keeps_no_answer;
@@ -62,6 +63,12 @@ static struct list *owners_list(const struct stream *stream, const struct client
     return options->is_loads ? &stream->generation->load_opened : &stream->generation->opened;
 }
 
+/* A reference, or NULL. */
+static struct account *account_of(const struct stream *opener) {
+    struct account *account = opener->is_client ? client_of(opener)->account : call_account(opener->call);
+    return account ? account_ref(account) : NULL;
+}
+
 struct stream *client_new(struct script *script, const struct client_options *options) {
     struct stream *stream = stream_new(script, NULL, options->handler);
     struct client *client = stream_extra(stream)->client = memory_new(sizeof *client);
@@ -81,6 +88,7 @@ struct stream *client_new(struct script *script, const struct client_options *op
     list_append(owners_list(stream, options), &client->node);
     timer_init(&client->timer, reopen);
     task_init(&client->end, end_without_call);
+    if (options->opener) client->account = account_of(options->opener);
     if (client->is_detached) stream->generation->detached++;
     return stream;
 }
@@ -97,6 +105,7 @@ void client_free(struct client **handle) {
     drop_ref(generation->script->L, &client->reconnect);
     metadata_clear(&client->metadata);
     upstream_unref(&client->upstream);
+    account_unref(&client->account);
     free(client->text);
     free(client);
 }
@@ -113,7 +122,8 @@ static void open_call(struct stream *stream) {
                  .metadata = &client->metadata,
                  .handler = &client_handler,
                  .data = stream,
-                 .limits = &stream->generation->client_limits},
+                 .limits = &stream->generation->client_limits,
+                 .account = client->account},
         .waits = client->waits,
     };
     if (client->deadline) request.call.timeout = client->deadline > now ? client->deadline - now : 1;

@@ -66,7 +66,8 @@ struct call *filter_connect(struct filter *filter) {
                                                 .compresses = call_peer_compresses(down),
                                                 .handler = &up_handler,
                                                 .data = filter,
-                                                .limits = &filter->streams[0]->handler->limits}};
+                                                .limits = &filter->streams[0]->handler->limits,
+                                                .account = call_account(down)}};
     filter->is_connected = true;
     filter->up = upstream_open(filter->upstream, &request);
     drop_metadata(filter);

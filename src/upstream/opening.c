@@ -160,6 +160,7 @@ static struct opening *opening_new(struct upstream *upstream, const struct upstr
     opening->upstream = upstream_ref(upstream);
     opening->waits = request->waits || upstream->config->waits;
     find_key(opening, request);
+    if (!call.account) call.account = upstream->account;
     if (!call.authority) call.authority = upstream->config->authority;
     opening->call = rpc_call_open(upstream->all->rpc, &call, &opener, opening, retry ? retry->buffer : REPLAY);
     return opening;

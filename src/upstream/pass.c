@@ -17,7 +17,8 @@ static void on_request(struct call *call, const struct http_header *headers, siz
                  .is_end = is_end,
                  .timeout = call->deadline ? call->deadline - loop_now(rpc_loop(call->rpc)) : 0,
                  .handler = &upstream_side,
-                 .limits = &call->route->limits}};
+                 .limits = &call->route->limits,
+                 .account = call_account(call)}};
     call->upstream = upstream_name(upstream);
     call_join(call, upstream_open(upstream, &request));
 }

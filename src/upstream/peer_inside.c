@@ -45,7 +45,8 @@ static void on_request(struct call *call, const struct http_header *headers, siz
                  .is_end = is_end,
                  .timeout = !call->deadline ? 0 : call->deadline > now ? call->deadline - now : 1,
                  .handler = &outward,
-                 .limits = &passed}};
+                 .limits = &passed,
+                 .account = call_account(call)}};
     call->upstream = upstream_name(peer->upstream);
     call_join(call, upstream_open(peer->upstream, &request));
 }

@@ -30,6 +30,7 @@ struct upstream *upstream_new(struct upstreams *upstreams, struct config_upstrea
     upstream->all = upstreams;
     upstream->config = config_upstream_ref(config);
     upstream->tls = tls;
+    upstream->account = account_new(upstreams->rpc);
     upstream->references = 1;
     list_init(&upstream->leaving);
     list_init(&upstream->waiting);
@@ -58,6 +59,7 @@ void upstream_unref(struct upstream **handle) {
     peer_free(&upstream->peer);
     names_free(upstream);
     tls_client_free(&upstream->tls);
+    account_unref(&upstream->account);
     config_upstream_unref(&upstream->config);
     free(upstream->targets);
     free(upstream->candidates);

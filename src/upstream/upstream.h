@@ -60,7 +60,7 @@ void upstream_unref(struct upstream **upstream);
 const char *upstream_name(const struct upstream *upstream);
 
 struct upstream_request {
-    struct rpc_request call;
+    struct rpc_request call; /* without an account: on the upstream's own */
     /* For `balance = hash`; NULL: the value of the upstream's hash_key in call.metadata or call.headers. */
     const char *hash;
     size_t hash_length;

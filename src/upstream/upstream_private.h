@@ -60,6 +60,7 @@ struct upstream {
     struct tls_client *tls;
     struct peer *peer;          /* of a peer, in its home; else NULL */
     struct peer_record *record; /* of a peer */
+    struct account *account;    /* of calls that are made for no call of a client */
     struct target_name *names;
     size_t name_count;
     struct target **targets;

@@ -174,4 +174,28 @@ describe("TERM", function()
     gw:signal "TERM"
     assert.equal(0, gw:wait_exit())
   end)
+
+  it("does not wait for a detached stream that a script has forgotten, but the server behind does", function()
+    local server = start "drain_timeout = 1s"
+    local gw = gateway.start { scripts = { ["front.lua"] = [[
+      local tidewire = require "tidewire"
+      return { Greet = function(_, request)
+        local up = tidewire.open("behind", "greet.GreetService/GreetStream", { detached = true })
+        up:send { name = request.name }
+        return { greeting = up:recv().greeting }
+      end }
+    ]] }, config = ([[
+      workers = 1
+      drain_timeout = 5m
+      upstream behind { target = "%s" }
+      service "greet.GreetService" { script = "front.lua" }
+    ]]):format(server.address) }
+    local reply = client.connect(gw.address):call("greet.GreetService/Greet", { name = "a" }, client.soon)
+    assert.equal("a", reply.message.greeting)
+    server:signal "TERM"
+    assert.is_truthy(server:wait_for_log "status=UNAVAILABLE") -- at the end of its drain_timeout
+    assert.equal(0, server:wait_exit(10))
+    gw:signal "TERM"
+    assert.equal(0, gw:wait_exit(10))
+  end)
 end)

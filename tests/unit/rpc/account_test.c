@@ -1,4 +1,5 @@
 #include "record.h"
+#include "rpc/client.h"
 
 enum { MIB = 1024 * 1024, STREAMS = 1000, WINDOW = 64 * 1024, CONNECTION_WINDOW = MIB };
 
@@ -405,7 +406,77 @@ static void a_tight_total_stops_the_greedy_first(void) {
     record_free(&record);
 }
 
+/* ---- calls that we make ---- */
+
+static bool no_retry(void *context, const struct rpc_outcome *outcome) {
+    (void)context, (void)outcome;
+    return false;
+}
+static void nothing_over(void *context, const struct rpc_outcome *outcome) { (void)context, (void)outcome; }
+static const struct rpc_opener opener = {.on_failure = no_retry, .on_over = nothing_over};
+
+static void open_for(struct record *record, struct account *account) {
+    const struct rpc_request request = {.method = &record_stream,
+                                        .handler = &record_handler,
+                                        .data = record,
+                                        .limits = &call_limits,
+                                        .account = account};
+    record->call = rpc_call_open(fake_rpc, &request, &opener, NULL, 0);
+}
+
+static void a_call_that_is_made_for_a_clients_is_paid_for_by_its_connection(void) {
+    static const char text[5000];
+    struct record record = {.is_idle = true}, made = {.is_idle = true}, own = {.is_idle = true};
+    const struct rpc_limits small = {.buffered_per_connection = 8000};
+    fake_start(&small);
+    serve(&record);
+    struct http_session *client = fake_accept(), *other = fake_accept();
+    struct http_stream *stream = fake_request(client, "/test.Service/Stream", false, NULL);
+    fake_receive(stream, NULL, 0, false);
+    open_for(&made, call_account(record.call)); /* it waits for a link, and stays so */
+    open_for(&own, NULL);
+    for (int i = 0; i < 2; i++) call_send_bytes(made.call, text, sizeof text);
+    CHECK(client->is_window_closed && !other->is_window_closed);
+    CHECK(call_is_full(made.call) && call_is_full(record.call) && !call_is_full(own.call));
+
+    call_reset(made.call, HTTP_CANCEL);
+    CHECK(!client->is_window_closed);
+    fake_turn();
+    CHECK_INT(made.closed, 1);
+    for (int i = 0; i < 2; i++) call_send_bytes(own.call, text, sizeof text);
+    CHECK(call_is_full(own.call) && !client->is_window_closed);
+    CHECK(!call_is_full(record.call));
+    fake_stop();
+    fake_stream_free(stream);
+    record_free(&record);
+}
+
+static void an_account_outlives_its_connection(void) {
+    static const char text[5000];
+    struct record record = {.is_idle = true}, made = {.is_idle = true};
+    const struct rpc_limits small = {.buffered_per_connection = 8000};
+    fake_start(&small);
+    serve(&record);
+    struct http_session *client = fake_accept();
+    struct http_stream *stream = fake_request(client, "/test.Service/Stream", false, NULL);
+    fake_receive(stream, NULL, 0, false);
+    open_for(&made, call_account(record.call));
+    fake_session_end(client, "it has gone");
+    fake_turn();
+    CHECK_INT(record.closed, 1);
+    for (int i = 0; i < 2; i++) call_send_bytes(made.call, text, sizeof text);
+    CHECK(call_is_full(made.call));
+    call_reset(made.call, HTTP_CANCEL);
+    fake_turn();
+    CHECK_INT(rpc_counters(fake_rpc)->buffered, 0);
+    fake_stop();
+    fake_stream_free(stream);
+    record_free(&record);
+}
+
 int main(void) {
+    RUN(a_call_that_is_made_for_a_clients_is_paid_for_by_its_connection);
+    RUN(an_account_outlives_its_connection);
     RUN(a_thousand_unfinished_messages_stay_within_the_bound_and_others_are_served);
     RUN(the_largest_of_the_stalled_calls_ends_first);
     RUN(a_call_that_makes_progress_is_left_alone);
