@@ -10,7 +10,8 @@
 static void fail(struct peer_link *link, const char *reason) {
     struct peer *peer = link->peer;
     struct upstream *upstream = upstream_ref(peer->upstream);
-    char *text = memory_format("%s: %s", upstream->config->targets[0], reason);
+    const char *address = upstream->config->targets[0];
+    char *text = strstr(reason, address) ? memory_copy_string(reason) : memory_format("%s: %s", address, reason);
     peer->dial = NULL;
     peer_link_free(&link);
     peer_dial_failed(peer, text);
