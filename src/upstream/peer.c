@@ -181,21 +181,21 @@ void peer_free(struct peer **handle) {
 
 void peer_start(struct peer *peer) { peer_look(peer); }
 
-/* Each function may be the end of the link, and of the list's node. */
-static void each_link(struct peer *peer, void (*f)(struct peer_link *link)) {
-    for (struct list *node = peer->links.next, *next; node != &peer->links; node = next) {
-        next = node->next;
-        f(container_of(node, struct peer_link, node));
+/* Those that stand, which none of these functions frees; a dial may come and go meanwhile. */
+static void each_standing(struct peer *peer, void (*f)(struct peer_link *link)) {
+    for (struct list *node = peer->links.next; node != &peer->links; node = node->next) {
+        struct peer_link *link = container_of(node, struct peer_link, node);
+        if (link->stands) f(link);
     }
 }
 
 void peer_retire(struct peer *peer) {
-    each_link(peer, peer_link_retire);
+    each_standing(peer, peer_link_retire);
     peer_look_later(peer);
 }
 
 void peer_drain(struct peer *peer) {
-    each_link(peer, peer_link_changed);
+    each_standing(peer, peer_link_changed);
     peer_look_later(peer);
 }
 

@@ -97,7 +97,6 @@ static void watch_idle(struct peer_link *link) {
 
 void peer_link_changed(struct peer_link *link) {
     struct peer *peer = link->peer;
-    if (!link->stands) return;
     if (link == peer->state.link && !rpc_link_is_closing(link->link)) {
         peer_look(peer);     /* calls that wait go first */
         if (rpc_link_is_ready(link->link)) watch_idle(link);
@@ -115,7 +114,6 @@ void peer_link_leave(struct peer_link *link) {
 }
 
 void peer_link_retire(struct peer_link *link) {
-    if (!link->stands) return;
     link->is_leaving = true;
     if (link->tunnel) rpc_tunnel_drain(link->tunnel);
     if (!link->is_ours) rpc_link_drain(link->link, "graceful_stop");
