@@ -200,7 +200,8 @@ local Topic = {}
 ---@field key? string the field whose values `coalesce` tells messages apart by
 ---@field echo? boolean `false`: not what this stream publishes itself
 ---@field queue? integer messages that may wait for the subscriber; 256
----@field policy? "close"|"drop_old"|"drop_new"|"coalesce" what a full queue means; "close"
+---@field policy? "close"|"drop_old"|"drop_new"|"coalesce"|"block" what a full queue means; "close"
+---@field timeout? number with `block`: seconds that it may hold up publishers; 10
 
 ---@param subject tidewire.Stream | fun(message: tidewire.Message)
 ---@param options? tidewire.SubscribeOptions

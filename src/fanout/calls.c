@@ -43,11 +43,6 @@ static bool each_of_call(struct call *call, bool (*f)(struct subscription *subsc
     return all;
 }
 
-static bool flush(struct subscription *subscription) {
-    subscription->is_flushing = true;
-    return subscription_drain(subscription);
-}
-
 static bool cancel(struct subscription *subscription) {
     subscription_cancel(&subscription);
     return true;
@@ -55,7 +50,7 @@ static bool cancel(struct subscription *subscription) {
 
 bool topics_flush_call(struct topics *topics, struct call *call) {
     (void)topics;
-    return each_of_call(call, flush);
+    return each_of_call(call, subscription_flush);
 }
 
 void topics_call_writable(struct topics *topics, struct call *call) {

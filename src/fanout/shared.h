@@ -17,8 +17,13 @@
 /* What one worker has of a shared topic, in cache lines of its own: publishers of other workers read the first. */
 struct share {
     _Alignas(64) atomic_uint subscribers;
-    atomic_bool is_overrun; /* mail for this worker was refused, and a mail that tells so is on its way */
-    struct topic *topic;    /* the worker's handle, or NULL; only that worker's thread looks */
+    atomic_uint blockers;    /* of the subscribers: those with TOPIC_BLOCK */
+    atomic_int credits;      /* what may still be published to them: see credit.h */
+    atomic_bool has_waiting; /* publishers of this worker wait for credits */
+    atomic_bool is_pressed;  /* a mail is on its way that tells that somebody waits for this worker's credits */
+    atomic_bool is_overrun;  /* mail for this worker was refused, and a mail that tells so is on its way */
+    struct topic *topic;     /* the worker's handle, or NULL; from here on only that worker's thread looks */
+    int granted;             /* credits, and those that publishers and mails hold */
     _Alignas(64) atomic_uint_least64_t counters[TOPIC_COUNTERS]; /* written by that worker alone */
 };
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "fanout/fields.h"
+#include "fanout/credit.h"
 #include "fanout/topic_private.h"
 #include "rpc/call.h"
 
@@ -13,6 +13,11 @@ enum { FUNCTION_BATCH = 256 }; /* messages a function is given in one turn befor
 
 static void add(const struct subscription *subscription, enum topic_counter counter, uint64_t count) {
     topic_add(subscription->topic, counter, count);
+}
+
+/* Messages have left the queue. */
+static void note_room(struct subscription *subscription) {
+    if (subscription_blocks(subscription)) credit_note_room(subscription->topic);
 }
 
 /* ---- the end ---- */
@@ -53,7 +58,7 @@ static void end(struct subscription *subscription) {
     topic_defer(subscription->topic, &subscription->task);
 }
 
-static void close_slow(struct subscription *subscription) {
+void subscription_close_slow(struct subscription *subscription) {
     add(subscription, TOPIC_CLOSED, 1);
     discard_queue(subscription);
     subscription->is_full = true;
@@ -72,7 +77,9 @@ void subscription_cancel(struct subscription **handle) {
 }
 
 void subscription_overrun(struct subscription *subscription) {
-    if (subscription->options.policy == TOPIC_CLOSE && !subscription->is_flushing) close_slow(subscription);
+    enum topic_policy policy = subscription->options.policy;
+    if ((policy == TOPIC_CLOSE || policy == TOPIC_BLOCK) && !subscription->is_flushing)
+        subscription_close_slow(subscription);
 }
 
 /* ---- functions ---- */
@@ -86,6 +93,7 @@ static void run_function(struct subscription *subscription) {
         message_unref(&message);
         if (subscription->is_over) return;
     }
+    note_room(subscription);
     if (subscription->queue.count && !subscription->is_busy)
         topic_defer(subscription->topic, &subscription->task);
 }
@@ -132,7 +140,11 @@ struct subscription *subscription_new(struct topic *topic, struct call *call,
 
 void subscription_set_options(struct subscription *subscription, const struct subscription_options *options) {
     struct subscription_options before = subscription->options;
+    bool has_blocked = before.policy == TOPIC_BLOCK, blocks = options->policy == TOPIC_BLOCK;
     take_options(subscription, options);
+    if (blocks && !has_blocked) credit_blocker_joined(subscription->topic);
+    else if (has_blocked && !blocks) credit_blocker_left(subscription->topic);
+    else note_room(subscription);
     if (before.on_end) before.on_end(before.context);
 }
 
@@ -145,7 +157,7 @@ static bool passes(const struct subscription *subscription, const struct message
 }
 
 /* There is no room for the message. */
-static void overflow(struct subscription *subscription, struct message *message, struct fields *fields) {
+static void overflow(struct subscription *subscription, struct delivery *delivery) {
     struct message *oldest;
     switch (subscription->options.policy) {
     case TOPIC_DROP_OLD:
@@ -153,21 +165,29 @@ static void overflow(struct subscription *subscription, struct message *message,
         oldest = queue_take(&subscription->queue);
         message_unref(&oldest);
         add(subscription, TOPIC_DROPPED_OLD, 1);
-        queue_push(&subscription->queue, message, fields);
+        queue_push(&subscription->queue, delivery->message, &delivery->fields);
         return;
     case TOPIC_DROP_NEW: add(subscription, TOPIC_DROPPED_NEW, 1); return;
     case TOPIC_CLOSE:
+    case TOPIC_BLOCK:
         add(subscription, TOPIC_DISCARDED, 1);
-        close_slow(subscription);
+        subscription_close_slow(subscription);
         return;
     }
 }
 
-static void enqueue(struct subscription *subscription, struct message *message, struct fields *fields) {
+/* A credit is a place in every blocking queue. Those of before the last change of the options may be more than there are
+ * places: they are kept, too. */
+static bool has_place(const struct subscription *subscription, const struct delivery *delivery) {
+    return subscription->queue.count < subscription->options.queue ||
+           (delivery->has_credit && subscription->options.policy == TOPIC_BLOCK);
+}
+
+static void enqueue(struct subscription *subscription, struct delivery *delivery) {
     struct queue *queue = &subscription->queue;
-    if (queue_replace(queue, message, fields)) add(subscription, TOPIC_COALESCED, 1);
-    else if (queue->count >= subscription->options.queue) overflow(subscription, message, fields);
-    else queue_push(queue, message, fields);
+    if (queue_replace(queue, delivery->message, &delivery->fields)) add(subscription, TOPIC_COALESCED, 1);
+    else if (has_place(subscription, delivery)) queue_push(queue, delivery->message, &delivery->fields);
+    else overflow(subscription, delivery);
 }
 
 static void hand_over(struct subscription *subscription, struct message *message) {
@@ -175,22 +195,28 @@ static void hand_over(struct subscription *subscription, struct message *message
     add(subscription, is_sent ? TOPIC_DELIVERED : TOPIC_DISCARDED, 1);
 }
 
-void subscription_offer(struct subscription *subscription, struct message *message, struct fields *fields,
-                        const struct call *publisher) {
+void subscription_offer(struct subscription *subscription, struct delivery *delivery) {
     struct call *call = subscription->call;
     if (subscription->is_flushing || subscription->is_over) return;
-    if (subscription->options.no_echo && publisher && publisher == call) return;
-    if (!passes(subscription, message, fields)) return;
+    if (subscription->options.no_echo && delivery->publisher && delivery->publisher == call) return;
+    if (!passes(subscription, delivery->message, &delivery->fields)) return;
     if (call && !subscription->queue.count && !call_is_full(call)) {
-        hand_over(subscription, message);
+        hand_over(subscription, delivery->message);
         return;
     }
-    enqueue(subscription, message, fields);
+    enqueue(subscription, delivery);
     if (!call && !subscription->is_over) topic_defer(subscription->topic, &subscription->task);
+}
+
+bool subscription_flush(struct subscription *subscription) {
+    note_room(subscription);
+    subscription->is_flushing = true;
+    return subscription_drain(subscription);
 }
 
 bool subscription_drain(struct subscription *subscription) {
     struct queue *queue = &subscription->queue;
+    if (queue->count) note_room(subscription);
     while (queue->count && !call_is_full(subscription->call)) {
         struct message *message = queue_take(queue);
         hand_over(subscription, message);

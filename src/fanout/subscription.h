@@ -5,11 +5,18 @@
 #ifndef TIDEWIRE_FANOUT_SUBSCRIPTION_H
 #define TIDEWIRE_FANOUT_SUBSCRIPTION_H
 #include "base/list.h"
+#include "fanout/fields.h"
 #include "fanout/queue.h"
 #include "fanout/topic.h"
 #include "net/loop.h"
 
-struct fields;
+/* A message on its way through a worker's subscriptions. */
+struct delivery {
+    struct message *message;
+    const struct call *publisher; /* if it is this worker's */
+    bool has_credit;              /* no TOPIC_BLOCK subscriber is too full for it */
+    struct fields fields;
+};
 
 struct subscription {
     struct list of_topic, of_call; /* nodes */
@@ -18,6 +25,7 @@ struct subscription {
     bool is_flushing; /* its call is closing: takes nothing new, hands over what is queued */
     bool is_full;     /* TOPIC_CLOSE struck: the task tells */
     bool is_busy;     /* the function has a message that it is not done with */
+    uint64_t full_since; /* TOPIC_BLOCK: has held up publishers from then on; 0: does not */
     struct subscription_options options;
     struct queue queue;
     struct topic *topic; /* a reference */
@@ -26,11 +34,17 @@ struct subscription {
 
 struct subscription *subscription_new(struct topic *topic, struct call *call, const struct subscription_options *options);
 /* A message for this subscriber: handed over, queued, or treated by the policy. Never calls the subscriber's owner. */
-void subscription_offer(struct subscription *subscription, struct message *message, struct fields *fields,
-                        const struct call *publisher);
+void subscription_offer(struct subscription *subscription, struct delivery *delivery);
 /* Hands queued messages to the call while it has room; true when none is left. */
 bool subscription_drain(struct subscription *subscription);
+/* It has fallen behind: over, and its task tells. */
+void subscription_close_slow(struct subscription *subscription);
 /* Messages were lost on the way to this worker: who wants no silent loss is closed. */
 void subscription_overrun(struct subscription *subscription);
+/* It is closing: takes nothing new. True when nothing is queued any more. */
+bool subscription_flush(struct subscription *subscription);
+static inline bool subscription_blocks(const struct subscription *subscription) {
+    return subscription->options.policy == TOPIC_BLOCK && !subscription->is_flushing;
+}
 void subscription_set_options(struct subscription *subscription, const struct subscription_options *options);
 #endif

@@ -9,11 +9,11 @@
 
 #include "base/memory.h"
 #include "fanout/calls.h"
-#include "fanout/fields.h"
+#include "fanout/credit.h"
+#include "fanout/mail.h"
 #include "fanout/subscription.h"
 #include "fanout/topic_private.h"
 #include "net/loop.h"
-#include "net/mailbox.h"
 #include "rpc/call.h"
 
 enum { MOST_MAIL = 1 << 16, MOST_MAIL_BYTES = 64 << 20 };
@@ -21,7 +21,8 @@ enum { MOST_MAIL = 1 << 16, MOST_MAIL_BYTES = 64 << 20 };
 const char *const topic_counter_names[TOPIC_COUNTERS] = {
     [TOPIC_PUBLISHED] = "published",     [TOPIC_ENCODED] = "encoded",         [TOPIC_DELIVERED] = "delivered",
     [TOPIC_DROPPED_OLD] = "dropped_old", [TOPIC_DROPPED_NEW] = "dropped_new", [TOPIC_COALESCED] = "coalesced",
-    [TOPIC_DISCARDED] = "discarded",     [TOPIC_CLOSED] = "closed",           [TOPIC_REFUSED] = "refused",
+    [TOPIC_DISCARDED] = "discarded",     [TOPIC_CLOSED] = "closed",           [TOPIC_WAITED] = "waited",
+    [TOPIC_REFUSED] = "refused",
 };
 
 struct topics *topics_new(struct topic_registry *registry, uint32_t index, struct loop *loop) {
@@ -30,6 +31,7 @@ struct topics *topics_new(struct topic_registry *registry, uint32_t index, struc
     topics->index = index;
     topics->loop = loop;
     topics->mailbox = mailbox_new(loop, topics, MOST_MAIL, MOST_MAIL_BYTES);
+    topics->held = memory_new(registry->workers * sizeof *topics->held);
     registry->sides[index] = topics;
     return topics;
 }
@@ -38,6 +40,7 @@ void topics_free(struct topics **topics) {
     if (!*topics) return;
     mailbox_free(&(*topics)->mailbox);
     map_free(&(*topics)->by_name, NULL);
+    free((*topics)->held);
     free(*topics);
     *topics = NULL;
 }
@@ -53,6 +56,7 @@ struct topic *topic_open(struct topics *topics, const char *name, size_t length)
     topic->shared = shared;
     topic->share = &shared->shares[topics->index];
     list_init(&topic->subscriptions);
+    credit_open(topic);
     topic->share->topic = topic;
     map_put(&topics->by_name, name, length, topic);
     return topic;
@@ -70,6 +74,7 @@ void topic_unref(struct topic **handle) {
     struct topics *topics = topic->topics;
     struct shared_topic *shared = topic->shared;
     map_remove(&topics->by_name, shared->name, shared->name_length);
+    credit_close(topic);
     topic->share->topic = NULL;
     shared_unref(topics->registry, shared);
     free(topic);
@@ -120,25 +125,31 @@ struct subscription *topic_subscribe(struct topic *topic, struct call *call, con
     }
     subscription = subscription_new(topic, call, options);
     if (call) call_add_subscription(call, subscription);
+    topic_joined(topic, subscription);
+    return subscription;
+}
+
+void topic_joined(struct topic *topic, struct subscription *subscription) {
     list_append(&topic->subscriptions, &subscription->of_topic);
     atomic_fetch_add_explicit(&topic->share->subscribers, 1, memory_order_relaxed);
-    return subscription;
+    if (subscription->options.policy == TOPIC_BLOCK) credit_blocker_joined(topic);
 }
 
 void topic_left(struct topic *topic, struct subscription *subscription) {
     list_remove(&subscription->of_topic);
     atomic_fetch_sub_explicit(&topic->share->subscribers, 1, memory_order_relaxed);
+    if (subscription->options.policy == TOPIC_BLOCK) credit_blocker_left(topic);
 }
 
 /* ---- messages ---- */
 
-static void deliver_here(struct topic *topic, struct message *message, const struct call *publisher) {
-    struct fields fields;
-    fields_init(&fields, message->data, message->length);
+static void deliver_here(struct topic *topic, struct delivery *delivery) {
+    fields_init(&delivery->fields, delivery->message->data, delivery->message->length);
     for (struct list *node = topic->subscriptions.next, *next; node != &topic->subscriptions; node = next) {
         next = node->next;
-        subscription_offer(container_of(node, struct subscription, of_topic), message, &fields, publisher);
+        subscription_offer(container_of(node, struct subscription, of_topic), delivery);
     }
+    if (delivery->has_credit) credit_note_room(topic);
 }
 
 static void overrun_here(struct topic *topic) {
@@ -149,65 +160,70 @@ static void overrun_here(struct topic *topic) {
 }
 
 /* A message on its way to another worker; without a message it tells that some were refused. */
-struct topic_mail {
-    struct mail mail;
-    struct topic_registry *registry;
-    struct shared_topic *shared; /* a reference */
-    struct message *message;     /* that worker's own copy */
+struct message_mail {
+    struct topic_mail to;
+    struct message *message; /* that worker's own copy */
+    bool has_credit;
 };
 
-static void mail_free(struct topic_mail *mail) {
-    message_unref(&mail->message);
-    shared_unref(mail->registry, mail->shared);
-    free(mail);
-}
-
-static void mail_deliver(struct mail *base, void *receiver, bool is_dropped) {
-    struct topic_mail *mail = container_of(base, struct topic_mail, mail);
-    struct topics *topics = receiver;
-    struct share *share = &mail->shared->shares[topics->index];
+static void deliver_mail(struct topic_mail *to, struct share *share, struct topic *topic) {
+    struct message_mail *mail = container_of(to, struct message_mail, to);
     if (!mail->message) atomic_store(&share->is_overrun, false);
-    struct topic *topic = is_dropped || !share->topic ? NULL : topic_ref(share->topic);
-    if (topic && mail->message) deliver_here(topic, mail->message, NULL);
-    else if (topic) overrun_here(topic);
-    topic_unref(&topic);
-    mail_free(mail);
+    if (mail->has_credit) share->granted--;
+    if (topic && mail->message) {
+        struct delivery delivery = {.message = mail->message, .has_credit = mail->has_credit};
+        deliver_here(topic, &delivery);
+    } else if (topic) {
+        overrun_here(topic);
+    }
+    message_unref(&mail->message);
 }
 
-static struct topic_mail *mail_new(struct topic *topic, struct message *message) {
-    struct topic_mail *mail = memory_new(sizeof *mail);
-    mail->registry = topic->topics->registry;
-    mail->shared = shared_ref(topic->shared);
-    mail->mail.deliver = mail_deliver;
+static struct message_mail *mail_new(struct topic *topic, struct message *message, bool has_credit) {
+    struct message_mail *mail = memory_new(sizeof *mail);
+    topic_mail_init(&mail->to, topic, deliver_mail);
+    mail->has_credit = has_credit;
     if (message) mail->message = message_copy(message->data, message->length);
-    mail->mail.weight = sizeof *mail + (message ? sizeof *message + message->length : 0);
+    mail->to.mail.weight = sizeof *mail + (message ? sizeof *message + message->length : 0);
     return mail;
 }
 
 static void send_to_worker(struct topic *topic, uint32_t worker, struct message *message) {
     struct mailbox *mailbox = topic->topics->registry->sides[worker]->mailbox;
-    struct topic_mail *mail = mail_new(topic, message);
-    if (mailbox_post(mailbox, &mail->mail)) return;
-    mail_free(mail);
+    struct message_mail *mail = mail_new(topic, message, topic->topics->held[worker]);
+    if (mail->has_credit) { /* of which there are not many */
+        mailbox_post_always(mailbox, &mail->to.mail);
+        return;
+    }
+    if (mailbox_post(mailbox, &mail->to.mail)) return;
+    message_unref(&mail->message);
+    topic_mail_free(&mail->to);
     topic_add(topic, TOPIC_REFUSED, 1);
-    /* Refused: that worker's subscribers have missed something. One notice is under way at a time. */
+    /* That worker's subscribers have missed something. One notice is under way at a time. */
     if (!atomic_exchange(&topic->shared->shares[worker].is_overrun, true))
-        mailbox_post_always(mailbox, &mail_new(topic, NULL)->mail);
+        mailbox_post_always(mailbox, &mail_new(topic, NULL, false)->to.mail);
 }
 
-size_t topic_publish(struct topic *topic, struct message *message, const struct call *publisher) {
+size_t topic_publish_reserved(struct topic *topic, struct message *message, const struct call *publisher) {
     struct topics *topics = topic->topics;
+    struct delivery delivery = {.message = message_ref(message), .publisher = publisher};
     size_t reached = 0;
     topic_add(topic, TOPIC_PUBLISHED, 1);
-    message_ref(message);
     topic_ref(topic);
     for (uint32_t i = 0; i < topics->registry->workers; i++) {
         uint32_t count = atomic_load_explicit(&topic->shared->shares[i].subscribers, memory_order_relaxed);
         reached += count;
-        if (i == topics->index) deliver_here(topic, message, publisher);
-        else if (count) send_to_worker(topic, i, message);
+        if (i != topics->index && (count || topics->held[i])) send_to_worker(topic, i, message);
     }
+    delivery.has_credit = topics->held[topics->index];
+    if (delivery.has_credit) topic->share->granted--;
+    deliver_here(topic, &delivery);
     topic_unref(&topic);
-    message_unref(&message);
+    message_unref(&delivery.message);
     return reached;
+}
+
+size_t topic_publish(struct topic *topic, struct message *message, const struct call *publisher) {
+    memset(topic->topics->held, 0, topic->topics->registry->workers * sizeof *topic->topics->held);
+    return topic_publish_reserved(topic, message, publisher);
 }

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/list.h"
 #include "base/message.h"
 #include "schema/schema.h"
 
@@ -28,6 +29,7 @@ enum topic_policy {
     TOPIC_DROP_OLD, /* the oldest queued message goes */
     TOPIC_DROP_NEW, /* the message itself goes */
     TOPIC_COALESCE, /* as TOPIC_DROP_OLD; but before, it takes the place of one that waits with the same key */
+    TOPIC_BLOCK,    /* it is not published yet: its publisher waits. Who cannot wait closes the subscriber */
 };
 
 /* Of one topic, over all workers. What filters let through is one of delivered, dropped_old, dropped_new, coalesced and
@@ -41,6 +43,7 @@ enum topic_counter {
     TOPIC_COALESCED,   /* a newer one has taken the place */
     TOPIC_DISCARDED,   /* were queued for a subscriber that has ended; or ended it */
     TOPIC_CLOSED,      /* subscribers that fell behind and were closed for it */
+    TOPIC_WAITED,      /* messages whose publisher had to wait */
     TOPIC_REFUSED,     /* messages that another worker's full mailbox did not take, once for each worker */
     TOPIC_COUNTERS
 };
@@ -66,6 +69,7 @@ const char *topic_type(const struct topic *topic); /* NULL: not fixed yet */
 struct subscription_options {
     uint32_t queue; /* messages that may wait for this subscriber; at least 1 */
     enum topic_policy policy;
+    uint64_t timeout; /* of TOPIC_BLOCK: it is closed after having held up publishers for so long, ns */
     bool no_echo;   /* skips what `call` itself published */
     /* The filters, first the one in C; NULL: everything passes. They decide before queueing, inside topic_publish(); the
      * function may not publish, subscribe or cancel. */
@@ -101,8 +105,26 @@ void topics_call_closed(struct topics *topics, struct call *call);
 bool topics_has_call(const struct topics *topics, const struct call *call);
 
 /* Encoded bytes, whose type the caller has checked. Returns how many subscribers of the process it was handed to or
- * queued for, before drops. `publisher` may be NULL. Takes its own references. */
+ * queued for, before drops. `publisher` may be NULL. Takes its own references. Never waits: a TOPIC_BLOCK subscriber
+ * whose queue is full is closed. */
 size_t topic_publish(struct topic *topic, struct message *message, const struct call *publisher);
+
+/* The same for publishers that can wait. First the room: false when some TOPIC_BLOCK subscriber is full, or others wait
+ * already. Then the message, at once or, after false, when there is room: then `on_published`, later and not from
+ * inside. */
+bool topic_reserve(struct topic *topic);
+size_t topic_publish_reserved(struct topic *topic, struct message *message, const struct call *publisher);
+struct topic_wait {
+    struct list node;
+    struct topic *topic;
+    struct message *message;
+    const struct call *publisher; /* never looked into */
+    void (*on_published)(struct topic_wait *wait, size_t reached);
+};
+void topic_publish_later(struct topic *topic, struct topic_wait *wait, struct message *message,
+                         const struct call *publisher);
+/* It will not be published. Nothing after on_published. */
+void topic_wait_cancel(struct topic_wait *wait);
 /* Subscribers in the process. */
 size_t topic_count(const struct topic *topic);
 

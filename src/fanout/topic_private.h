@@ -4,9 +4,9 @@
 #include "base/list.h"
 #include "fanout/shared.h"
 #include "fanout/topic.h"
+#include "net/loop.h"
 
 struct mailbox;
-struct task;
 
 /* One worker's side. */
 struct topics {
@@ -15,6 +15,7 @@ struct topics {
     struct loop *loop;
     struct mailbox *mailbox;
     struct map by_name; /* of struct topic */
+    bool *held;         /* for each worker: the publish that was reserved has its credit */
 };
 
 /* One worker's handle. */
@@ -24,6 +25,10 @@ struct topic {
     struct shared_topic *shared;
     struct share *share; /* this worker's of it */
     struct list subscriptions;
+    struct list waiting;   /* of struct topic_wait: this worker's publishers */
+    struct task resume;    /* looks whether they can go on */
+    struct task settle;    /* looks how much room its blocking subscribers have */
+    struct timer patience; /* until the first of those that hold up publishers is closed */
 };
 
 static inline void topic_add(struct topic *topic, enum topic_counter counter, uint64_t count) {
@@ -31,6 +36,7 @@ static inline void topic_add(struct topic *topic, enum topic_counter counter, ui
 }
 /* Later in this turn. */
 void topic_defer(struct topic *topic, struct task *task);
-/* The subscription is over: out of the topic's list and count. */
+/* Into the topic's list and counts, and out of them. */
+void topic_joined(struct topic *topic, struct subscription *subscription);
 void topic_left(struct topic *topic, struct subscription *subscription);
 #endif

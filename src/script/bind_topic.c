@@ -1,6 +1,7 @@
 /* script/bind_topic.c - tidewire.topic for scripts: opening, publishing, and the making of subscriptions. */
-#include <string.h>
+#include <stdlib.h>
 
+#include "base/memory.h"
 #include "fanout/topic.h"
 #include "script/fiber.h"
 #include "script/generation.h"
@@ -115,24 +116,54 @@ static int count(lua_State *L) {
 
 /* ---- publish ---- */
 
-static struct message *encode(lua_State *L, struct script *script, struct topic_handle *handle,
-                              struct twl_schema *messages) {
+/* A publisher that waits. */
+struct publishing {
+    struct topic_wait wait;
+    struct fiber *fiber;
+};
+
+void publishing_end(struct fiber *fiber) {
+    topic_wait_cancel(&fiber->publishing->wait);
+    free(fiber->publishing);
+    fiber->publishing = NULL;
+}
+
+static void on_published(struct topic_wait *wait, size_t reached) {
+    struct fiber *fiber = container_of(wait, struct publishing, wait)->fiber;
+    lua_pushnumber(fiber->L, (double)reached);
+    fiber_wake(fiber, 1);
+}
+
+/* The encoded message at 2, borrowed until the next encoding. */
+static const uint8_t *encode(lua_State *L, struct script *script, struct topic_handle *handle,
+                             struct twl_schema *messages, size_t *length) {
     const struct message_type *type = known_type(L, handle), *own = twl_message_type(L, 2);
     const uint8_t *bytes;
-    size_t length;
     struct message *owner;
     if (!type && !own) no_type(L, handle);
     if (!type) {
         fix_type(L, handle, own);
         type = known_type(L, handle);
     }
-    if (own == type && twl_message_unchanged(L, 2, &bytes, &length, &owner))
-        return message_copy(bytes, length);
+    if (own == type && twl_message_unchanged(L, 2, &bytes, length, &owner)) return bytes;
     struct buffer *scratch = &script->scratch;
     buffer_clear(scratch);
     twl_message_encode(L, 2, messages, type, scratch);
     topic_note_encoded(handle->topic);
-    return message_copy(buffer_bytes(scratch), buffer_length(scratch));
+    *length = buffer_length(scratch);
+    return buffer_bytes(scratch);
+}
+
+static int publish_later(lua_State *L, struct topic *topic, const uint8_t *bytes, size_t length,
+                         const struct call *publisher) {
+    struct fiber *fiber = fiber_wait(L, script_of(L), WAIT_PUBLISH, "topic:publish() to subscribers that block");
+    if (fiber->wait != WAIT_PUBLISH) return fiber_yield(L, fiber);
+    struct message *message = message_copy(bytes, length);
+    fiber->publishing = memory_new(sizeof *fiber->publishing);
+    *fiber->publishing = (struct publishing){.wait.on_published = on_published, .fiber = fiber};
+    topic_publish_later(topic, &fiber->publishing->wait, message, publisher);
+    message_unref(&message);
+    return fiber_yield(L, fiber);
 }
 
 static int publish(lua_State *L) {
@@ -143,9 +174,15 @@ static int publish(lua_State *L) {
     if (lua_isnoneornil(L, 2)) return raise_misuse(L, signature);
     if (!script->running)
         return luaL_error(L, "%s: load code cannot publish: a refused script has done nothing", signature);
-    struct message *message = encode(L, script, handle, check_user(L, handle, signature)->messages);
-    const struct stream *publisher = script->running->stream;
-    size_t reached = topic_publish(handle->topic, message, publisher ? publisher->call : NULL);
+    size_t length;
+    const uint8_t *bytes = encode(L, script, handle, check_user(L, handle, signature)->messages, &length);
+    const struct stream *stream = script->running->stream;
+    const struct call *publisher = stream ? stream->call : NULL;
+    bool can_wait = !script->running->is_plain;
+    if (can_wait && !topic_reserve(handle->topic)) return publish_later(L, handle->topic, bytes, length, publisher);
+    struct message *message = message_copy(bytes, length);
+    size_t reached = can_wait ? topic_publish_reserved(handle->topic, message, publisher)
+                              : topic_publish(handle->topic, message, publisher);
     message_unref(&message);
     lua_pushnumber(L, (double)reached);
     return 1;

@@ -6,6 +6,7 @@
 #include "script/generation.h"
 #include "script/state.h"
 #include "script/stream.h"
+#include "script/subscriber.h"
 
 enum { MOST_IDLE = 64 };
 
@@ -94,6 +95,7 @@ static void leave_row(struct fiber *fiber) {
         if (fiber->wait == WAIT_REPLY) client_cancel(target, STATUS_CANCELLED, "nobody waits for the reply any more");
     }
     message_unref(&fiber->message);
+    if (fiber->publishing) publishing_end(fiber);
 }
 
 static void end(struct fiber *fiber, enum fiber_outcome outcome) {

@@ -47,6 +47,7 @@ enum fiber_wait {
     WAIT_GONE,   /* for the end of ->target, in the row of its watchers */
     WAIT_SLEEP,  /* for its timer alone */
     WAIT_TURN,   /* in script->ready: has had its share of this turn, goes on with WAIT_RECV's work */
+    WAIT_PUBLISH, /* for room in a topic's queues; ->publishing */
     WAIT_NEVER,  /* dropped */
     /* What a stream that a script has opened will say; in the row of ->target's watchers. */
     WAIT_HEADERS,
@@ -67,6 +68,7 @@ struct fiber {
     lua_State *waiting;    /* the coroutine that waits: L, or one that the script made */
     struct stream *target; /* of the wait */
     struct message *message;
+    struct publishing *publishing; /* of a WAIT_PUBLISH; subscriber.h */
     struct timer timer;   /* of the wait */
     uint64_t due;         /* of a WAIT_TURN: when the WAIT_RECV that it may become times out; 0: never */
     int thread;           /* reference on L */

@@ -1,6 +1,7 @@
 /* script/subscriber_options.c - what topic:subscribe() is given beside its subject: policies, filters, keys. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "fanout/fields.h"
 #include "fanout/topic.h"
 #include "script/generation.h"
@@ -10,11 +11,12 @@
 #include "script/subscriber_private.h"
 
 enum { DEFAULT_QUEUE = 256, MOST_QUEUE = 1 << 20 };
+#define DEFAULT_TIMEOUT (10 * NS_PER_S)
 
-static const char *const option_names[] = {"filter", "key", "echo", "queue", "policy", NULL};
+static const char *const option_names[] = {"filter", "key", "echo", "queue", "policy", "timeout", NULL};
 static const char *const policies[] = {
     [TOPIC_CLOSE] = "close",       [TOPIC_DROP_OLD] = "drop_old", [TOPIC_DROP_NEW] = "drop_new",
-    [TOPIC_COALESCE] = "coalesce", NULL,
+    [TOPIC_COALESCE] = "coalesce", [TOPIC_BLOCK] = "block",       NULL,
 };
 
 static enum topic_policy check_policy(lua_State *L) {
@@ -23,7 +25,7 @@ static enum topic_policy check_policy(lua_State *L) {
     for (int i = 0; policies[i]; i++)
         if (strcmp(name, policies[i]) == 0) return (enum topic_policy)i;
     return (enum topic_policy)luaL_error(
-        L, "policy is \"close\", \"drop_old\", \"drop_new\" or \"coalesce\", not \"%s\"", name);
+        L, "policy is \"close\", \"drop_old\", \"drop_new\", \"coalesce\" or \"block\", not \"%s\"", name);
 }
 
 static uint32_t check_queue(lua_State *L) {
@@ -48,7 +50,11 @@ static struct subscription_options check_options(lua_State *L, int index) {
     lua_getfield(L, index, "key");
     if (lua_isnil(L, -1) != (options.policy != TOPIC_COALESCE))
         luaL_error(L, "key = \"field\" belongs to policy = \"coalesce\", and that to a key");
-    lua_pop(L, 4);
+    lua_getfield(L, index, "timeout");
+    if (!lua_isnil(L, -1) && options.policy != TOPIC_BLOCK)
+        luaL_error(L, "timeout = seconds belongs to policy = \"block\"");
+    options.timeout = lua_isnil(L, -1) ? DEFAULT_TIMEOUT : check_seconds(L, lua_gettop(L), SUBSCRIBE_SIGNATURE);
+    lua_pop(L, 5);
     return options;
 }
 

@@ -8,7 +8,7 @@
 #include "script/watchdog.h"
 
 #define SUBSCRIBE_SIGNATURE \
-    "topic:subscribe(stream or f[, { filter = …, key = …, echo = …, queue = …, policy = … }])"
+    "topic:subscribe(stream or f[, { filter = …, key = …, echo = …, queue = …, policy = …, timeout = … }])"
 
 /* What the script holds: it may outlive the subscriber, and the subscriber it. */
 struct subscriber_handle {

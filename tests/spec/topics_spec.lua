@@ -1,5 +1,6 @@
 local gateway = require "support.gateway"
 local client = require "support.client"
+local raw = require "support.raw"
 
 local chat = "chat.ChatService/Chat"
 
@@ -202,6 +203,67 @@ describe("a topic", function()
     gw:wait_for_log(("%d of 5001, 0 0 %d"):format(#got, 5001 - #got))
   end)
 
+  -- A stream in the room whose client never opens its window.
+  local function join_stuck(gw, metadata)
+    local wire = assert(raw.connect(gw.address))
+    wire:headers(1, chat, metadata)
+    assert(wire:expect { type = "HEADERS", stream = 1 })
+    return wire
+  end
+
+  it("makes publishers wait for a subscriber that asked for it, in whichever worker, and loses nothing", function()
+    local gw = serve([[
+      on_open = function(stream)
+        if stream:metadata "x-slow" then room:subscribe(stream, { policy = "block", queue = 4 }) end
+      end,
+      on_message = function(stream)
+        for i = 1, 3000 do room:publish { timestamp = i, message = ("x"):rep(1000) } end
+        log.info(("waited: %s"):format(room:counters().waited > 0))
+      end,
+    ]], room, "workers = 2\nlimits { buffered_per_stream = 64KiB }")
+    local slow = {}
+    for i = 1, 4 do slow[i] = join(gw, { ["x-slow"] = "yes" }) end
+    join(gw):send {}
+    for i = 1, 3000 do
+      for _, stream in ipairs(slow) do assert.equal(i, stream:receive().timestamp) end
+    end
+    gw:wait_for_log "waited: true"
+  end)
+
+  it("closes a subscriber that holds up publishers for too long, and no other", function()
+    local gw = serve([[
+      on_open = function(stream)
+        local timeout = tonumber(stream:metadata "x-timeout")
+        if timeout then room:subscribe(stream, { policy = "block", queue = 4, timeout = timeout }) end
+      end,
+      on_message = function(stream)
+        for i = 1, 1000 do room:publish { timestamp = i, message = ("x"):rep(1000) } end
+        log.info(("closed %d, published"):format(room:counters().closed))
+      end,
+    ]], room, "workers = 2\nlimits { buffered_per_stream = 64KiB }")
+    local stuck, reading = join_stuck(gw, { ["x-timeout"] = "0.2" }), join(gw, { ["x-timeout"] = "60" })
+    join(gw):send {}
+    for i = 1, 1000 do assert.equal(i, reading:receive().timestamp) end
+    gw:wait_for_log "closed 1, published"
+    stuck:reset(1)
+  end)
+
+  it("gives up a publish that waits when its client goes", function()
+    local gw = serve([[
+      on_open = function(stream)
+        if stream:metadata "x-slow" then room:subscribe(stream, { policy = "block", queue = 1, timeout = 600 }) end
+        stream:on_close(function() log.info("gone, waited: " .. tostring(room:counters().waited > 0)) end)
+      end,
+      on_message = function(stream) while true do room:publish { message = ("x"):rep(10000) } end end,
+    ]], room, "workers = 2\nlimits { buffered_per_stream = 64KiB }")
+    local slow, speaker = join_stuck(gw, { ["x-slow"] = "yes" }), join(gw)
+    speaker:send {}
+    assert(slow:expect { type = "DATA", stream = 1 })
+    speaker:cancel()
+    gw:wait_for_log "gone, waited: true"
+    slow:reset(1)
+  end)
+
   it("encodes a message once, however many hear it in however many workers", function()
     local gw = serve([[
       on_open = function(stream) room:subscribe(stream, { filter = { sender = "ann" } }) end,
@@ -213,7 +275,9 @@ describe("a topic", function()
     local streams = {}
     for i = 1, 20 do streams[i] = join(gw) end
     streams[1]:send {}
-    for _, stream in ipairs(streams) do assert.equal(100, stream:receive_until(function(m) return m.timestamp == 100 end).timestamp) end
+    for _, stream in ipairs(streams) do
+      for i = 1, 100 do assert.equal(i, stream:receive().timestamp) end
+    end
     gw:wait_for_log "encoded 100 of 100"
   end)
 

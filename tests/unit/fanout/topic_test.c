@@ -1,52 +1,10 @@
-/* The call layer is a fake: a call has room for a number of messages and notes what it was sent. */
 #include "fanout/topic.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "base/clock.h"
-#include "check.h"
-#include "net/loop.h"
-#include "net/mailbox.h"
-#include "rpc/call.h"
+#include "fanout/fake.h"
 
-struct fake {
-    struct call call;
-    int room;
-    char got[4096];
-    enum status finished;
-};
-
-bool call_is_full(struct call *call) { return ((const struct fake *)call)->room <= 0; }
-bool call_send(struct call *call, struct message *message) {
-    struct fake *fake = (struct fake *)call;
-    fake->room--;
-    size_t used = strlen(fake->got);
-    snprintf(fake->got + used, sizeof fake->got - used, "%.*s ", (int)message->length, (char *)message->data);
-    return true;
-}
-void call_finish(struct call *call, enum status status, const char *text, const void *details, size_t length) {
-    (void)text, (void)details, (void)length;
-    ((struct fake *)call)->finished = status;
-}
-
-struct one {
-    struct loop *loop;
-    struct topic_registry *registry;
-    struct topics *topics;
-};
-
-static struct one setup(uint64_t most) {
-    struct one one = {.loop = loop_new(), .registry = topic_registry_new(1, most)};
-    one.topics = topics_new(one.registry, 0, one.loop);
-    return one;
-}
-static void teardown(struct one *one) {
-    loop_turn(one->loop);
-    topics_free(&one->topics);
-    topic_registry_free(&one->registry);
-    loop_free(&one->loop);
-}
 static void publish(struct topic *topic, const char *text, const struct call *publisher) {
     struct message *message = message_copy(text, strlen(text));
     topic_publish(topic, message, publisher);

@@ -1,0 +1,73 @@
+/* fake.h - one worker's topics without a network. The call layer is a fake: a call has room for a number of messages and
+ * notes what it was sent. Include it in one test program's only file. */
+#ifndef TIDEWIRE_TESTS_FANOUT_FAKE_H
+#define TIDEWIRE_TESTS_FANOUT_FAKE_H
+#include "base/clock.h"
+#include "check.h"
+#include "fanout/topic.h"
+#include "net/loop.h"
+#include "rpc/call.h"
+
+struct fake {
+    struct call call;
+    int room;
+    char got[4096];
+    enum status finished;
+};
+
+bool call_is_full(struct call *call) { return ((const struct fake *)call)->room <= 0; }
+bool call_send(struct call *call, struct message *message) {
+    struct fake *fake = (struct fake *)call;
+    fake->room--;
+    size_t used = strlen(fake->got);
+    snprintf(fake->got + used, sizeof fake->got - used, "%.*s ", (int)message->length, (char *)message->data);
+    return true;
+}
+void call_finish(struct call *call, enum status status, const char *text, const void *details, size_t length) {
+    (void)text, (void)details, (void)length;
+    ((struct fake *)call)->finished = status;
+}
+
+struct one {
+    struct loop *loop;
+    struct topic_registry *registry;
+    struct topics *topics;
+};
+
+static inline struct one setup(uint64_t most) {
+    struct one one = {.loop = loop_new(), .registry = topic_registry_new(1, most)};
+    one.topics = topics_new(one.registry, 0, one.loop);
+    return one;
+}
+static inline void teardown(struct one *one) {
+    loop_turn(one->loop);
+    topics_free(&one->topics);
+    topic_registry_free(&one->registry);
+    loop_free(&one->loop);
+}
+
+/* One worker's side of two, each with a loop of its own. */
+struct pair {
+    struct loop *loops[2];
+    struct topic_registry *registry;
+    struct topics *sides[2];
+};
+
+static inline struct pair setup_pair(void) {
+    struct pair pair = {.registry = topic_registry_new(2, 0)};
+    for (uint32_t i = 0; i < 2; i++) {
+        pair.loops[i] = loop_new();
+        pair.sides[i] = topics_new(pair.registry, i, pair.loops[i]);
+    }
+    return pair;
+}
+static inline void turn_pair(struct pair *pair) {
+    for (int i = 0; i < 4; i++) loop_turn(pair->loops[i % 2]);
+}
+static inline void teardown_pair(struct pair *pair) {
+    turn_pair(pair);
+    for (int i = 0; i < 2; i++) topics_free(&pair->sides[i]);
+    topic_registry_free(&pair->registry);
+    for (int i = 0; i < 2; i++) loop_free(&pair->loops[i]);
+}
+#endif
