@@ -102,8 +102,8 @@ static struct worker_generation *load(struct worker *worker, struct revision *re
         return NULL;
     }
     generation_set_upstreams(generation->scripts, generation->upstreams);
-    generation_add_routes(generation->scripts, generation->router);
     pass_add_routes(generation->router, revision->config, generation->upstreams);
+    generation_add_routes(generation->scripts, generation->router);
     peer_add_routes(generation->router, generation->upstreams);
     if (revision->config->health) health_add_routes(worker->health, generation->router);
     if (revision->config->reflection) reflection_add_routes(generation->router, revision->schema);

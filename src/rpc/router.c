@@ -42,11 +42,22 @@ void router_add(struct router *router, const struct method *method, const struct
     free(map_put(&router->routes, method->full_name, strlen(method->full_name), route));
 }
 
-void router_add_pattern(struct router *router, const char *pattern, const struct call_handler *handler, void *data,
-                        const struct call_limits *limits) {
+static struct call_route *add_pattern(struct router *router, const char *pattern, const struct call_handler *handler,
+                                      void *data, const struct call_limits *limits) {
     struct call_route *route = memory_new(sizeof *route);
     *route = (struct call_route){.handler = handler, .data = data, .limits = *limits, .router = router};
     free(map_put(&router->patterns, pattern, strlen(pattern), route));
+    return route;
+}
+
+void router_add_pattern(struct router *router, const char *pattern, const struct call_handler *handler, void *data,
+                        const struct call_limits *limits) {
+    add_pattern(router, pattern, handler, data, limits);
+}
+
+void router_add_rest(struct router *router, const char *pattern, const struct call_handler *handler, void *data,
+                     const struct call_limits *limits) {
+    add_pattern(router, pattern, handler, data, limits)->is_rest = true;
 }
 
 /* The longest pattern for a service: its own name, then "a.b.*", "a.*", "*". NULL where that one passes nothing on. */
@@ -77,8 +88,9 @@ const struct call_route *router_find(const struct router *router, const char *se
         route = map_get(&router->routes, name, service_length + 1 + method_length);
     }
     *is_known_service = route || map_get(&router->services, service, service_length);
-    if (route || *is_known_service || !is_possible) return route;
-    return find_pattern(router, service, service_length);
+    if (route || !is_possible) return route;
+    route = find_pattern(router, service, service_length);
+    return *is_known_service && route && !route->is_rest ? NULL : route;
 }
 
 uint32_t router_generation(const struct router *router) { return router->generation; }

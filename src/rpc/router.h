@@ -21,6 +21,7 @@ struct call_route {
     struct call_limits limits;
     struct router *router;
     uint64_t calls; /* open ones */
+    bool is_rest;   /* of a pattern: router_add_rest() */
 };
 
 struct router;
@@ -34,6 +35,9 @@ void router_add(struct router *router, const struct method *method, const struct
  * `handler` has on_request. NULL: these names are taken, and what was not added by itself is unknown. */
 void router_add_pattern(struct router *router, const char *pattern, const struct call_handler *handler, void *data,
                         const struct call_limits *limits);
+/* The same, also for the methods of such a service that were not added by themselves. */
+void router_add_rest(struct router *router, const char *pattern, const struct call_handler *handler, void *data,
+                     const struct call_limits *limits);
 /* Service and method as in the path. NULL: `is_known_service` tells which of the two statuses texts is due. */
 const struct call_route *router_find(const struct router *router, const char *service, size_t service_length,
                                      const char *method, size_t method_length, bool *is_known_service);

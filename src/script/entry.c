@@ -312,17 +312,13 @@ static bool make_handler(struct generation *generation, const struct script_serv
     return is_fine;
 }
 
-/* A method without an entry is nobody's; before an upstream it is passed on. */
+/* A method without an entry is nobody's; before an upstream it is passed on (generation_add_routes()). */
 static bool make_handlers(struct generation *generation, const struct script_service *service,
                           const struct method *method, struct error *error) {
     struct handler *chain = NULL;
     bool is_fine = make_handler(generation, service, service->file, method, &chain, error);
     for (size_t i = 0; is_fine && service->more && service->more[i]; i++)
         is_fine = make_handler(generation, service, service->more[i], method, &chain, error);
-    if (!chain && service->config->upstream) {
-        chain = handler_new(generation, service, service->file, method);
-        chain->is_filter = true;
-    }
     if (chain) chain->is_first = true;
     return is_fine;
 }
@@ -408,10 +404,21 @@ static bool check_services(const struct generation *generation, struct error *er
     return true;
 }
 
+static void look_for_stars(struct generation *generation) {
+    for (const struct script_file *file = generation->files; file; file = file->next) {
+        push_ref(generation->script->L, file->table);
+        bool has = has_field(generation->script->L, -1, "*");
+        lua_pop(generation->script->L, 1);
+        for (size_t i = 0; has && i < generation->service_count; i++)
+            generation->services[i].has_star |= script_service_has(&generation->services[i], file);
+    }
+}
+
 bool entry_make_handlers(struct generation *generation, struct error *error) {
     if (!check_services(generation, error)) return false;
     for (const struct script_file *file = generation->files; file; file = file->next)
         if (!check_file(generation, file, error)) return false;
+    look_for_stars(generation);
     for (size_t i = 0; i < schema_service_count(generation->schema); i++) {
         const struct service *service = schema_service_at(generation->schema, i);
         const struct script_service *owner = owner_of(generation, service);

@@ -15,6 +15,7 @@
 #include "script/state.h"
 #include "script/stream.h"
 #include "script/subscriber.h"
+#include "upstream/pass.h"
 #include "upstream/upstream.h"
 
 /* ---- loading ---- */
@@ -150,6 +151,11 @@ void generation_add_routes(struct generation *generation, struct router *router)
     generation->routers++;
     for (struct handler *handler = generation->handlers; handler; handler = handler->next)
         if (handler->is_first) router_add(router, handler->method, form_of(handler), handler, &handler->limits);
+    for (size_t i = 0; i < generation->service_count; i++) {
+        const struct script_service *service = &generation->services[i];
+        if (service->config->upstream && !service->has_star)
+            pass_add_rest(router, service->config, generation->upstreams);
+    }
 }
 
 /* ---- taking over and ending ---- */

@@ -32,6 +32,7 @@ struct script_service {
     struct script_file *file;
     struct script_file **more; /* the filters behind it, ended by NULL; or NULL */
     struct twl_message_options options;
+    bool has_star; /* some file has an entry for every method */
 };
 
 bool script_service_has(const struct script_service *service, const struct script_file *file);

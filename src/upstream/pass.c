@@ -25,14 +25,22 @@ static void on_request(struct call *call, const struct http_header *headers, siz
 
 static const struct call_handler client_side = {.on_request = on_request, .on_close = on_close};
 
+static struct call_limits limits_of(const struct config_service *service) {
+    return (struct call_limits){service->limits.message, service->limits.buffered_per_stream};
+}
+
 void pass_add_routes(struct router *router, const struct config *config, const struct upstream_set *set) {
     for (size_t i = 0; i < config->service_count; i++) {
         const struct config_service *service = &config->services[i];
-        const struct call_limits limits = {.message = service->limits.message,
-                                           .buffered_per_stream = service->limits.buffered_per_stream};
+        const struct call_limits limits = limits_of(service);
         if (service->script)
             router_add_pattern(router, service->name, NULL, NULL, &limits);
         else
             router_add_pattern(router, service->name, &client_side, upstream_set_find(set, service->upstream), &limits);
     }
+}
+
+void pass_add_rest(struct router *router, const struct config_service *service, const struct upstream_set *set) {
+    const struct call_limits limits = limits_of(service);
+    router_add_rest(router, service->name, &client_side, upstream_set_find(set, service->upstream), &limits);
 }

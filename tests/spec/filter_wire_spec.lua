@@ -53,9 +53,9 @@ describe("a filter leaves what its hooks do not change", function()
   local gw, client, server, listener
   local both = { ["grpc-encoding"] = "gzip", ["grpc-accept-encoding"] = "gzip" }
 
-  local function open(method, fields)
+  local function open(method, fields, other)
     listener = raw.listen()
-    gw = gateway.start { scripts = { ["filter.lua"] = script }, config = ([[
+    gw = gateway.start { scripts = { ["filter.lua"] = other or script }, config = ([[
 upstream behind { target = { "%s" } }
 service "greet.GreetService" { script = "filter.lua"  upstream = "behind" }
 ]]):format(listener.address) }
@@ -148,5 +148,36 @@ service "greet.GreetService" { script = "filter.lua"  upstream = "behind" }
     client:headers(3, "greet.GreetService/GreetStream")
     client:data(3, raw.message "\255")
     assert.equal("13", assert(client:trailers(3)).fields["grpc-status"])
+  end)
+
+  -- No message of it is whole, none could be read, and its encoding is not ours.
+  local function assert_passed(method)
+    local odd_fields = { ["grpc-encoding"] = "snappy", ["x-odd-bin"] = "not base64!", ["grpc-timeout"] = "9S" }
+    local headers = open(method, odd_fields).fields
+    assert.same({ "snappy", "not base64!" }, { headers["grpc-encoding"], headers["x-odd-bin"] })
+    for _, bytes in ipairs { "\7", "\0\0\0\0", raw.message(("x"):rep(20000), 9):sub(1, 10000) } do
+      assert.equal(bytes, seen_by_server(bytes))
+    end
+    server:respond(1, { { ":status", "200" }, { "content-type", "application/grpc+odd" } })
+    assert.equal("application/grpc+odd", assert(client:expect { type = "HEADERS", stream = 1 }).fields["content-type"])
+    server:data(1, "\200\1")
+    assert.equal("\200\1", assert(client:expect { type = "DATA", stream = 1 }).bytes)
+    server:send { { send = "headers", stream = 1, fields = { { "grpc-status", "77" }, { "x-end", "z" } }, ["end"] = true } }
+    local trailers = assert(client:trailers(1)).fields
+    assert.same({ "77", "z" }, { trailers["grpc-status"], trailers["x-end"] })
+  end
+
+  it("and all of a method without an entry, which nobody reads", function()
+    assert_passed "Greet"
+    client:headers(3, "greet.GreetService/GreetStream")
+    assert.is_truthy(server:expect { type = "HEADERS", stream = 3 }) -- beside those that have one
+  end)
+
+  it("and all of a method that the types do not know", function() assert_passed "GreetByName" end)
+
+  it("but passes on no unknown method behind the entry of every method, which would not see it", function()
+    open("GreetStream", nil, 'return { ["*"] = { on_open = function() end } }')
+    client:headers(3, "greet.GreetService/GreetByName", nil, true)
+    assert.equal("12", assert(client:trailers(3)).fields["grpc-status"])
   end)
 end)

@@ -72,6 +72,21 @@ static void the_longest_pattern_counts(void) {
     router_free(&router);
 }
 
+static void the_rest_of_a_service_has_a_pattern_of_its_own(void) {
+    static const struct call_handler handler = {0};
+    struct router *router = router_new(1, NULL, NULL);
+    int rest;
+    bool is_known;
+    router_add(router, &greet, NULL, NULL, &limits);
+    router_add_pattern(router, "greet.Service", NULL, NULL, &limits); /* taken; what follows replaces that */
+    router_add_rest(router, "greet.Service", &handler, &rest, &limits);
+    CHECK(find(router, "greet.Service", "Greet", &is_known)->method == &greet);
+    CHECK(find(router, "greet.Service", "Unknown", &is_known)->data == &rest);
+    CHECK(!find(router, "greet.Service", "Unknown", &is_known)->method);
+    CHECK(!find(router, "greet.Services", "Unknown", &is_known));
+    router_free(&router);
+}
+
 static void count(void *context) { ++*(int *)context; }
 
 static void idle_is_told_once_after_retirement(void) {
@@ -105,6 +120,7 @@ int main(void) {
     RUN(methods_are_found_by_their_whole_names);
     RUN(adding_a_method_again_replaces_it);
     RUN(the_longest_pattern_counts);
+    RUN(the_rest_of_a_service_has_a_pattern_of_its_own);
     RUN(idle_is_told_once_after_retirement);
     return 0;
 }

@@ -21,6 +21,7 @@
 #include "schema/wire.h"
 #include "script/script.h"
 #include "upstream/peer.h"
+#include "upstream/pass.h"
 #include "upstream/upstream.h"
 
 /* ---- log ---- */
@@ -331,6 +332,9 @@ struct router {
     struct call_route routes[64];
     size_t count;
 };
+void pass_add_rest(struct router *router, const struct config_service *service, const struct upstream_set *set) {
+    (void)router, (void)service, (void)set;
+}
 void router_add(struct router *router, const struct method *method, const struct call_handler *handler, void *data,
                 const struct call_limits *limits) {
     CHECK(router->count < 64);
