@@ -21,7 +21,8 @@ enum {
     PRICE_PING = 10,         /* where no interval is policed, and for ACKs */
     PRICE_WINDOW_UPDATE = 2, /* beyond those that data and new streams have earned */
     PRICE_EMPTY_DATA = 10,
-    PRICE_OTHER = 5, /* GOAWAY and the like */
+    PRICE_CLOSED = 5, /* a server's frame for a stream that it has ended */
+    PRICE_OTHER = 5,  /* GOAWAY and the like */
     PRICE_UNKNOWN = 1, /* extensions, which are ignored */
 
     UPDATES_PER_STREAM = 4,
@@ -56,18 +57,23 @@ static void charge(struct http_session *session, int price, const char *what) {
 }
 
 /* nghttp2 forgets a stream when it is closed, and ignores what still comes for it. That is right for streams
- * that we have ended: those frames were on their way. A peer that goes on after its own end is at fault
- * (RFC 9113 section 5.1, "closed"). */
+ * that we have ended: those frames were on their way. A client that goes on after its own end is at fault
+ * (RFC 9113 section 5.1, "closed"). So is a server, but grpc++ says trailers and reset twice when a deadline and
+ * its handler end a call at once: that must not cost the other calls of the connection their life. */
 void http_guard_on_ended(struct http_session *session, int32_t id) {
     struct http_guard *guard = &session->guard;
     guard->ended[guard->next_ended] = id;
     guard->next_ended = (uint8_t)((guard->next_ended + 1) % ENDED_REMEMBERED);
 }
 
-static void refuse_after_end(struct http_session *session, int32_t id) {
+static void check_after_end(struct http_session *session, int32_t id) {
     bool has_ended = false;
     for (int i = 0; i < ENDED_REMEMBERED; i++) has_ended |= session->guard.ended[i] == id;
-    if (has_ended && id) http_session_close(session, HTTP_STREAM_CLOSED, "a frame for a closed stream");
+    if (!has_ended || !id) return;
+    if (session->is_server)
+        http_session_close(session, HTTP_STREAM_CLOSED, "a frame for a closed stream");
+    else
+        charge(session, PRICE_CLOSED, "too many frames for closed streams");
 }
 
 /* A client opens its streams in the order of their identifiers (RFC 9113 section 5.1.1). What comes for one
@@ -110,12 +116,12 @@ void http_guard_on_frame(struct http_session *session, const nghttp2_frame_hd *f
     struct http_guard *guard = &session->guard;
     switch (frame->type) {
     case NGHTTP2_DATA:
-        refuse_after_end(session, frame->stream_id);
+        check_after_end(session, frame->stream_id);
         if (!frame->length && !(frame->flags & NGHTTP2_FLAG_END_STREAM))
             charge(session, PRICE_EMPTY_DATA, "too many empty frames");
         break;
     case NGHTTP2_HEADERS:
-        refuse_after_end(session, frame->stream_id);
+        check_after_end(session, frame->stream_id);
         check_order(session, frame);
         if (guard->window_updates < UINT32_MAX / 2) guard->window_updates += UPDATES_PER_STREAM;
         break;

@@ -22,6 +22,7 @@
 #include "google_status.pb.h"
 #include "greet.grpc.pb.h"
 #include "interop.grpc.pb.h"
+#include "logger.grpc.pb.h"
 #include "tutorial.grpc.pb.h"
 
 namespace {
@@ -177,6 +178,34 @@ void SilentSubscriberGetsHeaders() {
     stream->WritesDone();
     chat::ChatMessage message;
     while (stream->Read(&message)) {}
+    ExpectOk(stream->Finish());
+}
+
+// ---- the log monitor
+
+// Entries come for a filter; another filter takes its place while they flow.
+void FilteredLogEntries() {
+    auto context = Context();
+    auto stream = logger::Logger::NewStub(channel)->Monitor(context.get());
+    logger::LogFilter filter;
+    logger::LogEntry entry;
+    filter.set_minimum_level(logger::LEVEL_WARN);
+    Expect(stream->Write(filter), "the first filter is written");
+    Expect(stream->Read(&entry), "an entry comes");
+    Expect(entry.level() >= logger::LEVEL_WARN, "a warning or an error");
+    filter.set_minimum_level(logger::LEVEL_UNSPECIFIED);
+    filter.set_component("http");
+    filter.set_contains("GET /");
+    Expect(stream->Write(filter), "the second filter is written");
+    do {
+        Expect(stream->Read(&entry), "entries come");
+        Expect(entry.component() == "http" || entry.level() >= logger::LEVEL_WARN, "what one of the filters lets through");
+    } while (entry.component() != "http");
+    Expect(entry.message().find("GET /") == 0 && entry.labels().count("region") == 1, "the whole entry");
+    Expect(stream->Read(&entry), "another entry comes");
+    ExpectEqual<std::string>("http", entry.component(), "component");
+    Expect(stream->WritesDone(), "half-close");
+    while (stream->Read(&entry)) ExpectEqual<std::string>("http", entry.component(), "component");
     ExpectOk(stream->Finish());
 }
 
@@ -339,6 +368,7 @@ const Case cases[] = {
     {"the sums of 1 to 10", SumsOfOneToTen},
     {"a duplex chat with half-close and end", DuplexChat},
     {"a subscriber that sends nothing gets headers", SilentSubscriberGetsHeaders},
+    {"log entries for a filter, then for another", FilteredLogEntries},
     {"a deadline is kept", DeadlineIsKept},
     {"a cancel reaches the handler", [] { CancelReachesTheHandler(&interop::Interop::Stub::Wait); }},
     {"a cancel reaches a handler that catches it", [] { CancelReachesTheHandler(&interop::Interop::Stub::WaitStubbornly); }},

@@ -310,7 +310,7 @@ static void open_ended(struct rig *rig, bool is_reset) {
     WAIT(rig, side->closed == 1);
 }
 
-static void a_peer_may_not_go_on_with_a_stream_that_it_has_ended(void) {
+static void a_client_may_not_go_on_with_a_stream_that_it_has_ended(void) {
     for (int is_reset = 0; is_reset < 2; is_reset++) {
         struct rig rig;
         open_ended(&rig, is_reset);
@@ -322,6 +322,32 @@ static void a_peer_may_not_go_on_with_a_stream_that_it_has_ended(void) {
         check_goaway(&rig, HTTP_STREAM_CLOSED, NULL);
         rig_close(&rig);
     }
+}
+
+static void put_end(struct rig *rig, uint32_t id) {
+    put_frame(rig, HEADERS, END_HEADERS | END_STREAM, id, response_block, sizeof response_block);
+    put_frame(rig, RST_STREAM, 0, id, "\0\0\0", 4);
+}
+
+/* As grpc++ does when a deadline and its handler end a call at once. */
+static void a_server_may_end_a_stream_twice_but_not_for_ever(void) {
+    struct rig rig;
+    rig_open_one(&rig, &usual_limits, false);
+    struct exchange *ended = client_open(&rig, false), *other = client_open(&rig, false);
+    put_frame(&rig, SETTINGS, 0, 0, NULL, 0);
+    WAIT(&rig, rig.wire.end > 24);
+    rig.parsed = 24;
+    wait_frame(&rig, HEADERS);
+    put_end(&rig, 1);
+    WAIT(&rig, ended->is_closed);
+    put_end(&rig, 1);
+    put_frame(&rig, DATA, 0, 1, "x", 1);
+    put_frame(&rig, HEADERS, END_HEADERS | END_STREAM, 3, response_block, sizeof response_block);
+    WAIT(&rig, other->is_closed || rig.has_peer_closed);
+    CHECK(other->has_ended && !rig.has_peer_closed);
+    for (int i = 0; i < 30000 && !rig.has_peer_closed; i++) put_frame(&rig, DATA, 0, 1, "x", 1);
+    check_goaway(&rig, HTTP_ENHANCE_YOUR_CALM, "too many frames for closed streams");
+    rig_close(&rig);
 }
 
 static void a_reset_counts_from_where_it_stands_in_the_bytes(void) {
@@ -489,7 +515,8 @@ int main(void) {
     RUN(calls_cancelled_after_their_headers_are_no_rapid_resets);
     RUN(faults_that_make_us_reset_end_the_connection);
     RUN(frames_that_break_the_protocol_end_the_connection);
-    RUN(a_peer_may_not_go_on_with_a_stream_that_it_has_ended);
+    RUN(a_client_may_not_go_on_with_a_stream_that_it_has_ended);
+    RUN(a_server_may_end_a_stream_twice_but_not_for_ever);
     RUN(a_reset_counts_from_where_it_stands_in_the_bytes);
     RUN(what_was_on_its_way_to_a_stream_that_we_ended_is_ignored);
     RUN(streams_are_opened_in_order);
