@@ -231,17 +231,25 @@ describe("a server that", function()
     ends(other)
   end)
 
-  ways.each(it, "stands still is found out by a PING: its calls end UNAVAILABLE, and no other", function(way)
+  it("stands still is found out by a PING, in every way: its calls end UNAVAILABLE, and no other", function()
     local hurt, well = foreign.start_cpp(), foreign.start_cpp()
-    local channel = client.connect(ways.start(way,
-      to(hurt) .. "  keepalive { interval = 300ms timeout = 1s }", to(well)).address)
-    local streams, other = channel:open_many(5, bidi), channel:open(numbers)
-    for i, stream in ipairs(streams) do assert.equal(tostring(i), say(stream, tostring(i))) end
-    count(other, 1)
+    local streams, others = {}, {}
+    for _, way in ipairs(ways.all) do
+      local gw = ways.start(way, to(hurt) .. "  keepalive { interval = 300ms timeout = 1s }", to(well))
+      local channel = client.connect(gw.address)
+      for i, stream in ipairs(channel:open_many(5, bidi)) do
+        assert.equal(tostring(i), say(stream, tostring(i)))
+        streams[#streams + 1] = stream
+      end
+      others[#others + 1] = channel:open(numbers)
+      count(others[#others], 1)
+    end
     foreign.server(hurt):kill "STOP"
     for _, stream in ipairs(streams) do assert.equal("UNAVAILABLE", stream:status().code) end
-    count(other, 2)
-    ends(other)
+    for _, other in ipairs(others) do
+      count(other, 2)
+      ends(other)
+    end
   end)
 
   ways.each(it, "leaves under load finishes its calls; new ones go to the next, and none fails", function(way)

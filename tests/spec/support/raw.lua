@@ -120,6 +120,9 @@ end
 
 function raw:reset(stream, code) return self:send { { send = "reset", stream = stream, code = code } } end
 
+-- Bytes on each of the streams 1, 3, 5 … so many; false when windows stay closed.
+function raw:data_on_each(count, bytes) return self:ask("send_on_each", { count = count, bytes = bytes }) end
+
 -- The next frame with these members ({ type = "DATA", stream = 1 }); nil and "timeout" or "gone".
 function raw:expect(wanted, seconds) return self:ask("expect", { wanted = wanted, seconds = seconds }) end
 

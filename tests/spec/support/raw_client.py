@@ -58,7 +58,7 @@ class Connection:
         self.received, self.waiting, self.is_gone = b"", [], False
         self.to_skip = len(PREFACE) if accepted else 0
         # What the peer lets us send: for pump().
-        self.initial_window, self.windows = 65535, {0: 65535}
+        self.initial_window, self.windows, self.largest_frame = 65535, {0: 65535}, 16384
         if request.get("preface", True):
             settings = b"".join(struct.pack(">HI", int(k), v) for k, v in (request.get("settings") or {}).items())
             self.send((b"" if accepted else PREFACE) + frame("SETTINGS", 0, 0, settings))
@@ -182,6 +182,7 @@ class Connection:
             got["is_ack"] = bool(flags & ACK)
             got["values"] = {str(int.from_bytes(payload[i:i + 2], "big")): int.from_bytes(payload[i + 2:i + 6], "big")
                              for i in range(0, len(payload), 6)}
+            self.largest_frame = got["values"].get("5", self.largest_frame)
             initial = got["values"].get("4", self.initial_window)
             for each in self.windows:
                 self.windows[each] += initial - self.initial_window if each else 0
@@ -218,6 +219,18 @@ class Connection:
         self.windows[0] -= size
         self.windows[stream] = self.window_of(stream) - size
         return size
+
+    def send_on_each(self, request):
+        """The same bytes on many streams, as fast as windows allow."""
+        data, deadline = raw(request["bytes"]), time.monotonic() + request["seconds"]
+        for stream in range(1, 2 * request["count"], 2):
+            at = 0
+            while at < len(data):
+                size = self.data_in_windows(stream, data[at:at + 16384], False)
+                at += size or 0
+                if not size and not self.read_more(deadline - time.monotonic()):
+                    return False
+        return True
 
     def pour(self, request):
         """Opens many streams and sends on each a message without its last bytes, as far as windows allow.
@@ -288,21 +301,39 @@ class Connection:
         return out
 
 
+def varint(number):
+    return bytes([number]) if number < 128 else bytes([number & 127 | 128]) + varint(number >> 7)
+
+
+def some_messages(dice, total, largest):
+    """gRPC messages of many sizes up to `largest`, `total` bytes or more of them: a text, which is field 1, between
+    fields that no type has."""
+    out = bytearray()
+    while len(out) < total:
+        text = dice.randbytes(int(largest ** dice.random()) // 2).hex().encode()
+        body = varint(25 << 3) + varint(dice.getrandbits(30)) + varint(1 << 3 | 2) + varint(len(text)) + text
+        body += varint(30 << 3 | 2) + varint(len(text[:9])) + text[:9]
+        out += b"\0" + struct.pack(">I", len(body)) + body
+    return bytes(out)
+
+
 def pump(source, to, request):
     """Sends `total` random bytes on a stream of one connection, in frames of any size up to `longest`, and takes them
-    from a stream of another, giving the window back as they come. Windows are kept to. The cuts are `seed`'s.
+    from a stream of another, giving the window back as they come. Windows are kept to. The cuts are `seed`'s. With
+    `largest` it sends messages up to that size, no fewer bytes than `total`; what it says as `total` is how many.
 
     With `takes` false nothing is given back, and it ends when nothing moves for `quiet` seconds: says how much was
     sent. What it did not send another call goes on with: seed and total say the same bytes, `offset` where.
     """
     dice = random.Random(request["seed"])
-    data = dice.randbytes(request["total"])
+    largest = request.get("largest")
+    data = some_messages(dice, request["total"], largest) if largest else dice.randbytes(request["total"])
     sent, offset, deadline = request.get("offset", 0), request.get("taken", 0), time.monotonic() + request["seconds"]
     frames, quiet_since = 0, time.monotonic()
     while time.monotonic() < deadline:
         moved = False
         if sent < len(data):
-            step = min(dice.randint(1, request["longest"]), 16384)
+            step = min(dice.randint(1, request["longest"]), source.largest_frame)
             is_last = sent + step >= len(data)
             size = source.data_in_windows(request["stream"], data[sent:sent + step], is_last and request.get("end", True))
             if size:
@@ -326,7 +357,7 @@ def pump(source, to, request):
             quiet_since = time.monotonic()
         elif not request.get("takes", True) and time.monotonic() - quiet_since > request["quiet"]:
             break
-    return {"sent": sent, "taken": offset, "frames": frames}
+    return {"sent": sent, "taken": offset, "frames": frames, "total": len(data)}
 
 
 connections = {}
@@ -381,6 +412,9 @@ def perform(request):
             pass
         waiting, connection.waiting = connection.waiting, []
         return {"value": waiting}
+    if verb == "send_on_each":
+        connection.socket.settimeout(request["seconds"])
+        return {"value": connection.send_on_each(request)}
     if verb == "await_gone":
         return {"value": connection.await_gone(request["seconds"])}
     if verb == "read_bytes":

@@ -32,6 +32,17 @@ end
 
 return { GreetStream = relay, AccumulateNumbers = relay }
 ]],
+  ["counts.lua"] = [[
+local tidewire = require "tidewire"
+return { Chat = function(stream)
+  for _ in stream:messages() do
+    local one = tidewire.upstreams().one
+    local dials = 0
+    for _, target in pairs(one.targets) do dials = dials + target.dials end
+    stream:send { message = one.connections .. " connections, " .. one.streams .. " streams, " .. dials .. " dials" }
+  end
+end }
+]],
 }
 
 local services = {
@@ -40,7 +51,8 @@ local services = {
   opened = 'script = "relay.lua"',
 }
 
--- GreetService goes to `one`, NumberService to `other`: each the inside of an `upstream` section.
+-- GreetService goes to `one`, NumberService to `other`: each the inside of an `upstream` section. ChatService tells what
+-- stands towards `one`.
 -- options: as gateway.start(); more = what the config has besides; service = what GreetService's section has besides
 function ways.start(way, one, other, options)
   options = options or {}
@@ -49,7 +61,7 @@ function ways.start(way, one, other, options)
   end
   options.scripts = scripts
   options.config = ("workers = 1\nupstream one { %s }\nupstream other { %s }\n"):format(one, other or one)
-    .. service("greet.GreetService", "one", options.service) .. service("tutorial.NumberService", "other")
+    .. 'service "chat.ChatService" { script = "counts.lua" }\n' .. service("greet.GreetService", "one", options.service) .. service("tutorial.NumberService", "other")
     .. (options.more or "")
   return gateway.start(options)
 end
