@@ -128,8 +128,7 @@ void raw_gone(struct rpc_call *call, size_t length) {
         from->inbound.owed += (uint32_t)length;
         return;
     }
-    give_window(from, length + from->inbound.owed); /* owed by a connection that the call was on before */
-    from->inbound.owed = 0;
+    give_window(from, length);
     note_wave(from, call, length);
 }
 

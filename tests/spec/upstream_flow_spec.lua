@@ -82,12 +82,13 @@ describe("a call to a server behind the gateway", function()
     local before = gw:resident_bytes()
     local stuck = assert(from:pump(1, reader, 1, options))
     assert.is_true(stuck.sent >= 65535 and stuck.sent <= most, tostring(stuck.sent))
-    assert.is_true(gw:resident_bytes() - before < 3 * MIB or gateway.slowness > 1)
+    assert.is_true(gw:resident_bytes() - before < 2 * MIB or gateway.slowness > 1)
     act()
     options.takes, options.offset = true, stuck.sent
     local rest = assert(from:pump(1, reader, 1, options))
     assert.same({ rest.total, rest.total, nil }, { rest.sent, rest.taken, rest.wrong_at })
-    assert.is_true(gw:resident_bytes() - before < 3 * MIB or gateway.slowness > 1)
+    -- With what Lua has not yet collected: half of what has come through.
+    assert.is_true(gw:resident_bytes() - before < 6 * MIB or gateway.slowness > 1)
   end
 
   -- Another client's call on the same connection to the server.

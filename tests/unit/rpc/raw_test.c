@@ -463,6 +463,34 @@ static void another_attempt_sends_everything_again(void) {
     }
 }
 
+/* What leaves while the client's connection is at its bound is owed to the client; an attempt that is made again
+ * meanwhile, on another connection, loses nothing of that. */
+static void what_a_client_is_owed_outlives_an_attempt(void) {
+    static const char bytes[1200] = {1};
+    struct rpc_limits tight = {.buffered_per_connection = 1000, .stalled = NS_PER_S};
+    begin();
+    rpc_set_limits(fake_rpc, &tight);
+    tries_again = true;
+    replay = 2000;
+    PASS(false);
+    struct http_stream *first = server;
+    server->window = 0;
+    fake_receive(client, bytes, sizeof bytes, false);
+    server->window = 300;
+    fake_turn();
+    CHECK_INT(buffer_length(&first->body), 300);
+    CHECK_INT(client->consumed, 0);
+    fake_stream_close(first, HTTP_REFUSED_STREAM, false);
+    fake_turn();
+    CHECK(rpc_call_attach(opened, to_server));
+    server = last_stream();
+    fake_turn();
+    CHECK_INT(buffer_length(&server->body), sizeof bytes);
+    CHECK_INT(client->consumed, sizeof bytes);
+    stop();
+    fake_stream_free(first);
+}
+
 static void there_is_no_attempt_behind_the_headers(void) {
     begin();
     tries_again = true;
@@ -523,6 +551,7 @@ int main(void) {
     RUN(a_client_that_has_gone_needs_no_link);
     RUN(without_a_link_the_call_is_refused);
     RUN(another_attempt_sends_everything_again);
+    RUN(what_a_client_is_owed_outlives_an_attempt);
     RUN(there_is_no_attempt_behind_the_headers);
     RUN(a_broken_timeout_never_reaches_the_server);
     RUN(access_lines_name_the_method_and_count_bytes);
