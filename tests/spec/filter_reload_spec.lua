@@ -182,8 +182,11 @@ return greet
 ]]
 
   local function start(more)
-    gw = gateway.start { scripts = { ["first.lua"] = drained:format "first", ["second.lua"] = drained:format "second",
-      ["bare.lua"] = 'return { Wait = { on_close = function(_, code) require "tidewire".log.info("gone " .. code) end } }' },
+    gw = gateway.start { scripts = {
+        ["first.lua"] = drained:format "first",
+        ["second.lua"] = drained:format "second",
+        ["bare.lua"] = 'return { Wait = { on_close = function(_, c) require "tidewire".log.info("gone " .. c) end } }',
+      },
       config = ('%s\nproto = { "greet.proto", "interop.proto" }\nupstream behind { target = "%s" }\n'
         .. 'service "greet.GreetService" { script = { "first.lua", "second.lua" }  upstream = "behind" }\n'
         .. 'service "interop.Interop" { script = "bare.lua"  upstream = "behind" }\n')

@@ -131,7 +131,7 @@ describe("a call to a server behind the gateway", function()
     call:half_close()
   end
 
-  it("is one of a thousand, in every way: one connection has them all and goes after the last, and so does their memory",
+  it("is one of a thousand, in every way: one connection has them all and goes after the last; so does their memory",
     function()
       local text = raw.message(raw.text(1, ("x"):rep(16000))):rep(4) -- what waits for clients that take nothing
       local gateways = {}

@@ -51,8 +51,8 @@ local services = {
   opened = 'script = "relay.lua"',
 }
 
--- GreetService goes to `one`, NumberService to `other`: each the inside of an `upstream` section. ChatService tells what
--- stands towards `one`.
+-- GreetService goes to `one`, NumberService to `other`: each the inside of an `upstream` section. ChatService tells
+-- what stands towards `one`.
 -- options: as gateway.start(); more = what the config has besides; service = what GreetService's section has besides
 function ways.start(way, one, other, options)
   options = options or {}
@@ -61,8 +61,8 @@ function ways.start(way, one, other, options)
   end
   options.scripts = scripts
   options.config = ("workers = 1\nupstream one { %s }\nupstream other { %s }\n"):format(one, other or one)
-    .. 'service "chat.ChatService" { script = "counts.lua" }\n' .. service("greet.GreetService", "one", options.service) .. service("tutorial.NumberService", "other")
-    .. (options.more or "")
+    .. service("greet.GreetService", "one", options.service) .. service("tutorial.NumberService", "other")
+    .. 'service "chat.ChatService" { script = "counts.lua" }\n' .. (options.more or "")
   return gateway.start(options)
 end
 
