@@ -3,6 +3,7 @@
 // usage: interop_cpp_server [--port PORT] [--name NAME] [--grace SECONDS]
 // Prints the port that it got, and a line for each call of Wait that has ended. Serves until its standard input ends.
 #include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
 
 #include <atomic>
 #include <chrono>
@@ -272,6 +273,7 @@ int main(int count, char **arguments) {
     Room room;
     LogMonitor monitor;
     Tried tried;
+    grpc::EnableDefaultHealthCheckService(true);
     grpc::ServerBuilder builder;
     builder.AddListeningPort("127.0.0.1:" + port, grpc::InsecureServerCredentials(), &bound);
     builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, 64 * 1024); // its own default is 8 KiB
@@ -282,6 +284,7 @@ int main(int count, char **arguments) {
     builder.RegisterService(&tried);
     std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
     if (!server) return 1;
+    server->GetHealthCheckService()->SetServingStatus("greet.GreetService", true);
     std::cout << bound << std::endl;
     std::cin.ignore(std::numeric_limits<std::streamsize>::max());
     server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(grace));

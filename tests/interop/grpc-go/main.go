@@ -29,6 +29,7 @@ import (
 	"tidewire.example/interop/grpc-go/pb/chat"
 	"tidewire.example/interop/grpc-go/pb/greet"
 	"tidewire.example/interop/grpc-go/pb/interop"
+	"tidewire.example/interop/grpc-go/pb/logger"
 	"tidewire.example/interop/grpc-go/pb/tutorial"
 )
 
@@ -256,6 +257,51 @@ func silentSubscriberGetsHeaders() error {
 		_, err = stream.Recv()
 	}
 	return expectCode(codes.Canceled, err)
+}
+
+// ---- the log monitor
+
+// Entries come for a filter; another filter takes its place while they flow.
+func filteredLogEntries() error {
+	ctx, cancel := patience()
+	defer cancel()
+	stream, err := logger.NewLoggerClient(conn).Monitor(ctx)
+	if err != nil {
+		return err
+	}
+	if err := stream.Send(&logger.LogFilter{MinimumLevel: logger.Level_LEVEL_WARN}); err != nil {
+		return err
+	}
+	entry, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	if entry.Level < logger.Level_LEVEL_WARN {
+		return fmt.Errorf("an entry of level %v", entry.Level)
+	}
+	if err := stream.Send(&logger.LogFilter{Component: "http", Contains: "GET /"}); err != nil {
+		return err
+	}
+	for of := 0; of < 2; { // some of the old filter's may be on their way
+		if entry, err = stream.Recv(); err != nil {
+			return err
+		}
+		if entry.Component == "http" {
+			of++
+		} else if of > 0 || entry.Level < logger.Level_LEVEL_WARN {
+			return fmt.Errorf("the entry %v", entry)
+		}
+	}
+	if !strings.HasPrefix(entry.Message, "GET /") || entry.Labels["region"] == "" {
+		return fmt.Errorf("the entry %v", entry)
+	}
+	if err := stream.CloseSend(); err != nil {
+		return err
+	}
+	for err == nil {
+		_, err = stream.Recv()
+	}
+	return expectEnd(err)
 }
 
 // ---- around them
@@ -494,6 +540,7 @@ func main() {
 		{"the sums of 1 to 10", sumsOfOneToTen},
 		{"a duplex chat with CloseSend and io.EOF", duplexChat},
 		{"a subscriber that sends nothing gets headers", silentSubscriberGetsHeaders},
+		{"log entries for a filter, then for another", filteredLogEntries},
 		{"a deadline is kept", deadlineIsKept},
 		{"a cancel reaches the handler", cancelReachesTheHandler(func(c interop.InteropClient) opener { return c.Wait })},
 		{"a cancel reaches a handler that catches it",
