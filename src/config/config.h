@@ -73,6 +73,8 @@ struct config_retry {
     uint32_t on;       /* statuses: 1 << number */
     uint64_t backoff, backoff_most;
     uint64_t buffer; /* of what was sent, for sending it again */
+    uint32_t tokens; /* 0: retries are not throttled */
+    uint32_t refill; /* percent of a token, for each call that succeeds */
 };
 
 struct config_upstream_keepalive {

@@ -247,6 +247,13 @@ const struct key keys[] = {
     {SECTION_RETRY, "buffer", VALUE_SIZE, .standard = "64KiB", .least = KIB, .most = 16 * MIB,
      AT(config_retry, buffer),
      .help = "What a call keeps of what it has sent, to send it again. One that has sent more is not retried."},
+    {SECTION_RETRY, "tokens", VALUE_COUNT, .standard = "unlimited", .words = unlimited, .least = 1, .most = 1000,
+     AT(config_retry, tokens),
+     .help = "Throttles retries while the servers fail: each attempt that fails so, or with a pushback that forbids "
+             "another, takes one of so many tokens of its worker, and while no more than half of them are left nothing "
+             "is retried. gRPC's retryThrottling.maxTokens."},
+    {SECTION_RETRY, "refill", VALUE_COUNT, .standard = "10", .least = 1, .most = 100000, AT(config_retry, refill),
+     .help = "Percent of a token that each call which succeeds gives back: 10 is a tokenRatio of 0.1."},
 
     {SECTION_PEER, "id", VALUE_TEXT, .example = "\"b\"", AT(config_upstream, peer.id),
      .help = "The peer's `node`. Without it: NAME."},

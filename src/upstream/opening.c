@@ -50,6 +50,7 @@ bool opening_attach(struct opening *opening, struct target *target, struct rpc_l
     count_waiting(opening, false);
     opening->target = target;
     opening->is_attached = true;
+    opening->has_paid = false;
     target->streams++;
     target->calls++;
     return true;
@@ -84,11 +85,30 @@ static void on_timer(struct timer *timer) {
 
 static uint64_t now_of(const struct opening *opening) { return loop_now(all_of(opening)->loop); }
 
+/* gRPC: A6, "Throttling Retry Attempts and Hedged RPCs". */
+static bool is_throttled(const struct upstream *upstream) {
+    const struct config_retry *retry = upstream->config->retry;
+    return retry->tokens && upstream->tokens <= (uint64_t)retry->tokens * TOKEN / 2;
+}
+
+/* What the outcome of an attempt does to the upstream's tokens. */
+static void pay(struct opening *opening, const struct rpc_outcome *outcome) {
+    struct upstream *upstream = opening->upstream;
+    const struct config_retry *retry = upstream->config->retry;
+    if (!retry || opening->only || opening->has_paid || outcome->is_unseen || outcome->is_cancelled) return;
+    uint64_t most = (uint64_t)retry->tokens * TOKEN;
+    opening->has_paid = true;
+    if (outcome->status == STATUS_OK)
+        upstream->tokens = upstream->tokens + retry->refill < most ? upstream->tokens + retry->refill : most;
+    else if (retry->on & 1u << outcome->status || (outcome->has_pushback && outcome->pushback < 0))
+        upstream->tokens -= upstream->tokens < TOKEN ? upstream->tokens : TOKEN;
+}
+
 /* Whether the policy wants another attempt, and when. */
 static bool wants_retry(struct opening *opening, const struct rpc_outcome *outcome, uint64_t *wait) {
     const struct config_retry *retry = opening->upstream->config->retry;
     if (!retry || !(retry->on & 1u << outcome->status)) return false;
-    if (rpc_call_attempts(opening->call) >= retry->attempts) return false;
+    if (rpc_call_attempts(opening->call) >= retry->attempts || is_throttled(opening->upstream)) return false;
     if (outcome->has_pushback) {
         opening->steps = 0;
         *wait = outcome->pushback < 0 ? 0 : (uint64_t)outcome->pushback;
@@ -103,6 +123,7 @@ static bool on_failure(void *context, const struct rpc_outcome *outcome) {
     struct upstream *upstream = opening->upstream;
     uint64_t wait = 0;
     if (upstream->all->is_stopped || opening->only) return false;
+    pay(opening, outcome);
     bool is_again = outcome->is_unseen ? ++opening->unseen <= MOST_UNSEEN : wants_retry(opening, outcome, &wait);
     if (!is_again) return false;
     upstream->retries++;
@@ -120,7 +141,10 @@ static bool on_failure(void *context, const struct rpc_outcome *outcome) {
 static void on_over(void *context, const struct rpc_outcome *outcome) {
     struct opening *opening = context;
     struct upstream *upstream = opening->upstream;
-    if (opening->is_attached) leave(opening, outcome);
+    if (opening->is_attached) {
+        pay(opening, outcome);
+        leave(opening, outcome);
+    }
     stop_waiting(opening);
     count_waiting(opening, false);
     pool_give(&upstream->all->openings, opening);

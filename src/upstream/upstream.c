@@ -31,6 +31,7 @@ struct upstream *upstream_new(struct upstreams *upstreams, struct config_upstrea
     upstream->config = config_upstream_ref(config);
     upstream->tls = tls;
     upstream->account = account_new(upstreams->rpc);
+    if (config->retry) upstream->tokens = TOKEN * config->retry->tokens;
     upstream->references = 1;
     list_init(&upstream->leaving);
     list_init(&upstream->waiting);

@@ -25,6 +25,8 @@
 #include "upstream/balance.h"
 #include "upstream/upstream.h"
 
+enum { TOKEN = 100 }; /* of retry throttling, in hundredths */
+
 struct opening;
 struct peer;
 struct peer_record;
@@ -75,6 +77,7 @@ struct upstream {
     uint32_t uses;         /* sets that it is in */
     uint32_t waiting_count; /* openings that wait: here, at targets, for their retry */
     uint64_t calls, retries, refused;
+    uint64_t tokens;       /* that allow retries, in hundredths */
     bool is_started;       /* health is asked */
 };
 
@@ -135,6 +138,7 @@ struct opening {
     uint32_t unseen; /* attempts that no server has seen */
     uint32_t steps;  /* of the retries' backoff */
     bool has_key, waits, is_attached, is_counted;
+    bool has_paid; /* what this attempt does to the tokens is done */
 };
 bool opening_attach(struct opening *opening, struct target *target, struct rpc_link *link);
 /* False: too many do already; it was refused. */

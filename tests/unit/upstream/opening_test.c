@@ -127,6 +127,50 @@ static void every_attempt_has_every_message_once(void) {
     stop();
 }
 
+static struct asked again[6];
+
+/* Opens another call; its stream has this id. */
+static void ask_again(int i, uint32_t id) {
+    ask_with(&again[i], "u", &kit_echo_method, NULL, 0);
+    WAIT_FOR(fake_has(&fake, F_HEADERS, id));
+}
+
+static void retries_stop_while_half_of_the_tokens_are_gone(void) {
+    kit_start();
+    fake_start(&fake);
+    CONFIGURE("upstream u { target = \"%s\" retry { attempts = 5 backoff = 1ms tokens = 4 refill = 50 } }", fake.address);
+    ask_with(&one, "u", &kit_echo_method, NULL, 0);
+    WAIT_FOR(fake_accept(&fake));
+    fake_settings(&fake);
+    WAIT_FOR(fake_has(&fake, F_HEADERS, 1));
+    fail(1, "14", NULL, false); /* 3 are left */
+    WAIT_FOR(fake_has(&fake, F_HEADERS, 3));
+    fail(3, "14", NULL, false); /* 2: not more than half */
+    WAIT_FOR(one.is_closed);
+    expect(&one, STATUS_UNAVAILABLE);
+    CHECK_INT(counts_of("u").retries, 1);
+
+    ask_again(0, 5);
+    fail(5, "9", NULL, false); /* no status that is retried: it costs nothing */
+    WAIT_FOR(again[0].is_closed);
+    for (uint32_t i = 1; i < 4; i++) { /* 3.5 */
+        ask_again((int)i, 5 + 2 * i);
+        fail(5 + 2 * i, "0", NULL, false); /* no failure: a call without replies */
+        WAIT_FOR(again[i].is_closed);
+        expect(&again[i], STATUS_OK);
+    }
+    ask_again(4, 13);
+    fail(13, "14", NULL, false); /* 2.5 */
+    WAIT_FOR(fake_has(&fake, F_HEADERS, 15));
+    fail(15, "9", "-1", false); /* a pushback that forbids another costs one, too: 1.5 */
+    WAIT_FOR(again[4].is_closed);
+    ask_again(5, 17);
+    fail(17, "14", NULL, false);
+    WAIT_FOR(again[5].is_closed);
+    CHECK_INT(counts_of("u").retries, 2);
+    stop();
+}
+
 static void a_call_that_is_cancelled_between_attempts_is_over(void) {
     start("retry { attempts = 3 backoff = 200ms }");
     fail(1, "14", NULL, false);
@@ -193,6 +237,7 @@ int main(void) {
     RUN(a_pushback_that_forbids_or_makes_no_sense_ends_the_call);
     RUN(only_the_statuses_of_the_policy_are_tried_again);
     RUN(every_attempt_has_every_message_once);
+    RUN(retries_stop_while_half_of_the_tokens_are_gone);
     RUN(a_call_that_is_cancelled_between_attempts_is_over);
     RUN(a_deadline_ends_the_attempts);
     RUN(a_reset_mid_message_is_told);
