@@ -97,9 +97,28 @@ static void lines_name_who_ended_the_call(void) {
     record_free(&record);
 }
 
+/* The worker where it came in has them. */
+static void calls_of_another_worker_have_no_lines(void) {
+    start();
+    struct http_session *internal = fake_accept_with(&(struct rpc_accepted){.fd = -1, .is_internal = true});
+    struct http_stream *stream = fake_request(internal, "/test.Service/Stream", false, NULL);
+    struct http_stream *refused = fake_request(internal, "/test.Service/Nope", false, NULL);
+    fake_receive(stream, NULL, 0, false);
+    fake_advance(2 * NS_PER_S);
+    CHECK_INT(record.closed, 0);
+    call_finish(record.call, STATUS_OK, NULL, NULL, 0);
+    fake_stop();
+    CHECK_INT(record.closed, 1);
+    CHECK_INT(fake_line_count, 0);
+    fake_stream_free(stream);
+    fake_stream_free(refused);
+    record_free(&record);
+}
+
 int main(void) {
     RUN(one_line_tells_how_a_call_ended);
     RUN(a_call_that_outlives_a_second_has_a_line_for_its_opening);
     RUN(lines_name_who_ended_the_call);
+    RUN(calls_of_another_worker_have_no_lines);
     return 0;
 }

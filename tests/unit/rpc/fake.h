@@ -468,9 +468,13 @@ static inline void fake_start(const struct rpc_limits *limits) {
     rpc_set_router(fake_rpc, fake_router);
 }
 
-static inline struct http_session *fake_accept(void) {
-    rpc_accept(fake_rpc, &(struct rpc_accepted){.fd = -1});
+static inline struct http_session *fake_accept_with(const struct rpc_accepted *accepted) {
+    rpc_accept(fake_rpc, accepted);
     return container_of(fake_http->sessions.prev, struct http_session, node);
+}
+
+static inline struct http_session *fake_accept(void) {
+    return fake_accept_with(&(struct rpc_accepted){.fd = -1});
 }
 
 /* Everything that was opened must be gone. */

@@ -68,6 +68,7 @@ static struct router *routes_m;
 static struct rpc_link *link_m; /* from m to b */
 static struct link_end end_m;
 static struct call *call_am, *call_mb;
+static const struct call_handler raw_side = {.on_readable = nothing, .on_writable = nothing, .on_close = closed};
 static size_t cut;
 static bool adds_fields;
 
@@ -132,17 +133,32 @@ static const struct call_handler m_server = {.on_open = m_server_open,
                                              .on_writable = nothing,
                                              .on_close = m_server_closed};
 
+/* Or it passes the call on raw, as a worker does for the one whose link it is. */
+static void raw_request(struct call *call, const struct http_header *headers, size_t count, bool is_end) {
+    const struct rpc_request request = {.headers = headers,
+                                        .header_count = count,
+                                        .is_end = is_end,
+                                        .handler = &raw_side,
+                                        .limits = &rpc_tunnel_limits};
+    struct call *to_b = rpc_call_open(rpc_m, &request, &forgetful, NULL, 0);
+    call_join(call, to_b);
+    CHECK(rpc_call_attach(to_b, link_m));
+}
+static const struct call_handler raw_middle = {
+    .on_request = raw_request, .on_readable = nothing, .on_writable = nothing, .on_close = closed};
+
 static bool has_no_calls(void *context) { return rpc_counters(context)->calls == 0; }
 static bool has_nothing_left(void *context) { return rpc_counters(context)->connections == 0; }
 
 /* a's link goes to m, m's to b. */
-static void start_with_middle(void) {
+static void start_with_middle(bool is_raw) {
     int fds[2];
     start_without_tunnel(false);
     rpc_link_free(&direct);
     rpc_m = rpc_new(loop, &all_limits);
     routes_m = router_new(1, NULL, NULL);
-    router_add(routes_m, &rpc_tunnel_method, &m_server, NULL, &rpc_tunnel_limits);
+    if (is_raw) router_add_pattern(routes_m, "tidewire.peer.v1.Link", &raw_middle, NULL, &rpc_tunnel_limits);
+    else router_add(routes_m, &rpc_tunnel_method, &m_server, NULL, &rpc_tunnel_limits);
     make_pair(fds);
     direct = connect_two(rpc_a, fds[0], rpc_m, fds[1], routes_m, &direct_end);
     make_pair(fds);
@@ -162,7 +178,7 @@ static void stop_with_middle(void) {
 static void expect_bytes_pass(size_t cut_at, bool adds) {
     cut = cut_at;
     adds_fields = adds;
-    start_with_middle();
+    start_with_middle(false);
     echoes(rpc_b, reverse, 3, 10);
     echoes(rpc_b, reverse, 20, 1000 * cut_at);
     echoes(rpc_b, reverse, 2, 10000 * cut_at);
@@ -175,6 +191,39 @@ static void every_byte_may_come_alone(void) { expect_bytes_pass(1, false); }
 static void chunks_may_be_cut_anywhere(void) { expect_bytes_pass(7, false); }
 static void other_fields_and_empty_messages_mean_nothing(void) { expect_bytes_pass(200, true); }
 
+static void a_tunnel_goes_through_a_raw_call(void) {
+    struct asker asker;
+    start_with_middle(true);
+    echoes(rpc_b, reverse, 3, 10);
+    echoes(rpc_b, reverse, 500, 20000);
+    echoes(rpc_b, reverse, 3, 3 << 20);
+    ask_to_hold(&asker, rpc_b, reverse);
+    rpc_tunnel_drain(served);
+    call_finish(held, STATUS_OK, NULL, NULL, 0);
+    wait_for(is_closed, &asker);
+    CHECK_INT(asker.status, STATUS_OK);
+    wait_for(is_gone, &served_end);
+    wait_for(is_gone, &reverse_end);
+    wait_for(has_no_calls, rpc_m);
+    stop_with_middle();
+}
+
+/* The one in the middle ends, and with it its calls, but what is said in the tunnel comes through before. */
+static void a_raw_call_waits_for_its_tunnel_when_its_process_ends(void) {
+    struct asker asker;
+    start_with_middle(true);
+    ask_to_hold(&asker, rpc_b, reverse);
+    rpc_end_all(rpc_m, "the server is shutting down", 10 * NS_PER_S);
+    rpc_end_all(rpc_b, "the server is shutting down", 10 * NS_PER_S);
+    wait_for(is_closed, &asker);
+    CHECK_INT(asker.status, STATUS_UNAVAILABLE);
+    CHECK_STR(asker.text, "the server is shutting down");
+    wait_for(is_gone, &served_end);
+    CHECK(strstr(served_end.reason, "graceful_stop"));
+    wait_for(has_no_calls, rpc_m);
+    stop_with_middle();
+}
+
 /* ---- while the session does not read, nothing is taken ---- */
 
 static void a_session_that_does_not_read_stops_the_other_end(void) {
@@ -184,10 +233,9 @@ static void a_session_that_does_not_read_stops_the_other_end(void) {
     struct connection *wire = http_session_connection(reverse->connection->session);
     for (int i = 0; i < CALLS; i++) ask(&askers[i], rpc_b, reverse, &echo_method, 100, 10000);
     connection_pause(wire);
-    paused_at = loop_update_now(loop);
     size_t received = 0;
     for (int i = 0; i < CALLS; i++) received += askers[i].received;
-    wait_for(a_while_has_passed, NULL);
+    wait_until_still();
     for (int i = 0; i < CALLS; i++) received -= askers[i].received;
     CHECK_INT(received, 0);
     CHECK(rpc_counters(rpc_b)->buffered < CALLS * limits.buffered_per_stream + (3 << 20));
@@ -314,6 +362,8 @@ int main(void) {
     RUN(every_byte_may_come_alone);
     RUN(chunks_may_be_cut_anywhere);
     RUN(other_fields_and_empty_messages_mean_nothing);
+    RUN(a_tunnel_goes_through_a_raw_call);
+    RUN(a_raw_call_waits_for_its_tunnel_when_its_process_ends);
     RUN(a_session_that_does_not_read_stops_the_other_end);
     RUN(a_message_that_is_no_chunk_ends_the_call);
     RUN(a_message_that_is_too_large_ends_the_call);

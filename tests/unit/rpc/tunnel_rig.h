@@ -54,10 +54,23 @@ static void wait_for(bool (*condition)(void *context), void *context) {
     loop_run(loop);
 }
 
-static uint64_t paused_at;
-static bool a_while_has_passed(void *context) {
+/* What both have sent, taken and hold has not changed for so many turns of the loop. Time would say less: a busy machine
+ * may stop us for any of it. */
+enum { QUIET_TURNS = 300 };
+static struct {
+    uint64_t sum;
+    int turns;
+} quiet;
+static bool is_still(void *context) {
+    uint64_t sum = rpc_counters(rpc_a)->buffered * 3 + rpc_counters(rpc_b)->buffered;
     (void)context;
-    return loop_now(loop) - paused_at > 100 * NS_PER_MS;
+    if (sum != quiet.sum) quiet.turns = 0;
+    quiet.sum = sum;
+    return ++quiet.turns > QUIET_TURNS;
+}
+static void wait_until_still(void) {
+    quiet.turns = 0;
+    wait_for(is_still, NULL);
 }
 
 /* ---- what both serve: an echo; "Hold" answers nothing, takes nothing, and ends when it is told ---- */

@@ -69,24 +69,12 @@ static void who_serves_is_told_when_the_last_call_has_gone(void) {
 
 /* ---- back-pressure ---- */
 
-static uint64_t stalled_at;
-static size_t stalled_count;
-static bool sends_no_more(void *context) {
-    struct asker *asker = context;
-    if (asker->sent != stalled_count) {
-        stalled_count = asker->sent;
-        stalled_at = loop_now(loop);
-    }
-    return stalled_count && loop_now(loop) - stalled_at > 100 * NS_PER_MS;
-}
-
 /* A call whose server takes nothing stops at its windows; others of the tunnel go on. */
 static void a_call_that_takes_nothing_stops_itself_alone(void) {
     struct asker stuck = {.keeps_open = true};
     start();
     ask_with(&stuck, rpc_b, reverse, &hold_method, 100000, 1000);
-    stalled_count = 0;
-    wait_for(sends_no_more, &stuck);
+    wait_until_still();
     CHECK(stuck.sent < 400);
     CHECK(rpc_counters(rpc_a)->buffered < 300000);
     CHECK(rpc_counters(rpc_b)->buffered < 300000);
@@ -126,8 +114,7 @@ static void a_connection_that_takes_nothing_stops_the_client_in_the_tunnel(void)
     make_tunnel();
     relay.is_stopped = true;
     for (int i = 0; i < CROWD; i++) ask(&crowd[i], rpc_b, reverse, &echo_method, MESSAGES, 10000);
-    stalled_count = 0;
-    wait_for(sends_no_more, &crowd[0]);
+    wait_until_still();
     for (int i = 0; i < CROWD; i++) {
         queued += pending(crowd[i].call);
         CHECK(crowd[i].sent < MESSAGES / 2);
@@ -140,16 +127,6 @@ static void a_connection_that_takes_nothing_stops_the_client_in_the_tunnel(void)
     stop();
 }
 
-static bool holds_no_more(void *context) {
-    static uint64_t last, since;
-    (void)context;
-    if (last != rpc_counters(rpc_a)->buffered) {
-        last = rpc_counters(rpc_a)->buffered;
-        since = loop_now(loop);
-    }
-    return last && loop_now(loop) - since > 100 * NS_PER_MS;
-}
-
 /* The same with the answers, which the server in the tunnel cannot send. */
 static void a_connection_that_takes_nothing_stops_the_server_in_the_tunnel(void) {
     size_t most = 0;
@@ -157,9 +134,7 @@ static void a_connection_that_takes_nothing_stops_the_server_in_the_tunnel(void)
     make_tunnel();
     for (int i = 0; i < CROWD; i++) ask(&crowd[i], rpc_b, reverse, &echo_method, MESSAGES, 10000);
     relay.way[0].is_stopped = true; /* from a to b */
-    stalled_count = 0;
-    wait_for(sends_no_more, &crowd[0]);
-    wait_for(holds_no_more, NULL);
+    wait_until_still();
     CHECK(crowd[0].sent < MESSAGES);
     CHECK(pending(link_at_a) > QUEUE_LEAST);
     CHECK(pending(link_at_a) <= QUEUE_MOST);
@@ -173,6 +148,7 @@ static void a_connection_that_takes_nothing_stops_the_server_in_the_tunnel(void)
 static bool have_all_left(void *context) {
     (void)context;
     for (int i = 0; i < CROWD; i++) {
+        CHECK(!crowd[i].is_closed);
         if (crowd[i].sent < crowd[i].to_send || pending(crowd[i].call)) return false;
     }
     return true;
@@ -192,8 +168,7 @@ static void room_in_the_call_wakes_the_session(void) {
         crowd[i].to_send = 6;
         ask_more(crowd[i].call);
     }
-    paused_at = loop_update_now(loop);
-    wait_for(a_while_has_passed, NULL);
+    wait_until_still();
     CHECK(pending(link_at_b) > QUEUE_LEAST);
     relay.is_stopped = false;
     wait_for(have_all_left, NULL);
@@ -291,6 +266,27 @@ static void a_process_that_ends_tells_the_calls_in_its_tunnels(struct rpc *ender
     wait_for(is_gone, &direct_end);
     CHECK(loop_update_now(loop) - before < 8 * NS_PER_S);
 }
+static void a_drain_leaves_internal_connections_alone(void) {
+    const struct rpc_link_options options = {.name = "b", .authority = "b"};
+    struct link_end end = {.is_gone = false};
+    struct asker before, after;
+    int fds[2];
+    start();
+    make_pair(fds);
+    rpc_accept(rpc_b, &(struct rpc_accepted){.fd = fds[1], .is_internal = true});
+    struct rpc_link *link = rpc_link_over_fd(rpc_a, fds[0], &options, &link_events, &end);
+    ask_to_hold(&before, rpc_a, link);
+    rpc_drain(rpc_b);
+    wait_for(is_closing, direct);
+    ask(&after, rpc_a, link, &echo_method, 1, 1);
+    wait_for(is_closed, &after);
+    CHECK_INT(after.status, STATUS_OK);
+    CHECK(!before.is_closed && !end.is_gone);
+    call_reset(before.call, HTTP_CANCEL);
+    rpc_link_free(&link);
+    stop();
+}
+
 static void the_dialler_s_end_tells_the_calls_in_its_tunnel(void) {
     start();
     rpc_link_drain(direct, "over"); /* its owner does, as the tunnel's call is on it */
@@ -451,6 +447,7 @@ int main(void) {
     RUN(a_link_in_a_tunnel_that_drains_lets_calls_end);
     RUN(a_call_that_races_a_drain_is_not_lost);
     RUN(the_dialler_can_end_everything_in_peace);
+    RUN(a_drain_leaves_internal_connections_alone);
     RUN(the_dialler_s_end_tells_the_calls_in_its_tunnel);
     RUN(the_acceptor_s_end_tells_the_calls_in_its_tunnel);
     RUN(closing_a_served_tunnel_fails_its_calls);
