@@ -60,6 +60,7 @@ struct config_health_check {
     char *service; /* NULL: the whole server */
     uint64_t interval, timeout;
     uint32_t unhealthy, healthy; /* so many checks in a row change the verdict */
+    bool watches;
 };
 
 struct config_ejection {

@@ -36,7 +36,7 @@ const struct section sections[SECTION_COUNT] = {
                                             "five minutes; one that says so gets half as many."},
     [SECTION_HEALTH] = {.name = "health",
                         .parent = SECTION_UPSTREAM,
-                        .help = "Ask every target for its health by grpc.health.v1.Health/Check, and call no unhealthy "
+                        .help = "Ask every target for its health by grpc.health.v1.Health, and call no unhealthy "
                                 "one. A target that does not know this service counts as healthy. Each worker asks "
                                 "for itself, and keeps a connection to every target."},
     [SECTION_EJECT] = {.name = "eject",
@@ -225,6 +225,9 @@ const struct key keys[] = {
      AT(config_health_check, unhealthy), .help = "So many checks in a row must fail before a target is left out."},
     {SECTION_HEALTH, "healthy", VALUE_COUNT, .standard = "1", .least = 1, .most = 1000,
      AT(config_health_check, healthy), .help = "So many must succeed before it is called again."},
+    {SECTION_HEALTH, "watch", VALUE_BOOLEAN, .standard = "on", AT(config_health_check, watches),
+     .help = "Also keep a Watch open, where the server has it: that it is not serving counts at once, and that it serves "
+             "again as one check. The checks go on, since a server that hangs says nothing."},
 
     {SECTION_EJECT, "failures", VALUE_COUNT, .standard = "5", .least = 1, .most = 1000000,
      AT(config_ejection, failures), .help = "So many calls in a row that fail eject the target."},

@@ -51,7 +51,7 @@ bool opening_attach(struct opening *opening, struct target *target, struct rpc_l
     opening->target = target;
     opening->is_attached = true;
     opening->has_paid = false;
-    target->streams++;
+    ++*(opening->only ? &target->checks : &target->streams);
     target->calls++;
     return true;
 }
@@ -69,7 +69,7 @@ static void leave(struct opening *opening, const struct rpc_outcome *outcome) {
     opening->is_attached = false;
     opening->target = NULL;
     opening->last = target;
-    target->streams--;
+    --*(opening->only ? &target->checks : &target->streams);
     target_judge(target, outcome);
     target_free_if_left(target);
 }

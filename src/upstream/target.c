@@ -48,7 +48,7 @@ struct target *target_new_for_peer(struct upstream *upstream) {
 }
 
 void target_free_if_left(struct target *target) {
-    if (!target->is_leaving || !list_is_empty(&target->links) || target->streams) return;
+    if (!target->is_leaving || !list_is_empty(&target->links) || target->streams || target->checks) return;
     list_remove(&target->node);
     free(target->text);
     free(target->error);
@@ -96,6 +96,7 @@ static void uncount(struct upstream_link *link) {
     if (!link->is_counted) return;
     link->is_counted = false;
     link->target->link_count--;
+    health_let_go(link->target);
 }
 
 static void drain_link(struct upstream_link *link, const char *reason) {

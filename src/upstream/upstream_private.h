@@ -92,6 +92,7 @@ struct target {
     struct list links;   /* upstream_link.node */
     struct list waiting; /* opening.node */
     uint32_t waiting_count, streams;
+    uint32_t checks; /* calls of health.c */
     uint32_t link_count; /* of those that take calls, now or when they stand */
     bool is_dialling;
     bool is_leaving;
@@ -185,6 +186,8 @@ void target_connected(struct target *target);
 /* A call's attempt on the target has ended. */
 void target_judge(struct target *target, const struct rpc_outcome *outcome);
 void target_checked(struct target *target, bool is_healthy);
+/* The target itself says that it is not serving. */
+void target_declined(struct target *target);
 /* When it may be called again; UINT64_MAX: nobody knows. */
 uint64_t target_usable_at(const struct target *target, uint64_t now);
 /* A sentence: why no target can be called. The caller frees it. */
@@ -193,4 +196,6 @@ char *verdict_text(const struct upstream *upstream);
 /* health.c */
 void health_start(struct target *target);
 void health_stop(struct target *target);
+/* A link takes no more calls: nothing of ours is to keep it. */
+void health_let_go(struct target *target);
 #endif

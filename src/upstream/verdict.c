@@ -90,6 +90,17 @@ void target_judge(struct target *target, const struct rpc_outcome *outcome) {
 
 /* ---- health ---- */
 
+static void set_health(struct target *target, bool is_healthy) {
+    target->checks_in_row = 0;
+    if (is_healthy != target->is_unhealthy) return;
+    target->is_unhealthy = !is_healthy;
+    log_warn(no_scope, "upstream %s: %s is %s", target->upstream->config->name, target->text,
+             is_healthy ? "healthy again" : "unhealthy");
+    if (is_healthy) upstream_look_again(target->upstream);
+}
+
+void target_declined(struct target *target) { set_health(target, false); }
+
 void target_checked(struct target *target, bool is_healthy) {
     const struct config_upstream *config = target->upstream->config;
     if (is_healthy != target->is_unhealthy) { /* as it was */
@@ -97,10 +108,7 @@ void target_checked(struct target *target, bool is_healthy) {
         return;
     }
     if (++target->checks_in_row < (is_healthy ? config->health->healthy : config->health->unhealthy)) return;
-    target->checks_in_row = 0;
-    target->is_unhealthy = !is_healthy;
-    log_warn(no_scope, "upstream %s: %s is %s", config->name, target->text, is_healthy ? "healthy again" : "unhealthy");
-    if (is_healthy) upstream_look_again(target->upstream);
+    set_health(target, is_healthy);
 }
 
 /* ---- why not ---- */

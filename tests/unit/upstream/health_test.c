@@ -25,6 +25,28 @@ static const struct call_handler check_handler = {
     .on_open = check, .on_readable = kit_nothing, .on_writable = kit_nothing, .on_close = kit_closed};
 static const struct method check_method = {.full_name = "grpc.health.v1.Health/Check"};
 
+/* Whoever watches a. */
+static struct call *watcher;
+static size_t watches;
+
+static void watch(struct call *call) {
+    watcher = call;
+    watches++;
+    call_send_bytes(call, (const uint8_t[]){8, verdicts[0]}, 2);
+}
+static void watch_closed(struct call *call, enum status status, const char *text) {
+    (void)status, (void)text;
+    if (watcher == call) watcher = NULL;
+}
+static const struct call_handler watch_handler = {
+    .on_open = watch, .on_readable = kit_nothing, .on_writable = kit_nothing, .on_close = watch_closed};
+static const struct method watch_method = {.full_name = "grpc.health.v1.Health/Watch", .is_server_streaming = true};
+
+static void say(uint8_t verdict) {
+    verdicts[0] = verdict;
+    call_send_bytes(watcher, &(const uint8_t[]){8, verdict}[0], 2);
+}
+
 static void start(bool has_health) {
     kit_start();
     server_start(&a, "0", 100);
@@ -127,7 +149,64 @@ static void checks_end_with_the_upstream_and_with_a_drain(void) {
     stop();
 }
 
+#define WATCHED(more) "upstream u { target = { \"%s\", \"%s\" } " more " health { timeout = 10s " INTERVAL " } }"
+
+/* One check in the beginning, and none for the rest of the test. */
+#define INTERVAL "interval = 1h"
+static void a_watch_tells_at_once(void) {
+    start(true);
+    watches = 0;
+    router_add(a.router, &watch_method, &watch_handler, NULL, &kit_limits);
+    CONFIGURE(WATCHED(""), a.address, b.address);
+    WAIT_FOR(watcher && checks[1]);
+    CHECK_INT(target_of("u", 0).streams, 0);
+    CHECK(!target_of("u", 0).is_unhealthy);
+    say(2);
+    WAIT_FOR(target_of("u", 0).is_unhealthy);
+    for (int i = 0; i < 4; i++) ask_and_wait(&one, "u", "x");
+    CHECK_INT(a.served, 0);
+    say(1);
+    WAIT_FOR(!target_of("u", 0).is_unhealthy);
+    CHECK_INT(checks[0], 1);
+    CHECK_INT(watches, 1);
+    upstreams_drain(upstreams);
+    WAIT_FOR(!watcher);
+    stop();
+}
+#undef INTERVAL
+
+/* A connection that is too old goes behind its last call: that is not the watch, which begins again on the next. */
+#define INTERVAL "interval = 20ms"
+static void a_watch_keeps_no_connection(void) {
+    start(true);
+    watches = 0;
+    router_add(a.router, &watch_method, &watch_handler, NULL, &kit_limits);
+    CONFIGURE(WATCHED("max_age = 100ms"), a.address, b.address);
+    WAIT_FOR(watches >= 3);
+    WAIT_FOR(target_of("u", 0).connections <= 1);
+    CHECK(a.accepted >= 3);
+    stop();
+}
+
+static void a_watch_can_be_left_out(void) {
+    start(true);
+    watches = 0;
+    router_add(a.router, &watch_method, &watch_handler, NULL, &kit_limits);
+    CONFIGURE(WATCHED("") , a.address, b.address);
+    WAIT_FOR(watches == 1);
+    struct upstream_set *before = set;
+    CONFIGURE("upstream u { target = \"%s\" health { watch = off interval = 20ms } }", a.address);
+    upstream_set_free(&before);
+    size_t checked = checks[0];
+    WAIT_FOR(checks[0] > checked + 3);
+    CHECK_INT(watches, 1);
+    stop();
+}
+
 int main(void) {
+    RUN(a_watch_tells_at_once);
+    RUN(a_watch_keeps_no_connection);
+    RUN(a_watch_can_be_left_out);
     RUN(an_unhealthy_target_is_left_out_until_it_is_well);
     RUN(without_a_healthy_target_calls_fail_at_once);
     RUN(a_check_without_an_answer_counts_as_failed);
