@@ -214,6 +214,39 @@ describe("an upstream", function()
     assert.equal(0, gw:wait_exit())
   end)
 
+  it("is asked for its health, and called only while it is well", function()
+    local a, b = foreign.start_cpp("--name", "a"), foreign.start_cpp("--name", "b")
+    local gw = start(to(a, b, "health { interval = 50ms  unhealthy = 1 }"))
+    local channel = client.connect(gw.address)
+    local function await_servers(...)
+      local wanted = { ... }
+      assert.is_true(process.await(10 * gateway.slowness, function()
+        local seen = {}
+        for _ = 1, 6 do seen[server_of(channel) or "none"] = true end
+        for _, name in ipairs { "a", "b" } do
+          if (wanted[1] == name or wanted[2] == name) ~= (seen[name] or false) then return false end
+        end
+        return true
+      end))
+    end
+    await_servers("a", "b")
+    local stream = channel:open(stream_method)
+    stream:send { number = 1 }
+    assert.equal(1, stream:receive().number)
+    foreign.server(a):write "unwell\n"
+    await_servers "b"
+    foreign.server(b):write "unwell\n"
+    assert.is_true(process.await(10 * gateway.slowness, function() return echo(channel).code == "UNAVAILABLE" end))
+    stream:send { number = 2 } -- open calls are left alone
+    assert.equal(2, stream:receive().number)
+    stream:half_close()
+    assert.equal("OK", stream:status().code)
+    foreign.server(a):write "well\n"
+    await_servers "a"
+    foreign.server(b):write "well\n"
+    await_servers("a", "b")
+  end)
+
   it("is counted out when it fails again and again", function()
     local gw = start(to(foreign.start(), foreign.start(), "eject { failures = 3 time = 60s }"))
     local channel = client.connect(gw.address)

@@ -1,7 +1,8 @@
 // A grpc++ server of the examples and of interop.Interop, as an upstream: it answers as the example scripts do.
 //
 // usage: interop_cpp_server [--port PORT] [--name NAME] [--grace SECONDS]
-// Prints the port that it got, and a line for each call of Wait that has ended. Serves until its standard input ends.
+// Prints the port that it got, and a line for each call of Wait that has ended. Serves until its standard input ends;
+// the lines "unwell" and "well" there say how it answers health checks.
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 
@@ -9,7 +10,6 @@
 #include <chrono>
 #include <condition_variable>
 #include <iostream>
-#include <limits>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -286,7 +286,8 @@ int main(int count, char **arguments) {
     if (!server) return 1;
     server->GetHealthCheckService()->SetServingStatus("greet.GreetService", true);
     std::cout << bound << std::endl;
-    std::cin.ignore(std::numeric_limits<std::streamsize>::max());
+    for (std::string line; std::getline(std::cin, line);)
+        server->GetHealthCheckService()->SetServingStatus(line == "well"); // of everything
     server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(grace));
     server->Wait();
     return 0;
