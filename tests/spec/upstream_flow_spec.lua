@@ -131,6 +131,45 @@ describe("a call to a server behind the gateway", function()
     call:half_close()
   end
 
+  it("shares one connection with calls of other services and scripts, and of other generations", function()
+    listener = raw.listen()
+    local opens = [[
+local tidewire = require "tidewire"
+return { %s = function(stream)
+  local up = tidewire.open("one", "greet.GreetService/GreetStream")
+  stream:wait()
+  up:cancel()
+end }
+]]
+    gw = gateway.start {
+      scripts = { ["filter.lua"] = "return { GreetStream = { on_request = function() end } }",
+        ["chat.lua"] = opens:format "Chat", ["logger.lua"] = opens:format "Monitor" },
+      config = ('workers = 1\nupstream one { target = "%s" }\n'):format(listener.address) .. [[
+service "tutorial.NumberService" { upstream = "one" }
+service "greet.GreetService" { script = "filter.lua"  upstream = "one" }
+service "chat.ChatService" { script = "chat.lua" }
+service "logger.Logger" { script = "logger.lua" }
+]] }
+    front = assert(raw.connect(gw.address))
+    local stream = 1
+    local function open_all()
+      for _, path in ipairs { "tutorial.NumberService/AccumulateNumbers", bidi, "chat.ChatService/Chat",
+        "logger.Logger/Monitor" } do
+        front:headers(stream, path)
+        stream = stream + 2
+      end
+    end
+    open_all() -- before there is a connection
+    server = assert(listener:accept())
+    for each = 1, 7, 2 do assert(server:expect { type = "HEADERS", stream = each }) end
+    assert.equal(2, gw:reload())
+    open_all()
+    for each = 9, 15, 2 do assert(server:expect { type = "HEADERS", stream = each }) end
+    assert.is_nil(listener:accept(nil, 0))
+    front:close()
+    for each = 1, 15, 2 do assert.equal("CANCEL", assert(server:expect { type = "RST_STREAM", stream = each }).code) end
+  end)
+
   it("is one of a thousand, in every way: one connection has them all and goes after the last; so does their memory",
     function()
       local text = raw.message(raw.text(1, ("x"):rep(16000))):rep(4) -- what waits for clients that take nothing
