@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "config/config.h"
 #include "script/generation.h"
+#include "script/glance.h"
 #include "script/state.h"
 
 /* The hooks of a table, and where a handler keeps each. */
@@ -174,6 +175,8 @@ static void drop_hooks(struct handler *handler) {
     twl_projection_free(L, &handler->projection);
     twl_projection_free(L, &handler->request_projection);
     twl_projection_free(L, &handler->response_projection);
+    glance_free(L, &handler->request_glance);
+    glance_free(L, &handler->response_glance);
 }
 
 void handler_free(struct handler *handler) {
@@ -244,6 +247,16 @@ static bool take_projection(struct handler *handler, const char *hook, lua_State
            form_fault(handler, error, "a projection with `patch` is for filters before an upstream; here it is `reply`");
 }
 
+/* The filter at the top may be one that only looks at its message. */
+static void take_glance(struct handler *handler, const char *hook, lua_State *L) {
+    const struct method *method = handler->method;
+    bool is_request = strcmp(hook, "on_request") == 0, is_response = strcmp(hook, "on_response") == 0;
+    if (!is_request && !is_response) return;
+    *(is_request ? &handler->request_glance : &handler->response_glance) =
+        glance_new(handler->generation->script, L, -1, handler->generation->messages,
+                   is_request ? method->request : method->response, &handler->service->options);
+}
+
 /* The entry, checked, is at `index`. */
 static bool take_hooks(struct handler *handler, lua_State *L, int index, struct error *error) {
     handler->origin = find_origin(L, index);
@@ -258,6 +271,7 @@ static bool take_hooks(struct handler *handler, lua_State *L, int index, struct 
     for (size_t i = 0; i < HOOKS && is_fine; i++) {
         push_field(L, index, hooks[i].name);
         if (lua_isfunction(L, -1)) {
+            take_glance(handler, hooks[i].name, L);
             *hook_place(handler, &hooks[i]) = luaL_ref(L, LUA_REGISTRYINDEX);
             continue;
         }

@@ -54,6 +54,7 @@ struct filter_direction {
     bool is_ended;    /* the source has no more messages */
     bool is_finished; /* and the sink knows */
     bool is_half_closing; /* the hook is an on_half_close */
+    bool is_raw;      /* the hook that runs has no object, from which the message could go on */
     bool is_original; /* what goes from hook to hook is still what came */
     bool has_passed;  /* a message has gone to the sink */
 };

@@ -4,6 +4,7 @@
 #include "script/failure.h"
 #include "script/fiber.h"
 #include "script/filter_private.h"
+#include "script/glance.h"
 
 /* ---- to a hook ---- */
 
@@ -48,6 +49,7 @@ static int to_projection(lua_State *L, struct filter_direction *d, unsigned stag
     const char *fault;
     if (!is_raw) make_raw(L, d);
     struct stream *stream = enter(d, stage, false);
+    d->is_raw = true;
     script_at(d)->converting = CANNOT_READ;
     twl_projection_function(L, projection);
     push_stream(L, stream);
@@ -57,12 +59,16 @@ static int to_projection(lua_State *L, struct filter_direction *d, unsigned stag
     return 0;
 }
 
-/* The message as an object at the top. False: it is none. */
-static bool push_object(lua_State *L, struct filter_direction *d, struct stream *stream) {
+/* The message at the top, as an object, or what stands for it. False: it is none. */
+static bool push_message(lua_State *L, struct filter_direction *d, struct stream *stream) {
     const char *fault;
+    struct glance *glance = glance_at(d, d->stage);
     script_at(d)->converting = CANNOT_READ;
-    bool is_one = twl_message_push(L, stream->generation->messages, type_of(d), d->message.data, d->message.length,
-                                   d->message.owner, &stream->handler->service->options, &fault);
+    d->is_raw = glance && d->message.length <= GLANCE_MOST;
+    bool is_one = d->is_raw
+                      ? glance_push(L, glance, d->message.data, d->message.length, &fault)
+                      : twl_message_push(L, stream->generation->messages, type_of(d), d->message.data, d->message.length,
+                                         d->message.owner, &stream->handler->service->options, &fault);
     if (!is_one) refuse(d, stream, fault);
     return is_one;
 }
@@ -73,7 +79,8 @@ static int to_function(lua_State *L, struct filter_direction *d, unsigned stage,
         twl_message_new(L, d->filter->generation->messages, type, lua_gettop(L),
                         &stream_at(d, stage)->handler->service->options);
     struct stream *stream = enter(d, stage, false);
-    if (is_raw && !push_object(L, d, stream)) return 0;
+    d->is_raw = false;
+    if (is_raw && !push_message(L, d, stream)) return 0;
     push_ref(L, hook_at(d, stage));
     push_stream(L, stream);
     lua_pushvalue(L, -3);
@@ -155,7 +162,7 @@ int filter_after_hook(lua_State *L, struct filter_direction *d) {
     if (!d->is_half_closing && projection_at(d, d->stage)) return after_projection(L, d);
     if (lua_isnoneornil(L, 2) || lua_rawequal(L, 1, 2)) {
         lua_settop(L, 1);
-        return lua_isnil(L, 1) ? 0 : filter_deliver(L, d, d->stage + 1, false);
+        return lua_isnil(L, 1) ? 0 : filter_deliver(L, d, d->stage + 1, d->is_raw);
     }
     return is_dropping(script_at(d), L, 2) ? 0 : replace(L, d);
 }

@@ -33,6 +33,11 @@ static inline const struct projection *projection_at(const struct filter_directi
     return d->is_response ? handler->response_projection : handler->request_projection;
 }
 
+static inline struct glance *glance_at(const struct filter_direction *d, unsigned stage) {
+    const struct handler *handler = stream_at(d, stage)->handler;
+    return d->is_response ? handler->response_glance : handler->request_glance;
+}
+
 /* The first from `stage` on that has a hook; or the count: the sink. */
 static inline unsigned next_stage(const struct filter_direction *d, unsigned stage) {
     while (stage < d->filter->count && hook_at(d, stage) == LUA_NOREF && !projection_at(d, stage)) stage++;

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "script/fiber.h"
 #include "script/filter_private.h"
+#include "script/glance.h"
 #include "script/pump.h"
 
 void filter_direction_init(struct filter_direction *d, struct filter *filter, bool is_response) {
@@ -167,7 +168,9 @@ void filter_has_waited(struct fiber *fiber) {
         frame->data = d->kept_frame->data;
         frame->owner = d->kept_frame;
     }
-    if (d->kept || !projection_at(d, d->stage)) return;
+    struct glance *glance = glance_at(d, d->stage);
+    if (glance) glance_let_go(script_at(d)->L, glance);
+    if (d->kept || !d->is_raw) return;
     d->kept = d->message.owner ? message_ref(d->message.owner) : message_copy(d->message.data, d->message.length);
     d->message = (struct call_message){d->kept->data, d->kept->length, d->kept};
 }

@@ -55,6 +55,7 @@ struct handler {
     int on_open, on_message, on_half_close, on_writable, on_close, on_drain, on_request, on_response;
     struct projection *projection; /* on_message, when it is one */
     struct projection *request_projection, *response_projection; /* on_request, on_response */
+    struct glance *request_glance, *response_glance;             /* where these only look at the message */
     bool is_filter;            /* before an upstream; else it answers by itself */
     struct upstream *upstream; /* of a filter */
     struct handler *then;      /* of a filter: the next script's */

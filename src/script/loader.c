@@ -227,6 +227,8 @@ bool loader_load_lua_half(struct script *script, struct error *error) {
     filter_push_step(L, script);
     if (!run_own(script, "pump", 2, error)) return false;
     pump_keep_loops(script);
+    if (!run_own(script, "reads", 0, error)) return false;
+    script->ref.reads = luaL_ref(L, LUA_REGISTRYINDEX);
     script->has_lua_half = true;
     return true;
 }

@@ -145,6 +145,8 @@ void twl_push_field(const struct reader *reader, const struct codec_view *view, 
 /* A singular scalar that is not set. [-0, +1, e] */
 void twl_push_default(const struct reader *reader, const struct field *field);
 void twl_push_scalar(lua_State *L, const struct field *field, uint64_t bits, enum int64_form form);
+/* A singular scalar, string or bytes, set or not. [-0, +1, m] */
+void twl_push_plain(const struct reader *reader, const struct codec_view *view, const struct field *field);
 /* The checked bytes as a plain table of the fields that are set. [-0, +1, e] */
 void twl_push_table(const struct reader *reader, const struct message_type *type, const uint8_t *bytes, size_t length);
 /* A sub-message's merged bytes; pushes what keeps them. [-0, +1, m] */

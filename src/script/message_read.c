@@ -161,3 +161,15 @@ void twl_push_table(const struct reader *reader, const struct message_type *type
     push_table(&inner, &view);
     if (!is_small) lua_remove(reader->L, -2);
 }
+
+void twl_push_plain(const struct reader *reader, const struct codec_view *view, const struct field *field) {
+    const struct codec_slot *slot = &view->slots[field->index];
+    if (!codec_bit(view->presence, field->index)) {
+        if (field->has_presence) lua_pushnil(reader->L);
+        else twl_push_default(reader, field);
+    } else if (codec_is_scalar(field)) {
+        twl_push_scalar(reader->L, field, slot->bits, reader->options.int64);
+    } else {
+        lua_pushlstring(reader->L, (const char *)view->bytes + slot->offset, slot->length);
+    }
+}

@@ -261,18 +261,6 @@ void twl_projection_function(lua_State *L, const struct projection *projection) 
     lua_rawgeti(L, LUA_REGISTRYINDEX, projection->function);
 }
 
-static void push_plain(const struct reader *reader, const struct codec_view *view, const struct field *field) {
-    const struct codec_slot *slot = &view->slots[field->index];
-    if (!codec_bit(view->presence, field->index)) {
-        if (field->has_presence) lua_pushnil(reader->L);
-        else twl_push_default(reader, field);
-    } else if (codec_is_scalar(field)) {
-        twl_push_scalar(reader->L, field, slot->bits, reader->options.int64);
-    } else {
-        lua_pushlstring(reader->L, (const char *)view->bytes + slot->offset, slot->length);
-    }
-}
-
 static void push_one(const struct reader *reader, const struct codec_view *view, const struct field *field) {
     if (field->is_repeated || codec_bit(view->presence, field->index)) twl_push_field(reader, view, field);
     else if (field->has_presence || codec_is_message(field)) lua_pushnil(reader->L);
@@ -314,7 +302,7 @@ int twl_projection_arguments(lua_State *L, const struct projection *projection, 
     struct reader reader = {L, projection->schema, projection->options, NULL, false};
     if (projection->has_plain_fields) {
         for (size_t i = 0; i < projection->path_count; i++)
-            push_plain(&reader, &view, projection->paths[i].steps[0]);
+            twl_push_plain(&reader, &view, projection->paths[i].steps[0]);
         return (int)projection->path_count;
     }
     luaL_checkstack(L, (int)projection->path_count + 30, "projection");

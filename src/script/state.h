@@ -77,6 +77,7 @@ struct script {
         int fail_meta, stream_meta, handle_meta, topic_meta, subscriber_meta, upstream_meta, peer_meta;
         int encode, write_reply, read_fields, add_traceback; /* C functions for protected calls */
         int each_one, each_list, filter_one, filter_list; /* pump.lua's */
+        int reads; /* reads.lua's */
         int answers; /* table, weak keys: streams that a script had opened → what has come of them */
         int json_null, json_array; /* the value that stands for null; the metatable of arrays */
     } ref;
