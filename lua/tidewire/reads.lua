@@ -1,9 +1,9 @@
--- tidewire/reads.lua: reads(hook) tells which fields of its message a hook reads, where that is all that it does with it.
+-- tidewire/reads.lua: reads(hook) tells which fields of its message a hook reads, if that is all that it does with it.
 --
--- Most filters look at a field or two. If a function only ever indexes its second argument by constant names, or returns
--- it, then nothing else can get hold of the message. The function's bytecode tells. Each instruction comes with what its
--- operands are (jit.util.funcbc), so that of all opcodes only those are known here that may touch the argument; they are
--- learnt from examples. Whatever else touches it, or may: reads() gives nil.
+-- Most filters look at a field or two. Where a function only indexes its second argument by constant names, or returns
+-- it, nothing else can get hold of the message. The function's bytecode tells. Each instruction comes with the kinds of
+-- its operands (jit.util.funcbc), so that of all opcodes only those few are known here that may touch the argument;
+-- they are learnt from examples. If anything else touches it, or may, there is no answer: nil.
 
 local util = require "jit.util"
 local band, rshift = bit.band, bit.rshift

@@ -1,4 +1,5 @@
 -- lua/tidewire/reads.lua, the chunk that is given: which functions only look at fields of their message, and which.
+-- luacheck: ignore 232 312
 local reads = (...)()
 local upvalue = {}
 
@@ -61,6 +62,8 @@ expect("more", function(_, m) if m then return 1 end end)
 expect("more", function(_, m) return m and 1 end)
 expect("more", function(_, m) return upvalue.x or m end)
 expect("more", function(_, m) m = m.a; return m end)
+expect("more", function(s, m) m = s.a; return m end)
+expect("more", function(s, m, x) s, m, x = nil, nil, nil; return x end)
 expect("more", function(s, m) s, m = nil, nil; return s, m end)
 expect("more", function(_, m) for _, v in pairs(m) do print(v) end end)
 expect("more", function(_, m) for i = m, 10 do print(i) end end)
