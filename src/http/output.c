@@ -128,13 +128,15 @@ static int on_frame_send(nghttp2_session *h2, const nghttp2_frame *frame, void *
     return 0;
 }
 
-/* Headers that don't fit into a block, or for a stream that is just closing. */
+/* Headers that don't fit into a block, or for a stream that is just closing. nghttp2 closes the stream of a request that
+ * stays here by itself: the peer must not be told of a stream that it does not know. */
 static int on_frame_not_send(nghttp2_session *h2, const nghttp2_frame *frame, int error, void *user_data) {
     struct http_session *session = user_data;
     (void)h2;
     if (frame->hd.type != NGHTTP2_HEADERS || error == NGHTTP2_ERR_STREAM_CLOSED ||
         error == NGHTTP2_ERR_STREAM_CLOSING)
         return 0;
+    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) return 0;
     struct http_stream *stream = http_stream_find(session, frame->hd.stream_id);
     if (stream) http_stream_reset(stream, HTTP_INTERNAL_ERROR);
     return 0;

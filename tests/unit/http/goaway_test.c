@@ -120,6 +120,30 @@ static void a_client_gives_up_the_streams_that_a_goaway_leaves_out(void) {
     rig_close(&rig);
 }
 
+static void a_client_says_nothing_of_a_stream_that_a_goaway_has_kept_here(void) {
+    struct rig rig;
+    struct side *side = rig_open_one(&rig, &usual_limits, false);
+    struct exchange *kept = client_open(&rig, false);
+    struct frame frame;
+    WAIT(&rig, buffer_length(&rig.wire) > 24);
+    rig.parsed = 24;
+    put_frame(&rig, SETTINGS, 0, 0, NULL, 0);
+    frame = wait_frame(&rig, HEADERS);
+    put_goaway(&rig, 127, HTTP_NO_ERROR, "max_age");
+    struct exchange *unsent = client_open(&rig, false); /* leaves at the end of the turn that reads the GOAWAY */
+    WAIT(&rig, unsent->is_closed);
+    CHECK_INT(unsent->error, HTTP_REFUSED_STREAM);
+    CHECK(!unsent->is_connection && !kept->is_closed);
+    put_frame(&rig, HEADERS, END_HEADERS | END_STREAM, 1, response_block, 1);
+    WAIT(&rig, rig.has_peer_closed);
+    CHECK(kept->is_closed && !kept->is_connection);
+    while (next_frame(&rig, &frame)) CHECK(frame.type != RST_STREAM && frame.type != HEADERS);
+    close(rig.fd);
+    rig.fd = -1;
+    WAIT(&rig, !side->session);
+    rig_close(&rig);
+}
+
 static void a_client_that_drains_finishes_its_streams_and_leaves(void) {
     struct rig rig;
     rig_open_pair(&rig, &usual_limits);
@@ -153,6 +177,7 @@ int main(void) {
     RUN(a_server_that_nobody_has_spoken_to_drains_at_once);
     RUN(a_close_tells_error_and_text_and_ends_every_stream);
     RUN(a_client_gives_up_the_streams_that_a_goaway_leaves_out);
+    RUN(a_client_says_nothing_of_a_stream_that_a_goaway_has_kept_here);
     RUN(a_client_that_drains_finishes_its_streams_and_leaves);
     RUN(a_server_that_drains_waits_for_the_calls_of_a_real_client);
     return 0;
