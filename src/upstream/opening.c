@@ -7,8 +7,10 @@
 
 enum {
     MOST_UNSEEN = 5, /* attempts that servers refuse without looking at them, one after the other */
+    MOST_UNSEEN_BY_PEER = 200, /* one that closes idle connections at once may do so again and again */
     REPLAY = 64 * 1024,
 };
+#define UNSEEN_PAUSE (10 * NS_PER_MS) /* of a peer's, after the first few */
 
 static struct upstreams *all_of(const struct opening *opening) { return opening->upstream->all; }
 
@@ -118,13 +120,21 @@ static bool wants_retry(struct opening *opening, const struct rpc_outcome *outco
     return true;
 }
 
+/* The server has done nothing with it. */
+static bool may_repeat(struct opening *opening, uint64_t *wait) {
+    bool is_peer = opening->upstream->peer != NULL;
+    opening->unseen++;
+    *wait = is_peer && opening->unseen > MOST_UNSEEN ? UNSEEN_PAUSE : 0;
+    return opening->unseen <= (is_peer ? MOST_UNSEEN_BY_PEER : MOST_UNSEEN);
+}
+
 static bool on_failure(void *context, const struct rpc_outcome *outcome) {
     struct opening *opening = context;
     struct upstream *upstream = opening->upstream;
     uint64_t wait = 0;
     if (upstream->all->is_stopped || opening->only) return false;
     pay(opening, outcome);
-    bool is_again = outcome->is_unseen ? ++opening->unseen <= MOST_UNSEEN : wants_retry(opening, outcome, &wait);
+    bool is_again = outcome->is_unseen ? may_repeat(opening, &wait) : wants_retry(opening, outcome, &wait);
     if (!is_again) return false;
     upstream->retries++;
     leave(opening, outcome);

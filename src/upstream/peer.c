@@ -141,9 +141,9 @@ void peer_place(struct peer *peer, struct opening *opening) {
 
 void peer_waited_enough(struct peer *peer, struct opening *opening) {
     const struct config_upstream *config = peer->upstream->config;
-    char *text = memory_format("peer %s: no connection within %.1f s%s%s", config->name,
-                               (double)config->peer.wait / (double)NS_PER_S, peer->error ? ": " : "",
-                               peer->error ? peer->error : "");
+    const char *lack = peer->state.link ? "no room on the connection" : "no connection", *why = peer->error;
+    char *text = memory_format("peer %s: %s within %.1f s%s%s", config->name, lack,
+                               (double)config->peer.wait / (double)NS_PER_S, why ? ": " : "", why ? why : "");
     opening_refuse(opening, text);
     free(text);
 }

@@ -128,6 +128,8 @@ static struct upstream *check(struct call *call, const struct claim *claim) {
     if (!claim->node.length || !claim->to.length || !peer_read_number(claim->dial.data, claim->dial.length, &number) ||
         !peer_read_instance(claim->instance.data, claim->instance.length, &number))
         return refuse(call, claim->node, STATUS_INVALID_ARGUMENT, "the metadata of Link/Connect makes no sense");
+    if (call_node(call))
+        return refuse(call, claim->node, STATUS_FAILED_PRECONDITION, "the connection has had a Link already");
     if (!is(claim->to, own)) return refuse(call, claim->node, STATUS_NOT_FOUND, "this is another node");
     upstream_set_each_peer(set, find_peer, &search);
     if (tls && !tls->client_subject)
