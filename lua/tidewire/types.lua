@@ -131,7 +131,7 @@ function Stream:half_close() end
 function Stream:cancel() end
 ---Of a stream that a script has opened: waits for the response headers. `nil, "closed"`: it has ended without any.
 ---@return table<string, string[]>?
----@return "closed"|nil why
+---@return "closed"|"gap"|nil why "gap": behind that position something is no longer kept
 function Stream:headers() end
 ---Of a stream that a script has opened: waits for its end.
 ---@return tidewire.Code code
@@ -202,6 +202,7 @@ local Topic = {}
 ---@field queue? integer messages that may wait for the subscriber; 256
 ---@field policy? "close"|"drop_old"|"drop_new"|"coalesce"|"block" what a full queue means; "close"
 ---@field timeout? number with `block`: seconds that it may hold up publishers; 10
+---@field since? "all"|integer|string replays: all that is kept, the last n, or what came after a position
 
 ---@param subject tidewire.Stream | fun(message: tidewire.Message)
 ---@param options? tidewire.SubscribeOptions
@@ -210,6 +211,7 @@ local Topic = {}
 function Topic:subscribe(subject, options) end
 ---@param message tidewire.Sendable
 ---@return integer reached subscribers of the process
+---@return integer? position of the message, where a history is kept
 function Topic:publish(message) end
 ---Subscribers in the process.
 ---@return integer
@@ -217,6 +219,9 @@ function Topic:count() end
 ---What has become of its messages, over all workers, since the topic began.
 ---@return table<string, integer>
 function Topic:counters() end
+---Of the newest message; nothing where no history is kept.
+---@return integer?
+function Topic:position() end
 
 ---@class tidewire.JobOptions
 ---@field worker? integer only in this worker; 0 is the first
@@ -240,7 +245,7 @@ tidewire.worker = {}
 ---@param details? tidewire.Message[]
 function tidewire.fail(code, text, details) end
 ---@param name string
----@param options? { type: string }
+---@param options? { type?: string, history?: integer, ttl?: number, position?: string }
 ---@return tidewire.Topic
 function tidewire.topic(name, options) end
 ---@param seconds number

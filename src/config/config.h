@@ -24,6 +24,7 @@ struct config_limits {
     uint64_t buffered_per_stream, buffered_per_connection, buffered_total;
     uint64_t stalled;                 /* a stream that buffers and makes no progress ends after this */
     uint64_t topics;                  /* live topic names */
+    uint64_t history;                 /* bytes that topics keep, all together */
     uint64_t list_elements;           /* of one list or map that a script reads */
     uint64_t handler_time;            /* thread CPU that a hook may use between two waits */
     uint64_t handler_memory;          /* what it may add to its worker's Lua memory meanwhile */

@@ -171,7 +171,7 @@ void topic_publish_later(struct topic *topic, struct topic_wait *wait, struct me
                          const struct call *publisher) {
     wait->topic = topic_ref(topic);
     wait->message = message_ref(message);
-    wait->publisher = publisher;
+    wait->publisher = topic_find_publisher(topic, publisher);
     list_append(&topic->waiting, &wait->node);
     topic_add(topic, TOPIC_WAITED, 1);
     topic_defer(topic, &topic->resume);
@@ -193,9 +193,9 @@ static void resume(struct task *task) {
         atomic_store(&topic->share->has_waiting, true);
         if (!take_all(topic)) break;
         struct topic_wait *wait = container_of(topic->waiting.next, struct topic_wait, node);
-        size_t reached = topic_publish_reserved(topic, wait->message, wait->publisher);
+        struct topic_receipt receipt = topic_publish_held(topic, wait->message, wait->publisher);
         leave_row(wait);
-        wait->on_published(wait, reached);
+        wait->on_published(wait, &receipt);
     }
     if (list_is_empty(&topic->waiting)) atomic_store(&topic->share->has_waiting, false);
     topic_unref(&topic);

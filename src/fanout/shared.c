@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 
 struct topic_registry *topic_registry_new(uint32_t workers, uint64_t most_topics) {
@@ -12,13 +13,30 @@ struct topic_registry *topic_registry_new(uint32_t workers, uint64_t most_topics
     pthread_mutex_init(&registry->lock, NULL);
     registry->most_topics = most_topics;
     registry->workers = workers;
+    list_init(&registry->lingering);
     registry->sides = memory_new(workers * sizeof(struct topics *));
     if (getrandom(&registry->seed, sizeof registry->seed, 0) < 0) registry->seed = (uint64_t)(uintptr_t)registry;
     return registry;
 }
 
+static void shared_free(struct topic_registry *registry, struct shared_topic *shared) {
+    history_free(&shared->history, &registry->history);
+    pthread_mutex_destroy(&shared->lock);
+    free(atomic_load(&shared->type));
+    free(shared->name);
+    free(shared);
+}
+
+static void free_lingering(struct topic_registry *registry, struct shared_topic *shared) {
+    list_remove(&shared->lingering);
+    map_remove(&registry->by_name, shared->name, shared->name_length);
+    shared_free(registry, shared);
+}
+
 void topic_registry_free(struct topic_registry **registry) {
     if (!*registry) return;
+    while (!list_is_empty(&(*registry)->lingering))
+        free_lingering(*registry, container_of((*registry)->lingering.next, struct shared_topic, lingering));
     map_free(&(*registry)->by_name, NULL);
     pthread_mutex_destroy(&(*registry)->lock);
     free((*registry)->sides);
@@ -39,19 +57,34 @@ static struct shared_topic *shared_new(uint32_t workers, const char *name, size_
     memset(shared, 0, size);
     shared->name = memory_copy(name, length);
     shared->name_length = length;
+    list_init(&shared->lingering);
+    pthread_mutex_init(&shared->lock, NULL);
     return shared;
 }
 
-static void shared_free(struct shared_topic *shared) {
-    free(atomic_load(&shared->type));
-    free(shared->name);
-    free(shared);
+/* Those that have nothing to live for; with `is_thorough` also behind younger ones. */
+static void sweep(struct topic_registry *registry, bool is_thorough) {
+    uint64_t now = clock_monotonic();
+    for (struct list *node = registry->lingering.next, *next; node != &registry->lingering; node = next) {
+        struct shared_topic *shared = container_of(node, struct shared_topic, lingering);
+        next = node->next;
+        if (history_end(shared->history) <= now) free_lingering(registry, shared);
+        else if (!is_thorough) return;
+    }
+}
+
+static bool has_place(struct topic_registry *registry) {
+    if (!registry->most_topics || registry->by_name.count < registry->most_topics) return true;
+    sweep(registry, true);
+    return registry->by_name.count < registry->most_topics;
 }
 
 struct shared_topic *shared_open(struct topic_registry *registry, const char *name, size_t length) {
     pthread_mutex_lock(&registry->lock);
     struct shared_topic *shared = map_get(&registry->by_name, name, length);
-    if (!shared && (!registry->most_topics || registry->by_name.count < registry->most_topics)) {
+    if (shared) list_remove(&shared->lingering);
+    else sweep(registry, false);
+    if (!shared && has_place(registry)) {
         shared = shared_new(registry->workers, name, length);
         map_put(&registry->by_name, name, length, shared);
     }
@@ -71,8 +104,14 @@ void shared_unref(struct topic_registry *registry, struct shared_topic *shared) 
         if (atomic_compare_exchange_weak(&shared->references, &references, references - 1)) return;
     /* Perhaps the last one: only under the lock, since whoever opens the name takes a reference under it. */
     pthread_mutex_lock(&registry->lock);
-    bool is_last = atomic_fetch_sub(&shared->references, 1) == 1;
-    if (is_last) map_remove(&registry->by_name, shared->name, shared->name_length);
+    if (atomic_fetch_sub(&shared->references, 1) == 1) {
+        list_append(&registry->lingering, &shared->lingering);
+        if (!shared->history || history_end(shared->history) <= clock_monotonic()) free_lingering(registry, shared);
+        sweep(registry, false);
+    }
     pthread_mutex_unlock(&registry->lock);
-    if (is_last) shared_free(shared);
+}
+
+void topic_registry_set_most_history(struct topic_registry *registry, size_t bytes) {
+    atomic_store(&registry->history.most, bytes);
 }

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "base/map.h"
+#include "fanout/history.h"
 #include "fanout/topic.h"
 
 /* What one worker has of a shared topic, in cache lines of its own: publishers of other workers read the first. */
@@ -22,6 +23,7 @@ struct share {
     atomic_bool has_waiting; /* publishers of this worker wait for credits */
     atomic_bool is_pressed;  /* a mail is on its way that tells that somebody waits for this worker's credits */
     atomic_bool is_overrun;  /* mail for this worker was refused, and a mail that tells so is on its way */
+    atomic_uint in_flight;   /* mails with kept messages; grows under the topic's lock */
     struct topic *topic;     /* the worker's handle, or NULL; from here on only that worker's thread looks */
     int granted;             /* credits, and those that publishers and mails hold */
     _Alignas(64) atomic_uint_least64_t counters[TOPIC_COUNTERS]; /* written by that worker alone */
@@ -32,6 +34,10 @@ struct shared_topic {
     size_t name_length;
     atomic_uint references; /* handles of workers, mails under way */
     _Atomic(char *) type;
+    struct list lingering;  /* in the registry's, while nothing but its history keeps it */
+    pthread_mutex_t lock;   /* for the history, and for the order in which its messages are posted */
+    struct history *history; /* NULL: none */
+    atomic_bool is_kept;     /* it has one: never false again */
     struct share shares[]; /* registry->workers */
 };
 
@@ -39,12 +45,14 @@ struct topic_registry {
     pthread_mutex_t lock; /* for the names */
     struct map by_name;   /* of struct shared_topic */
     uint64_t most_topics;
+    struct list lingering; /* of struct shared_topic, without references; more or less by age */
+    struct history_account history;
     uint64_t seed; /* of keys' hashes */
     uint32_t workers;
     struct topics **sides;
 };
 
-/* With a reference; NULL when there are too many. */
+/* With a reference, until shared_unref(); NULL when there are too many. */
 struct shared_topic *shared_open(struct topic_registry *registry, const char *name, size_t length);
 struct shared_topic *shared_ref(struct shared_topic *shared);
 void shared_unref(struct topic_registry *registry, struct shared_topic *shared);

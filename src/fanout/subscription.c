@@ -4,12 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "fanout/credit.h"
 #include "fanout/topic_private.h"
 #include "rpc/call.h"
 
-enum { FUNCTION_BATCH = 256 }; /* messages a function is given in one turn before others have theirs */
+enum { BATCH = 256 }; /* messages that a function is given, or that are replayed, before others have their turn */
 
 static void add(const struct subscription *subscription, enum topic_counter counter, uint64_t count) {
     topic_add(subscription->topic, counter, count);
@@ -24,12 +25,14 @@ static void note_room(struct subscription *subscription) {
 
 static void discard_queue(struct subscription *subscription) {
     add(subscription, TOPIC_DISCARDED, queue_clear(&subscription->queue));
+    replay_free(&subscription->replay);
 }
 
 static void free_subscription(struct subscription *subscription) {
     list_remove(&subscription->of_call);
     discard_queue(subscription);
     queue_free(&subscription->queue);
+    replay_free(&subscription->replay);
     if (subscription->options.on_end) subscription->options.on_end(subscription->options.context);
     topic_unref(&subscription->topic);
     free(subscription);
@@ -82,25 +85,69 @@ void subscription_overrun(struct subscription *subscription) {
         subscription_close_slow(subscription);
 }
 
+/* ---- history ---- */
+
+static bool passes(const struct subscription *subscription, const struct message *message, struct fields *fields) {
+    const struct subscription_options *options = &subscription->options;
+    if (options->fields && !field_filter_passes(options->fields, fields)) return false;
+    return !options->filter || options->filter(options->context, message);
+}
+
+/* The next one, as this worker's own copy; NULL when the filter has something against it. */
+static struct message *take_replayed(struct subscription *subscription) {
+    struct replay *replay = &subscription->replay;
+    struct parcel **parcel = &replay->parcels[replay->at++];
+    struct message *message = message_copy((*parcel)->data, (*parcel)->length);
+    struct fields fields;
+    parcel_unref(parcel);
+    fields_init(&fields, message->data, message->length);
+    if (!passes(subscription, message, &fields)) message_unref(&message);
+    return message;
+}
+
+void subscription_begin_replay(struct subscription *subscription) {
+    struct shared_topic *shared = subscription->topic->shared;
+    const struct subscription_options *options = &subscription->options;
+    if (options->since == TOPIC_LIVE || !atomic_load(&shared->is_kept)) return;
+    pthread_mutex_lock(&shared->lock);
+    history_trim(shared->history, &subscription->topic->topics->registry->history, clock_monotonic());
+    if (options->since == TOPIC_AFTER)
+        subscription->has_gap = !history_after(shared->history, options->position, &subscription->replay);
+    else
+        history_last(shared->history, options->since == TOPIC_ALL ? UINT64_MAX : options->position,
+                     &subscription->replay);
+    subscription->from = shared->history->last;
+    pthread_mutex_unlock(&shared->lock);
+    if (!replay_is_done(&subscription->replay)) topic_defer(subscription->topic, &subscription->task);
+}
+
+bool subscription_has_gap(const struct subscription *subscription) { return subscription->has_gap; }
+
 /* ---- functions ---- */
 
+static bool has_more(const struct subscription *subscription) {
+    return subscription->queue.count || !replay_is_done(&subscription->replay);
+}
+
 static void run_function(struct subscription *subscription) {
-    for (int i = 0; i < FUNCTION_BATCH && subscription->queue.count && !subscription->is_busy; i++) {
-        struct message *message = queue_take(&subscription->queue);
-        add(subscription, TOPIC_DELIVERED, 1);
+    for (int i = 0; i < BATCH && has_more(subscription) && !subscription->is_busy; i++) {
+        bool is_replayed = !replay_is_done(&subscription->replay);
+        struct message *message = is_replayed ? take_replayed(subscription) : queue_take(&subscription->queue);
+        if (!message) continue;
+        add(subscription, is_replayed ? TOPIC_REPLAYED : TOPIC_DELIVERED, 1);
         subscription->is_busy = true;
         if (subscription->options.on_message(subscription->options.context, message)) subscription->is_busy = false;
         message_unref(&message);
         if (subscription->is_over) return;
     }
     note_room(subscription);
-    if (subscription->queue.count && !subscription->is_busy)
+    if (has_more(subscription) && !subscription->is_busy)
         topic_defer(subscription->topic, &subscription->task);
 }
 
 void subscription_go_on(struct subscription *subscription) {
     subscription->is_busy = false;
-    if (subscription->queue.count) topic_defer(subscription->topic, &subscription->task);
+    if (has_more(subscription)) topic_defer(subscription->topic, &subscription->task);
 }
 
 /* Whatever may not happen inside a publish or a cancel happens here. */
@@ -112,6 +159,8 @@ static void run_later(struct task *task) {
     }
     if (subscription->is_over)
         free_subscription(subscription);
+    else if (subscription->call)
+        subscription_drain(subscription);
     else
         run_function(subscription);
 }
@@ -134,6 +183,7 @@ struct subscription *subscription_new(struct topic *topic, struct call *call,
     task_init(&subscription->task, run_later);
     subscription->topic = topic_ref(topic);
     subscription->call = call;
+    subscription->serial = ++topic->topics->last_serial;
     take_options(subscription, options);
     return subscription;
 }
@@ -149,12 +199,6 @@ void subscription_set_options(struct subscription *subscription, const struct su
 }
 
 /* ---- messages ---- */
-
-static bool passes(const struct subscription *subscription, const struct message *message, struct fields *fields) {
-    const struct subscription_options *options = &subscription->options;
-    if (options->fields && !field_filter_passes(options->fields, fields)) return false;
-    return !options->filter || options->filter(options->context, message);
-}
 
 /* There is no room for the message. */
 static void overflow(struct subscription *subscription, struct delivery *delivery) {
@@ -190,22 +234,41 @@ static void enqueue(struct subscription *subscription, struct delivery *delivery
     else overflow(subscription, delivery);
 }
 
-static void hand_over(struct subscription *subscription, struct message *message) {
+static void hand_over(struct subscription *subscription, struct message *message, enum topic_counter counter) {
     bool is_sent = call_send(subscription->call, message);
-    add(subscription, is_sent ? TOPIC_DELIVERED : TOPIC_DISCARDED, 1);
+    add(subscription, is_sent ? counter : TOPIC_DISCARDED, 1);
 }
+
 
 void subscription_offer(struct subscription *subscription, struct delivery *delivery) {
     struct call *call = subscription->call;
     if (subscription->is_flushing || subscription->is_over) return;
-    if (subscription->options.no_echo && delivery->publisher && delivery->publisher == call) return;
+    if (delivery->position && delivery->position <= subscription->from) return;
+    if (subscription->options.no_echo && delivery->publisher == subscription->serial) return;
     if (!passes(subscription, delivery->message, &delivery->fields)) return;
-    if (call && !subscription->queue.count && !call_is_full(call)) {
-        hand_over(subscription, delivery->message);
+    if (call && !subscription->queue.count && replay_is_done(&subscription->replay) && !call_is_full(call)) {
+        hand_over(subscription, delivery->message, TOPIC_DELIVERED);
         return;
     }
     enqueue(subscription, delivery);
     if (!call && !subscription->is_over) topic_defer(subscription->topic, &subscription->task);
+}
+
+/* True when nothing of it is left. A call that closes has no other turn. */
+static bool drain_replay(struct subscription *subscription) {
+    struct replay *replay = &subscription->replay;
+    for (int i = 0; !replay_is_done(replay) && !call_is_full(subscription->call); i++) {
+        if (i == BATCH && !subscription->is_flushing) {
+            topic_defer(subscription->topic, &subscription->task);
+            return false;
+        }
+        struct message *message = take_replayed(subscription);
+        if (message) hand_over(subscription, message, TOPIC_REPLAYED);
+        message_unref(&message);
+    }
+    if (!replay_is_done(replay)) return false;
+    replay_free(replay);
+    return true;
 }
 
 bool subscription_flush(struct subscription *subscription) {
@@ -216,10 +279,11 @@ bool subscription_flush(struct subscription *subscription) {
 
 bool subscription_drain(struct subscription *subscription) {
     struct queue *queue = &subscription->queue;
+    if (!drain_replay(subscription)) return false;
     if (queue->count) note_room(subscription);
     while (queue->count && !call_is_full(subscription->call)) {
         struct message *message = queue_take(queue);
-        hand_over(subscription, message);
+        hand_over(subscription, message, TOPIC_DELIVERED);
         message_unref(&message);
     }
     if (!queue->count && queue->capacity) queue_clear(queue);

@@ -6,6 +6,7 @@
 #define TIDEWIRE_FANOUT_SUBSCRIPTION_H
 #include "base/list.h"
 #include "fanout/fields.h"
+#include "fanout/history.h"
 #include "fanout/queue.h"
 #include "fanout/topic.h"
 #include "net/loop.h"
@@ -13,7 +14,8 @@
 /* A message on its way through a worker's subscriptions. */
 struct delivery {
     struct message *message;
-    const struct call *publisher; /* if it is this worker's */
+    uint64_t publisher;           /* serial of the publisher's own subscription in this worker; 0: none */
+    uint64_t position;            /* 0: it is not kept */
     bool has_credit;              /* no TOPIC_BLOCK subscriber is too full for it */
     struct fields fields;
 };
@@ -28,6 +30,10 @@ struct subscription {
     uint64_t full_since; /* TOPIC_BLOCK: has held up publishers from then on; 0: does not */
     struct subscription_options options;
     struct queue queue;
+    struct replay replay; /* goes before the queue */
+    uint64_t from;        /* positions up to here are replayed, or were before its time */
+    uint64_t serial;      /* of its worker; never used again */
+    bool has_gap;
     struct topic *topic; /* a reference */
     struct task task;
 };
@@ -43,6 +49,8 @@ void subscription_close_slow(struct subscription *subscription);
 void subscription_overrun(struct subscription *subscription);
 /* It is closing: takes nothing new. True when nothing is queued any more. */
 bool subscription_flush(struct subscription *subscription);
+/* Before its first message: the messages that it wants of what is kept. */
+void subscription_begin_replay(struct subscription *subscription);
 static inline bool subscription_blocks(const struct subscription *subscription) {
     return subscription->options.policy == TOPIC_BLOCK && !subscription->is_flushing;
 }

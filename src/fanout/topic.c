@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "fanout/calls.h"
 #include "fanout/credit.h"
@@ -22,7 +23,7 @@ const char *const topic_counter_names[TOPIC_COUNTERS] = {
     [TOPIC_PUBLISHED] = "published",     [TOPIC_ENCODED] = "encoded",         [TOPIC_DELIVERED] = "delivered",
     [TOPIC_DROPPED_OLD] = "dropped_old", [TOPIC_DROPPED_NEW] = "dropped_new", [TOPIC_COALESCED] = "coalesced",
     [TOPIC_DISCARDED] = "discarded",     [TOPIC_CLOSED] = "closed",           [TOPIC_WAITED] = "waited",
-    [TOPIC_REFUSED] = "refused",
+    [TOPIC_REPLAYED] = "replayed",       [TOPIC_REFUSED] = "refused",
 };
 
 struct topics *topics_new(struct topic_registry *registry, uint32_t index, struct loop *loop) {
@@ -125,7 +126,8 @@ struct subscription *topic_subscribe(struct topic *topic, struct call *call, con
     }
     subscription = subscription_new(topic, call, options);
     if (call) call_add_subscription(call, subscription);
-    topic_joined(topic, subscription);
+    topic_joined(topic, subscription); /* first: what is posted from now on is for it too */
+    subscription_begin_replay(subscription);
     return subscription;
 }
 
@@ -163,67 +165,159 @@ static void overrun_here(struct topic *topic) {
 struct message_mail {
     struct topic_mail to;
     struct message *message; /* that worker's own copy */
+    struct parcel *parcel;   /* or what it is to be copied from: a kept one */
+    uint64_t publisher; /* as in struct delivery: of mail that comes back */
     bool has_credit;
 };
 
+static void free_contents(struct message_mail *mail) {
+    message_unref(&mail->message);
+    parcel_unref(&mail->parcel);
+}
+
 static void deliver_mail(struct topic_mail *to, struct share *share, struct topic *topic) {
     struct message_mail *mail = container_of(to, struct message_mail, to);
-    if (!mail->message) atomic_store(&share->is_overrun, false);
+    if (!mail->message && !mail->parcel) atomic_store(&share->is_overrun, false);
     if (mail->has_credit) share->granted--;
+    if (topic && mail->parcel) mail->message = message_copy(mail->parcel->data, mail->parcel->length);
     if (topic && mail->message) {
-        struct delivery delivery = {.message = mail->message, .has_credit = mail->has_credit};
+        struct delivery delivery = {.message = mail->message,
+                                    .position = mail->parcel ? mail->parcel->position : 0,
+                                    .publisher = mail->publisher,
+                                    .has_credit = mail->has_credit};
         deliver_here(topic, &delivery);
     } else if (topic) {
         overrun_here(topic);
     }
-    message_unref(&mail->message);
+    if (mail->parcel) atomic_fetch_sub(&share->in_flight, 1);
+    free_contents(mail);
 }
 
-static struct message_mail *mail_new(struct topic *topic, struct message *message, bool has_credit) {
+static struct message_mail *mail_new(struct topic *topic) {
     struct message_mail *mail = memory_new(sizeof *mail);
     topic_mail_init(&mail->to, topic, deliver_mail);
-    mail->has_credit = has_credit;
-    if (message) mail->message = message_copy(message->data, message->length);
-    mail->to.mail.weight = sizeof *mail + (message ? sizeof *message + message->length : 0);
+    mail->to.mail.weight = sizeof *mail;
     return mail;
 }
 
-static void send_to_worker(struct topic *topic, uint32_t worker, struct message *message) {
+static void post(struct topic *topic, uint32_t worker, struct message_mail *mail) {
     struct mailbox *mailbox = topic->topics->registry->sides[worker]->mailbox;
-    struct message_mail *mail = mail_new(topic, message, topic->topics->held[worker]);
+    struct share *share = &topic->shared->shares[worker];
+    bool is_kept = mail->parcel != NULL;
+    mail->has_credit = topic->topics->held[worker];
+    if (is_kept) atomic_fetch_add(&share->in_flight, 1);
     if (mail->has_credit) { /* of which there are not many */
         mailbox_post_always(mailbox, &mail->to.mail);
         return;
     }
     if (mailbox_post(mailbox, &mail->to.mail)) return;
-    message_unref(&mail->message);
+    if (is_kept) atomic_fetch_sub(&share->in_flight, 1);
+    free_contents(mail);
     topic_mail_free(&mail->to);
     topic_add(topic, TOPIC_REFUSED, 1);
     /* That worker's subscribers have missed something. One notice is under way at a time. */
-    if (!atomic_exchange(&topic->shared->shares[worker].is_overrun, true))
-        mailbox_post_always(mailbox, &mail_new(topic, NULL, false)->to.mail);
+    if (!atomic_exchange(&share->is_overrun, true)) mailbox_post_always(mailbox, &mail_new(topic)->to.mail);
 }
 
-size_t topic_publish_reserved(struct topic *topic, struct message *message, const struct call *publisher) {
-    struct topics *topics = topic->topics;
-    struct delivery delivery = {.message = message_ref(message), .publisher = publisher};
-    size_t reached = 0;
-    topic_add(topic, TOPIC_PUBLISHED, 1);
-    topic_ref(topic);
-    for (uint32_t i = 0; i < topics->registry->workers; i++) {
-        uint32_t count = atomic_load_explicit(&topic->shared->shares[i].subscribers, memory_order_relaxed);
-        reached += count;
-        if (i != topics->index && (count || topics->held[i])) send_to_worker(topic, i, message);
-    }
-    delivery.has_credit = topics->held[topics->index];
+static void post_copy(struct topic *topic, uint32_t worker, const struct message *message) {
+    struct message_mail *mail = mail_new(topic);
+    mail->message = message_copy(message->data, message->length);
+    mail->to.mail.weight += sizeof *message + message->length;
+    post(topic, worker, mail);
+}
+
+static void post_parcel(struct topic *topic, uint32_t worker, struct parcel *parcel, uint64_t publisher) {
+    struct message_mail *mail = mail_new(topic);
+    mail->parcel = parcel_ref(parcel);
+    mail->publisher = publisher;
+    mail->to.mail.weight += sizeof *parcel + parcel->length;
+    post(topic, worker, mail);
+}
+
+/* Whether worker `i` gets mail of what is published now. */
+static bool wants_mail(const struct topic *topic, uint32_t i) {
+    return atomic_load_explicit(&topic->shared->shares[i].subscribers, memory_order_relaxed) || topic->topics->held[i];
+}
+
+static void deliver_own(struct topic *topic, struct message *message, uint64_t publisher, uint64_t position) {
+    struct delivery delivery = {.message = message_ref(message),
+                                .publisher = publisher,
+                                .position = position,
+                                .has_credit = topic->topics->held[topic->topics->index]};
     if (delivery.has_credit) topic->share->granted--;
+    topic_ref(topic);
     deliver_here(topic, &delivery);
     topic_unref(&topic);
     message_unref(&delivery.message);
-    return reached;
 }
 
-size_t topic_publish(struct topic *topic, struct message *message, const struct call *publisher) {
+/* All workers deliver kept messages in the order of their positions. So they are posted under the lock; and if an earlier
+ * one is still on its way to this worker, this one takes the same way behind it. */
+static uint64_t publish_kept(struct topic *topic, struct message *message, uint64_t publisher) {
+    struct topics *topics = topic->topics;
+    struct shared_topic *shared = topic->shared;
+    struct parcel *parcel = parcel_new(message->data, message->length);
+    pthread_mutex_lock(&shared->lock);
+    history_append(shared->history, &topics->registry->history, parcel, clock_monotonic());
+    bool is_next = atomic_load(&topic->share->in_flight) == 0, is_stamped = parcel->length != message->length;
+    for (uint32_t i = 0; i < topics->registry->workers; i++)
+        if (i == topics->index ? !is_next : wants_mail(topic, i)) post_parcel(topic, i, parcel, i == topics->index ? publisher : 0);
+    pthread_mutex_unlock(&shared->lock);
+    uint64_t position = parcel->position;
+    struct message *stamped = is_stamped ? message_copy(parcel->data, parcel->length) : NULL;
+    if (is_next) deliver_own(topic, stamped ? stamped : message, publisher, position);
+    message_unref(&stamped);
+    parcel_unref(&parcel);
+    return position;
+}
+
+static void publish_passing(struct topic *topic, struct message *message, uint64_t publisher) {
+    for (uint32_t i = 0; i < topic->topics->registry->workers; i++)
+        if (i != topic->topics->index && wants_mail(topic, i)) post_copy(topic, i, message);
+    deliver_own(topic, message, publisher, 0);
+}
+
+struct topic_receipt topic_publish_held(struct topic *topic, struct message *message, uint64_t publisher) {
+    struct topic_receipt receipt = {.reached = topic_count(topic)};
+    topic_add(topic, TOPIC_PUBLISHED, 1);
+    if (atomic_load(&topic->shared->is_kept)) receipt.position = publish_kept(topic, message, publisher);
+    else publish_passing(topic, message, publisher);
+    return receipt;
+}
+
+uint64_t topic_find_publisher(const struct topic *topic, const struct call *call) {
+    const struct subscription *subscription = call ? call_find_subscription(call, topic) : NULL;
+    return subscription ? subscription->serial : 0;
+}
+
+struct topic_receipt topic_publish_reserved(struct topic *topic, struct message *message,
+                                            const struct call *publisher) {
+    return topic_publish_held(topic, message, topic_find_publisher(topic, publisher));
+}
+
+struct topic_receipt topic_publish(struct topic *topic, struct message *message, const struct call *publisher) {
     memset(topic->topics->held, 0, topic->topics->registry->workers * sizeof *topic->topics->held);
     return topic_publish_reserved(topic, message, publisher);
+}
+
+/* ---- history ---- */
+
+void topic_keep(struct topic *topic, uint32_t messages, uint64_t ttl, const struct field *position) {
+    struct shared_topic *shared = topic->shared;
+    pthread_mutex_lock(&shared->lock);
+    if (!shared->history) shared->history = history_new();
+    shared->history->stamp = position ? position->number << 3 | position->wire_type : 0;
+    history_set(shared->history, &topic->topics->registry->history, messages, ttl, clock_monotonic());
+    atomic_store(&shared->is_kept, true);
+    pthread_mutex_unlock(&shared->lock);
+}
+
+bool topic_is_kept(const struct topic *topic) { return atomic_load(&topic->shared->is_kept); }
+
+uint64_t topic_position(const struct topic *topic) {
+    if (!topic_is_kept(topic)) return 0;
+    pthread_mutex_lock(&topic->shared->lock);
+    uint64_t position = topic->shared->history->last;
+    pthread_mutex_unlock(&topic->shared->lock);
+    return position;
 }

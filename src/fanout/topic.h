@@ -15,6 +15,7 @@
 #include "schema/schema.h"
 
 struct call;
+struct field;
 struct field_filter; /* fanout/fields.h */
 struct loop;
 struct mailbox;
@@ -44,6 +45,7 @@ enum topic_counter {
     TOPIC_DISCARDED,   /* were queued for a subscriber that has ended; or ended it */
     TOPIC_CLOSED,      /* subscribers that fell behind and were closed for it */
     TOPIC_WAITED,      /* messages whose publisher had to wait */
+    TOPIC_REPLAYED,    /* out of history, to those who asked: in no other counter */
     TOPIC_REFUSED,     /* messages that another worker's full mailbox did not take, once for each worker */
     TOPIC_COUNTERS
 };
@@ -66,11 +68,33 @@ const char *topic_name(const struct topic *topic, size_t *length);
 bool topic_set_type(struct topic *topic, const char *full_name, const char **has);
 const char *topic_type(const struct topic *topic); /* NULL: not fixed yet */
 
+/* Keeps the last `messages` of all workers, each for `ttl` ns (0: as long as there is the topic), from now on. A topic
+ * that has neither subscribers nor references lives on until its newest message is too old. `position`, a singular int64
+ * or uint64 field or NULL, gets each message's position. The last one to say so is right. */
+void topic_keep(struct topic *topic, uint32_t messages, uint64_t ttl, const struct field *position);
+bool topic_is_kept(const struct topic *topic);
+/* Of the newest message; 0: nothing is kept, and no message has a position. */
+uint64_t topic_position(const struct topic *topic);
+/* What all topics may keep; any thread. 0: no bound. */
+void topic_registry_set_most_history(struct topic_registry *registry, size_t bytes);
+
+/* Where a subscription begins. */
+enum topic_since {
+    TOPIC_LIVE,  /* with the next message */
+    TOPIC_ALL,   /* with the oldest that is kept */
+    TOPIC_LAST,  /* with the last `position` ones */
+    TOPIC_AFTER, /* behind `position` */
+};
+
 struct subscription_options {
     uint32_t queue; /* messages that may wait for this subscriber; at least 1 */
     enum topic_policy policy;
     uint64_t timeout; /* of TOPIC_BLOCK: it is closed after having held up publishers for so long, ns */
     bool no_echo;   /* skips what `call` itself published */
+    /* Replays first what is kept, then what has come meanwhile: no gap, nothing twice. Filters hold for it, the queue is
+     * for what comes meanwhile. Of no meaning for a call that is subscribed already. */
+    enum topic_since since;
+    uint64_t position;
     /* The filters, first the one in C; NULL: everything passes. They decide before queueing, inside topic_publish(); the
      * function may not publish, subscribe or cancel. */
     const struct field_filter *fields;
@@ -91,6 +115,8 @@ struct subscription_options {
 /* `call` NULL for a function. Subscribing a call again to a topic replaces the options (on_end is called with the
  * old context), keeps the queue and returns the same subscription. The pointer is valid until on_end. */
 struct subscription *topic_subscribe(struct topic *topic, struct call *call, const struct subscription_options *options);
+/* TOPIC_AFTER: some of those messages are no longer kept. */
+bool subscription_has_gap(const struct subscription *subscription);
 /* The function is no longer busy. */
 void subscription_go_on(struct subscription *subscription);
 /* Drops what is queued; calls on_end. Sets the pointer to NULL. */
@@ -104,22 +130,25 @@ void topics_call_writable(struct topics *topics, struct call *call);
 void topics_call_closed(struct topics *topics, struct call *call);
 bool topics_has_call(const struct topics *topics, const struct call *call);
 
-/* Encoded bytes, whose type the caller has checked. Returns how many subscribers of the process it was handed to or
- * queued for, before drops. `publisher` may be NULL. Takes its own references. Never waits: a TOPIC_BLOCK subscriber
+/* Encoded bytes, whose type the caller has checked. `publisher` may be NULL; it is looked at now, and not later. Takes its own references. Never waits: a TOPIC_BLOCK subscriber
  * whose queue is full is closed. */
-size_t topic_publish(struct topic *topic, struct message *message, const struct call *publisher);
+struct topic_receipt {
+    size_t reached;    /* subscribers of the process that it was handed to or queued for, before filters and drops */
+    uint64_t position; /* 0: it is not kept */
+};
+struct topic_receipt topic_publish(struct topic *topic, struct message *message, const struct call *publisher);
 
 /* The same for publishers that can wait. First the room: false when some TOPIC_BLOCK subscriber is full, or others wait
  * already. Then the message, at once or, after false, when there is room: then `on_published`, later and not from
  * inside. */
 bool topic_reserve(struct topic *topic);
-size_t topic_publish_reserved(struct topic *topic, struct message *message, const struct call *publisher);
+struct topic_receipt topic_publish_reserved(struct topic *topic, struct message *message, const struct call *publisher);
 struct topic_wait {
     struct list node;
     struct topic *topic;
     struct message *message;
-    const struct call *publisher; /* never looked into */
-    void (*on_published)(struct topic_wait *wait, size_t reached);
+    uint64_t publisher; /* fanout/'s own name for its subscription */
+    void (*on_published)(struct topic_wait *wait, const struct topic_receipt *receipt);
 };
 void topic_publish_later(struct topic *topic, struct topic_wait *wait, struct message *message,
                          const struct call *publisher);

@@ -15,6 +15,7 @@ struct topics {
     struct loop *loop;
     struct mailbox *mailbox;
     struct map by_name; /* of struct topic */
+    uint64_t last_serial; /* of subscriptions */
     bool *held;         /* for each worker: the publish that was reserved has its credit */
 };
 
@@ -36,6 +37,10 @@ static inline void topic_add(struct topic *topic, enum topic_counter counter, ui
 }
 /* Later in this turn. */
 void topic_defer(struct topic *topic, struct task *task);
+/* The serial of the call's own subscription; 0: none. */
+uint64_t topic_find_publisher(const struct topic *topic, const struct call *call);
+/* With the credits that topics->held says. */
+struct topic_receipt topic_publish_held(struct topic *topic, struct message *message, uint64_t publisher);
 /* Into the topic's list and counts, and out of them. */
 void topic_joined(struct topic *topic, struct subscription *subscription);
 void topic_left(struct topic *topic, struct subscription *subscription);

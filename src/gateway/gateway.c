@@ -156,6 +156,7 @@ static void take(struct gateway *gateway) {
     gateway->figures = (struct worker_figures){0};
     log_configure(config->log.level, config->log.format, config->log.access);
     topic_registry_set_most(gateway->topics, config->limits.topics);
+    topic_registry_set_most_history(gateway->topics, config->limits.history);
     for (uint32_t i = 0; i < gateway->worker_count; i++) worker_commit(gateway->workers[i]);
     tell_health(gateway);
     entrance_commit(gateway->entrance);
@@ -299,6 +300,7 @@ static void on_user_signal(void *context, int number) {
 /* False when not all of them could be had; those that could are counted. */
 static bool start_workers(struct gateway *gateway, const struct config *config, struct error *error) {
     gateway->topics = topic_registry_new(config->workers, config->limits.topics);
+    topic_registry_set_most_history(gateway->topics, config->limits.history);
     gateway->peers = peer_registry_new();
     gateway->workers = memory_new(config->workers * sizeof(struct worker *));
     atomic_store(&gateway->census.serving, config->workers);

@@ -68,9 +68,43 @@ static int no_type(lua_State *L, const struct topic_handle *handle) {
         topic_name(handle->topic, &length));
 }
 
+#define OPEN_SIGNATURE "tidewire.topic(name[, { type = …, history = …, ttl = …, position = … }])"
+
+/* The field that each message's position is put into; NULL: none. */
+static const struct field *check_position(lua_State *L, struct topic_handle *handle, int index) {
+    if (lua_isnil(L, index)) return NULL;
+    if (lua_type(L, index) != LUA_TSTRING) raise_misuse(L, OPEN_SIGNATURE);
+    if (!known_type(L, handle)) luaL_error(L, "position: the topic's type must be known: give it with type = \"pkg.Type\"");
+    size_t length;
+    const char *name = lua_tolstring(L, index, &length);
+    const struct field *field = message_field(handle->type, name, length);
+    if (!field || field->is_repeated || (field->type != FIELD_INT64 && field->type != FIELD_UINT64))
+        luaL_error(L, "position: %s has no field \"%s\" that is one int64 or uint64", handle->type->full_name, name);
+    return field;
+}
+
+/* The options are at 2, the handle at the top. */
+static void take_history(lua_State *L, struct topic_handle *handle) {
+    int top = lua_gettop(L);
+    lua_getfield(L, 2, "history");
+    lua_getfield(L, 2, "ttl");
+    lua_getfield(L, 2, "position");
+    if (lua_isnil(L, top + 1)) {
+        if (!lua_isnil(L, top + 2) || !lua_isnil(L, top + 3)) luaL_error(L, "ttl and position belong to history");
+    } else {
+        double most = lua_type(L, top + 1) == LUA_TNUMBER ? lua_tonumber(L, top + 1) : 0;
+        if (!(most >= 1 && most <= MOST_HISTORY && most == (double)(uint32_t)most))
+            luaL_error(L, "history is a whole number from 1 to %d", MOST_HISTORY);
+        uint64_t ttl = lua_isnil(L, top + 2) ? 0 : check_seconds(L, top + 2, OPEN_SIGNATURE);
+        const struct field *position = check_position(L, handle, top + 3);
+        topic_keep(handle->topic, (uint32_t)most, ttl, position);
+    }
+    lua_settop(L, top);
+}
+
 static int open_topic(lua_State *L) {
-    static const char signature[] = "tidewire.topic(name[, { type = \"pkg.Type\" }])";
-    static const char *const options[] = {"type", NULL};
+    static const char signature[] = OPEN_SIGNATURE;
+    static const char *const options[] = {"type", "history", "ttl", "position", NULL};
     struct script *script = script_of(L);
     struct generation *generation = check_generation(L, script, signature);
     const struct message_type *type = NULL;
@@ -89,6 +123,7 @@ static int open_topic(lua_State *L) {
     handle->topic = topic_open(script->host.topics, name, length);
     if (!handle->topic) return luaL_error(L, "topic \"%s\": limits.topics is reached", name);
     if (type) fix_type(L, handle, type);
+    if (lua_istable(L, 2)) take_history(L, handle);
     return 1;
 }
 
@@ -128,10 +163,17 @@ void publishing_end(struct fiber *fiber) {
     fiber->publishing = NULL;
 }
 
-static void on_published(struct topic_wait *wait, size_t reached) {
+/* What publish returns. */
+static int push_receipt(lua_State *L, const struct topic_receipt *receipt) {
+    lua_pushnumber(L, (double)receipt->reached);
+    if (!receipt->position) return 1;
+    lua_pushnumber(L, (double)receipt->position);
+    return 2;
+}
+
+static void on_published(struct topic_wait *wait, const struct topic_receipt *receipt) {
     struct fiber *fiber = container_of(wait, struct publishing, wait)->fiber;
-    lua_pushnumber(fiber->L, (double)reached);
-    fiber_wake(fiber, 1);
+    fiber_wake(fiber, push_receipt(fiber->L, receipt));
 }
 
 /* The encoded message at 2, borrowed until the next encoding. */
@@ -181,10 +223,16 @@ static int publish(lua_State *L) {
     bool can_wait = !script->running->is_plain;
     if (can_wait && !topic_reserve(handle->topic)) return publish_later(L, handle->topic, bytes, length, publisher);
     struct message *message = message_copy(bytes, length);
-    size_t reached = can_wait ? topic_publish_reserved(handle->topic, message, publisher)
-                              : topic_publish(handle->topic, message, publisher);
+    struct topic_receipt receipt = can_wait ? topic_publish_reserved(handle->topic, message, publisher)
+                                            : topic_publish(handle->topic, message, publisher);
     message_unref(&message);
-    lua_pushnumber(L, (double)reached);
+    return push_receipt(L, &receipt);
+}
+
+static int position(lua_State *L) {
+    uint64_t newest = topic_position(check_topic(L, "topic:position()")->topic);
+    if (!newest) return 0;
+    lua_pushnumber(L, (double)newest);
     return 1;
 }
 
@@ -247,7 +295,9 @@ static int subscribe(lua_State *L) {
     subscriber_take_options(L, subscriber, 3);
     subscriber_set_callbacks(subscriber);
     subscriber_add(subscriber);
-    return 1;
+    if (!subscriber->subscription || !subscription_has_gap(subscriber->subscription)) return 1;
+    lua_pushliteral(L, "gap");
+    return 2;
 }
 
 static int cancel(lua_State *L) {
@@ -270,7 +320,7 @@ void bind_topic_open(struct script *script) {
     lua_State *L = script->L;
     const luaL_Reg of_subscription[] = {{"cancel", cancel}, {NULL, NULL}};
     const luaL_Reg of_topic[] = {{"subscribe", subscribe}, {"publish", publish}, {"count", count},
-                                  {"counters", counters}, {NULL, NULL}};
+                                  {"counters", counters}, {"position", position}, {NULL, NULL}};
     script->ref.subscriber_meta = userdata_class(script, "a subscription", of_subscription, forget);
     script->ref.topic_meta = userdata_class(script, "a topic", of_topic, close_topic);
     push_ref(L, script->ref.topic_meta);

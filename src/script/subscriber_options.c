@@ -13,7 +13,7 @@
 enum { DEFAULT_QUEUE = 256, MOST_QUEUE = 1 << 20 };
 #define DEFAULT_TIMEOUT (10 * NS_PER_S)
 
-static const char *const option_names[] = {"filter", "key", "echo", "queue", "policy", "timeout", NULL};
+static const char *const option_names[] = {"filter", "key", "echo", "queue", "policy", "timeout", "since", NULL};
 static const char *const policies[] = {
     [TOPIC_CLOSE] = "close",       [TOPIC_DROP_OLD] = "drop_old", [TOPIC_DROP_NEW] = "drop_new",
     [TOPIC_COALESCE] = "coalesce", [TOPIC_BLOCK] = "block",       NULL,
@@ -35,6 +35,20 @@ static uint32_t check_queue(lua_State *L) {
     return (uint32_t)queue;
 }
 
+/* `since`: "all", a number of messages, or a position: a larger number, or one in text. */
+static void take_since(lua_State *L, struct subscription_options *options) {
+    static const char since[] = "since is \"all\", a number of messages or a position";
+    double number = -1;
+    if (lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "all") == 0) {
+        options->since = TOPIC_ALL;
+        return;
+    }
+    if (lua_isnumber(L, -1)) number = lua_tonumber(L, -1);
+    if (!(number >= 0 && number <= 9007199254740992.0 && number == (double)(uint64_t)number)) luaL_error(L, since);
+    options->since = number > MOST_HISTORY ? TOPIC_AFTER : TOPIC_LAST;
+    options->position = (uint64_t)number;
+}
+
 /* Those that need no message type. */
 static struct subscription_options check_options(lua_State *L, int index) {
     struct subscription_options options = {.queue = DEFAULT_QUEUE, .policy = TOPIC_CLOSE};
@@ -54,7 +68,9 @@ static struct subscription_options check_options(lua_State *L, int index) {
     if (!lua_isnil(L, -1) && options.policy != TOPIC_BLOCK)
         luaL_error(L, "timeout = seconds belongs to policy = \"block\"");
     options.timeout = lua_isnil(L, -1) ? DEFAULT_TIMEOUT : check_seconds(L, lua_gettop(L), SUBSCRIBE_SIGNATURE);
-    lua_pop(L, 5);
+    lua_getfield(L, index, "since");
+    if (!lua_isnil(L, -1)) take_since(L, &options);
+    lua_pop(L, 6);
     return options;
 }
 
@@ -134,6 +150,8 @@ static void take_filter(lua_State *L, struct subscriber *subscriber, int index) 
 
 void subscriber_take_options(lua_State *L, struct subscriber *subscriber, int index) {
     subscriber->options = check_options(L, index);
+    if (subscriber->options.since != TOPIC_LIVE && !topic_is_kept(subscriber->topic))
+        luaL_error(L, "since: the topic keeps nothing: tidewire.topic(name, { history = n })");
     take_key(L, subscriber, index);
     take_filter(L, subscriber, index);
 }

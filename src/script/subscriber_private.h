@@ -8,7 +8,9 @@
 #include "script/watchdog.h"
 
 #define SUBSCRIBE_SIGNATURE \
-    "topic:subscribe(stream or f[, { filter = …, key = …, echo = …, queue = …, policy = …, timeout = … }])"
+    "topic:subscribe(stream or f[, { filter = …, key = …, echo = …, queue = …, policy = …, timeout = …, since = … }])"
+
+enum { MOST_HISTORY = 1 << 20 };
 
 /* What the script holds: it may outlive the subscriber, and the subscriber it. */
 struct subscriber_handle {

@@ -264,6 +264,86 @@ describe("a topic", function()
     slow:reset(1)
   end)
 
+  local kept = 'local room = tidewire.topic("room", { type = "chat.ChatMessage", history = %d, position = "timestamp" })'
+
+  it("replays what it has kept, and goes on with what comes, over all workers", function()
+    local gw = serve([[
+      on_open = function(stream)
+        local since = stream:metadata "x-since"
+        if not since then return end
+        local _, gap = room:subscribe(stream, { since = tonumber(since) or since })
+        if gap then log.info "a gap" end
+      end,
+      on_message = function(_, message) room:publish(message) end,
+    ]], kept:format(50), "workers = 2")
+    local speaker = join(gw)
+    local function say(from, to) for i = from, to do speaker:send { sender = tostring(i) } end end
+    local function hear(stream, from, to)
+      local message
+      for i = from, to do
+        message = stream:receive()
+        assert.equal(tostring(i), message.sender)
+      end
+      return message.timestamp
+    end
+    local first = join(gw, { ["x-since"] = "all" })
+    say(1, 100)
+    hear(first, 1, 100)
+    local all, three = join(gw, { ["x-since"] = "all" }), join(gw, { ["x-since"] = "3" })
+    say(101, 120)
+    hear(all, 51, 120)
+    local seen = hear(three, 98, 110)
+    three:cancel()
+    say(121, 125)
+    hear(first, 101, 125)
+    hear(join(gw, { ["x-since"] = ("%d"):format(seen) }), 111, 125)
+    hear(join(gw, { ["x-since"] = ("%d"):format(seen - 100) }), 76, 125)
+    gw:wait_for_log "a gap"
+  end)
+
+  it("misses nothing and doubles nothing for clients that come and go under load", function()
+    local gw = serve([[
+      on_open = function(stream)
+        local since = stream:metadata "x-since"
+        if since then room:subscribe(stream, { since = tonumber(since) or since, policy = "block" }) end
+      end,
+      on_message = function(_, message)
+        for i = 1, 3000 do
+          room:publish {}
+          if i % 10 == 0 then tidewire.sleep(0.001) end
+        end
+      end,
+    ]], kept:format(100000), "workers = 2")
+    local speakers, seen, heard = { join(gw), join(gw) }, nil, 0
+    for _, speaker in ipairs(speakers) do speaker:send {} end
+    while heard < 6000 do
+      local stream = join(gw, { ["x-since"] = seen and ("%d"):format(seen) or "all" })
+      for _ = 1, math.min(400, 6000 - heard) do
+        local position = stream:receive().timestamp
+        assert.equal((seen or position - 1) + 1, position)
+        seen, heard = position, heard + 1
+      end
+      stream:cancel()
+    end
+  end)
+
+  it("keeps no more than limits.history of all topics", function()
+    local gw = serve([[
+      on_message = function(stream)
+        local before = room:position()
+        for _ = 1, 400 do room:publish { message = ("x"):rep(10000) } end
+        room:subscribe(stream, { since = "all", policy = "block" })
+        stream:send { timestamp = room:position() - before }
+      end,
+    ]], kept:format(1000), "workers = 1\nlimits { history = 1MiB }")
+    local stream = join(gw)
+    stream:send {}
+    assert.equal(400, stream:receive().timestamp)
+    local got = 0
+    while stream:receive(0.5) do got = got + 1 end
+    assert.is_true(got > 90 and got < 106, got)
+  end)
+
   it("encodes a message once, however many hear it in however many workers", function()
     local gw = serve([[
       on_open = function(stream) room:subscribe(stream, { filter = { sender = "ann" } }) end,

@@ -12,8 +12,8 @@ struct waiter {
     int published;
 };
 
-static void on_published(struct topic_wait *wait, size_t reached) {
-    (void)reached;
+static void on_published(struct topic_wait *wait, const struct topic_receipt *receipt) {
+    (void)receipt;
     ((struct waiter *)wait)->published++;
 }
 
