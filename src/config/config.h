@@ -68,6 +68,7 @@ struct config_ejection {
     uint32_t failures; /* calls in a row */
     uint64_t time;     /* out of service at first; each time again so much longer */
     uint32_t most;     /* percent of the targets */
+    uint64_t silence;  /* without an answer for so long, up to its deadline, a call has failed; 0: never */
 };
 
 struct config_retry {

@@ -42,7 +42,7 @@ const struct section sections[SECTION_COUNT] = {
     [SECTION_EJECT] = {.name = "eject",
                        .parent = SECTION_UPSTREAM,
                        .help = "Leave out, for a while, a target whose calls fail one after the other: UNAVAILABLE, "
-                               "INTERNAL or UNKNOWN without an answer, lost connections."},
+                               "INTERNAL or UNKNOWN without an answer, lost connections, silence."},
     [SECTION_RETRY] = {.name = "retry",
                        .parent = SECTION_UPSTREAM,
                        .help = "Call again, while nothing of an answer has come, when a call ends with one of the "
@@ -236,6 +236,10 @@ const struct key keys[] = {
      .help = "For how long; twice as long the second time in a row, three times the third, and so on."},
     {SECTION_EJECT, "most", VALUE_COUNT, .standard = "50", .least = 1, .most = 100, AT(config_ejection, most),
      .help = "Percent of the targets that may be ejected at once. The only target of an upstream never is."},
+    {SECTION_EJECT, "silence", VALUE_DURATION, .standard = "1s", .most = 24 * H, AT(config_ejection, silence),
+     .help = "A call whose deadline passes before anything of an answer has come says nothing about the target, as its "
+             "caller may ask for little time; but it has failed when it has waited for at least so long, and the target "
+             "has answered no other call of this worker meanwhile. 0: such calls never count."},
 
     {SECTION_RETRY, "attempts", VALUE_COUNT, .standard = "3", .least = 2, .most = 5, AT(config_retry, attempts),
      .help = "How often a call is made at most, the first time included."},

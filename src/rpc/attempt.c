@@ -141,6 +141,12 @@ static bool is_ours(const struct rpc_call *call) {
            call->reason == REASON_DEADLINE || (call->is_raw && call->reason == REASON_CLIENT);
 }
 
+/* A client that gives up at its deadline may be heard before our own timer. */
+static bool is_expired(const struct rpc_call *call) {
+    uint64_t opened = call->call.opened, deadline = call->call.deadline;
+    return deadline && loop_now(call->call.rpc->loop) >= deadline - (deadline - opened) / 10;
+}
+
 void attempt_over(struct rpc_call *call) {
     struct attempt *attempt = call->attempt;
     if (!attempt || !attempt->opener) return;
@@ -149,7 +155,8 @@ void attempt_over(struct rpc_call *call) {
                                         .text = call->text ? call->text : "",
                                         .is_lost = call->reason == REASON_CONNECTION,
                                         .has_answer = !attempt->headers,
-                                        .is_cancelled = is_ours(call)};
+                                        .is_cancelled = is_ours(call),
+                                        .is_expired = is_ours(call) && is_expired(call)};
     attempt->opener = NULL;
     call->is_waiting = false;
     opener->on_over(attempt->context, &outcome);

@@ -13,6 +13,7 @@ enum {
 #define UNSEEN_PAUSE (10 * NS_PER_MS) /* of a peer's, after the first few */
 
 static struct upstreams *all_of(const struct opening *opening) { return opening->upstream->all; }
+static uint64_t now_of(const struct opening *opening) { return loop_now(all_of(opening)->loop); }
 
 static void count_waiting(struct opening *opening, bool is_waiting) {
     if (opening->is_counted == is_waiting) return;
@@ -52,6 +53,7 @@ bool opening_attach(struct opening *opening, struct target *target, struct rpc_l
     count_waiting(opening, false);
     opening->target = target;
     opening->is_attached = true;
+    opening->attached_at = now_of(opening);
     opening->has_paid = false;
     ++*(opening->only ? &target->checks : &target->streams);
     target->calls++;
@@ -72,7 +74,7 @@ static void leave(struct opening *opening, const struct rpc_outcome *outcome) {
     opening->target = NULL;
     opening->last = target;
     --*(opening->only ? &target->checks : &target->streams);
-    target_judge(target, outcome);
+    if (!opening->only) target_judge(target, outcome, opening->attached_at);
     target_free_if_left(target);
 }
 
@@ -84,8 +86,6 @@ static void on_timer(struct timer *timer) {
     }
     upstream_place(opening->upstream, opening);
 }
-
-static uint64_t now_of(const struct opening *opening) { return loop_now(all_of(opening)->loop); }
 
 /* gRPC: A6, "Throttling Retry Attempts and Hedged RPCs". */
 static bool is_throttled(const struct upstream *upstream) {
@@ -161,7 +161,12 @@ static void on_over(void *context, const struct rpc_outcome *outcome) {
     upstream_unref(&upstream);
 }
 
-static const struct rpc_opener opener = {.on_failure = on_failure, .on_over = on_over};
+static void on_answer(void *context) {
+    struct opening *opening = context;
+    if (opening->is_attached && !opening->only) target_answered(opening->target);
+}
+
+static const struct rpc_opener opener = {.on_failure = on_failure, .on_answer = on_answer, .on_over = on_over};
 
 /* ---- beginning ---- */
 

@@ -99,6 +99,7 @@ struct target {
     /* verdict.c */
     uint32_t dial_failures_in_row, failures_in_row, ejections, checks_in_row;
     uint64_t backoff_until, ejected_until;
+    uint64_t answered_at;
     bool is_unhealthy;
     char *error; /* of the last dial that failed */
     uint32_t pings_slowed; /* the peer has complained so often */
@@ -136,6 +137,7 @@ struct opening {
     struct target *only;   /* a health check's; else NULL; never followed */
     struct timer timer;    /* until the next attempt */
     uint64_t key;
+    uint64_t attached_at;
     uint32_t unseen; /* attempts that no server has seen */
     uint32_t steps;  /* of the retries' backoff */
     bool has_key, waits, is_attached, is_counted;
@@ -183,8 +185,10 @@ void target_counts(const struct target *target, struct upstream_target_counts *c
 bool target_is_usable(const struct target *target, uint64_t now);
 void target_dial_failed(struct target *target, const char *reason);
 void target_connected(struct target *target);
-/* A call's attempt on the target has ended. */
-void target_judge(struct target *target, const struct rpc_outcome *outcome);
+/* An attempt of a call, which began at `since`, has ended. */
+void target_judge(struct target *target, const struct rpc_outcome *outcome, uint64_t since);
+/* A call on it has had an answer, or the beginning of one. */
+void target_answered(struct target *target);
 void target_checked(struct target *target, bool is_healthy);
 /* The target itself says that it is not serving. */
 void target_declined(struct target *target);

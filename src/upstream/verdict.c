@@ -72,11 +72,22 @@ static void eject(struct target *target, const struct rpc_outcome *outcome) {
              status_name(outcome->status), *outcome->text ? ": " : "", outcome->text);
 }
 
-void target_judge(struct target *target, const struct rpc_outcome *outcome) {
+void target_answered(struct target *target) { target->answered_at = now_of(target); }
+
+/* A server that accepts every call and answers none. */
+static bool is_silent(const struct target *target, const struct rpc_outcome *outcome, uint64_t since) {
+    const struct config_ejection *ejection = target->upstream->config->ejection;
+    return ejection && ejection->silence && outcome->is_expired && !outcome->has_answer &&
+           now_of(target) - since >= ejection->silence && target->answered_at <= since;
+}
+
+void target_judge(struct target *target, const struct rpc_outcome *outcome, uint64_t since) {
     const struct config_ejection *ejection = target->upstream->config->ejection;
     uint64_t now = now_of(target);
-    if (outcome->is_cancelled) return;
-    if (!is_failure(outcome)) {
+    bool was_silent = is_silent(target, outcome, since);
+    if (outcome->is_cancelled && !was_silent) return;
+    if (!outcome->is_cancelled && !outcome->is_lost && !outcome->is_unseen) target_answered(target);
+    if (!was_silent && !is_failure(outcome)) {
         target->failures_in_row = 0;
         if (target->ejected_until <= now) target->ejections = 0;
         return;

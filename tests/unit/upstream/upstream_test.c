@@ -551,6 +551,61 @@ static void who_asks_for_little_time_leaves_nobody_out(void) {
     kit_stop_with(&a);
 }
 
+#define SILENCE "upstream u { target = { \"%s\", \"%s\" } eject { failures = 2 silence = 20ms } }"
+
+/* A call that asks nothing, and gets no answer. */
+static void wait_in_vain(struct asked *asked, uint64_t timeout) {
+    ask_with(asked, "u", &kit_echo_method, NULL, timeout);
+    WAIT_FOR(asked->is_closed);
+    expect(asked, STATUS_DEADLINE_EXCEEDED);
+}
+
+static void a_target_that_lets_deadlines_pass_is_left_out(void) {
+    kit_start();
+    server_start(&a, "0", 100);
+    server_start(&b, "0", 100);
+    CONFIGURE(SILENCE, a.address, b.address);
+    wait_in_vain(&one, 500 * NS_PER_MS); /* they are connected now */
+    for (int i = 0; i < 3; i++) wait_in_vain(&one, 50 * NS_PER_MS);
+    CHECK(target_of("u", 0).is_ejected != target_of("u", 1).is_ejected); /* not all of them */
+    server_stop(&b);
+    kit_stop_with(&a);
+}
+
+static void a_target_that_answers_others_meanwhile_is_not_silent(void) {
+    static struct asked slow[6];
+    kit_start();
+    server_start(&a, "0", 100);
+    server_start(&b, "0", 100);
+    CONFIGURE(SILENCE, a.address, b.address);
+    ask_and_wait(&one, "u", "x");
+    ask_and_wait(&one, "u", "x");
+    for (int i = 0; i < 6; i++) ask_with(&slow[i], "u", &kit_echo_method, NULL, 500 * NS_PER_MS); /* three each */
+    ask_and_wait(&one, "u", "x");
+    ask_and_wait(&one, "u", "x");
+    for (int i = 0; i < 6; i++) WAIT_FOR(slow[i].is_closed);
+    CHECK(!target_of("u", 0).is_ejected && !target_of("u", 1).is_ejected);
+    server_stop(&b);
+    kit_stop_with(&a);
+}
+
+/* A client counts its deadline, too, and its cancel may come first. */
+static void a_cancel_at_the_deadline_is_one(void) {
+    kit_start();
+    server_start(&a, "0", 100);
+    CONFIGURE("upstream u { target = \"%s\" eject { silence = 20ms } }", a.address);
+    ask_and_wait(&one, "u", "x");
+    for (int i = 0; i < 2; i++) { /* long before it, and behind nine tenths */
+        ask_with(&one, "u", &kit_echo_method, NULL, i ? 500 * NS_PER_MS : 100 * NS_PER_S);
+        uint64_t until = clock_monotonic() + 460 * NS_PER_MS;
+        WAIT_FOR(one.is_closed || clock_monotonic() >= until);
+        if (!one.is_closed) call_reset(one.call, 8);
+        WAIT_FOR(one.is_closed);
+        CHECK_INT(target_of("u", 0).failures, i);
+    }
+    kit_stop_with(&a);
+}
+
 static void the_only_target_is_never_ejected(void) {
     kit_start();
     server_start(&a, "0", 100);
@@ -679,6 +734,9 @@ int main(void) {
     RUN(a_hash_keeps_users_on_their_target);
     RUN(a_target_whose_calls_fail_is_left_out_for_a_while);
     RUN(who_asks_for_little_time_leaves_nobody_out);
+    RUN(a_target_that_lets_deadlines_pass_is_left_out);
+    RUN(a_target_that_answers_others_meanwhile_is_not_silent);
+    RUN(a_cancel_at_the_deadline_is_one);
     RUN(the_only_target_is_never_ejected);
     RUN(a_reload_keeps_unchanged_upstreams_and_lets_changed_ones_finish);
     RUN(a_drain_closes_what_is_idle_and_lets_the_rest_finish);
