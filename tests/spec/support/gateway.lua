@@ -149,14 +149,20 @@ end
 
 function gateway:launch(options)
   local file = options and options.file or self.folder .. "/tidewire.conf"
-  self.process = process.start({ binary, "run", "-c", file },
+  local command = {}
+  for _, word in ipairs(options and options.before or {}) do command[#command + 1] = word end
+  for _, word in ipairs { binary, "run", "-c", file } do command[#command + 1] = word end
+  self.process = process.start(command,
     { output = self.output, environment = environment(options and options.environment) })
   return self
 end
 
--- options: as prepare(), environment =, `file` for a config that lies elsewhere. Returns when all listen.
-function gateway.start(options)
-  local self = gateway.prepare(options):launch(options)
+-- options: as prepare(), environment =, `file` for a config that lies elsewhere, `before` = words of a command that
+-- runs it. Returns when all listen.
+function gateway.start(options) return gateway.prepare(options):begin(options) end
+
+function gateway:begin(options)
+  self:launch(options)
   local is_up = process.await(20 * slowness, function()
     return self:said "generation 1 is in force" or self.process:wait(0)
   end)
