@@ -1,9 +1,11 @@
 -- The recipes of docs/how-to.md: each does what the page says of it.
+local certificates = require "support.certificates"
 local gateway = require "support.gateway"
 local client = require "support.client"
 local page = require "support.page"
 local process = require "support.process"
 local raw = require "support.raw"
+local relay = require "support.relay"
 local terminal = require "support.terminal"
 
 local path = "docs/how-to.md"
@@ -428,6 +430,55 @@ describe(path, function()
     assert.is_true(process.now() - before > 0.8) -- 10 a second after the first 20
     stream:half_close()
     assert.equal("OK", stream:status().code)
+  end)
+
+  -- Gateways of these configs; where one listens for another is found through a relay. `port` is where each does.
+  local function start_peers(configs, files)
+    local scripts, ways, started = { ["peers.lua"] = recipes.peers.scripts["peers.lua"] }, {}, {}
+    for i in ipairs(configs) do ways[i] = relay.open() end
+    for i, conf in ipairs(configs) do
+      conf = conf:gsub('listen "127%.0%.0%.1:50051"', 'listen "127.0.0.1:0"')
+      conf = conf:gsub('listen "127%.0%.0%.1:%d%d%d%d"', 'listen "127.0.0.2:0"')
+      conf = conf:gsub('"127%.0%.0%.1:700(%d)"', function(n) return '"' .. ways[tonumber(n)].address .. '"' end)
+      started[i] = gateway.start { config = conf, scripts = scripts, files = files }
+      ways[i]:set { to = started[i].addresses[#started[i].addresses] }
+    end
+    return unpack(started)
+  end
+  local function exchanged(conf) return (conf:gsub("%f[%w][ab]%f[^%w]", { a = "b", b = "a" }):gsub("700%d",
+    { ["7001"] = "7002", ["7002"] = "7001" })) end
+  local function asks(gw, wanted)
+    local reply = connect(gw):call("greet.GreetService/Greet", { name = "ann" }, client.soon)
+    assert.equal(wanted, reply.message and reply.message.greeting, reply.text)
+  end
+
+  recipe("peers", "two gateways ask each other, whichever of them is asked", function()
+    local conf = recipes.peers.conf
+    local a, b = start_peers { conf, exchanged(conf) }
+    asks(a, "ann from a is welcome")
+    asks(b, "ann from b is welcome")
+  end)
+
+  recipe("peers_hub", "one that cannot be reached is called over its own connection", function()
+    tried.peers_inside = true
+    local confs = { recipes.peers_hub.conf, recipes.peers_inside.conf .. 'listen "unix:x.sock" { }\n' }
+    local hub, inside = start_peers(confs)
+    asks(hub, "ann from hub is welcome")
+    local reply = client.connect("unix:" .. inside:path "x.sock"):call("greet.GreetService/Greet", { name = "bob" })
+    assert.equal("bob from inside is welcome", reply.message.greeting)
+  end)
+
+  recipe("peers_tls", "they prove who they are", function()
+    certificates.authority "ca"
+    local files = {}
+    for _, name in ipairs { "a", "b" } do certificates.certificate(name, "ca", "DNS:" .. name) end
+    for _, name in ipairs { "ca.pem", "a.pem", "a.key", "b.pem", "b.key" } do
+      files[name] = assert(io.open(certificates.folder .. "/" .. name)):read "*a"
+    end
+    local conf = recipes.peers_tls.conf
+    local a, b = start_peers({ conf, exchanged(conf) }, files)
+    asks(a, "ann from a is welcome")
+    asks(b, "ann from b is welcome")
   end)
 
   it("has no recipe that is not tried", function()

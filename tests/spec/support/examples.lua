@@ -5,7 +5,8 @@
 --   <!-- test: script [METHOD] -->  a whole script; METHOD is then called
 --   <!-- test: filter METHOD -->    a whole script before an upstream "behind", which answers each message with itself
 --
--- Examples that open streams find the upstream "stock": the script below, which answers the page's own service.
+-- Examples that open streams find the upstream "stock", and the peer "depot": the script below, which answers the
+-- page's own service.
 --
 -- What an example prints must be what stands behind `-->` in it, line by line; `…` is any text. Its call must end with
 -- status=NAME, OK unless said otherwise.
@@ -112,16 +113,17 @@ return { Talk = echo, Watch = echo_one, Place = echo_one }
 ]]
 
 local function start_behind(list, proto)
-  local config = { 'workers = 1\nproto = { "page.proto" }\n' }
+  local config = { 'workers = 1\nproto = { "page.proto" }\nlisten "127.0.0.1:0" { peers = on }\n'
+    .. 'node = "node-2"\npeer "front" { id = "node-1" }\nservice "shop.Shop" { script = "stock.lua" }\n' }
   for i, block in ipairs(list) do
     if block.mark.kind == "filter" then
       config[#config + 1] = ('service "shop.Shop%d" { script = "behind.lua" }\n'):format(i)
     end
   end
-  if #config == 1 then return "" end
-  local server = gateway.start { scripts = { ["behind.lua"] = behind }, protos = { ["page.proto"] = proto },
-    config = table.concat(config) }
-  return ('upstream behind { target = { "%s" } }\n'):format(server.address)
+  local server = gateway.start { scripts = { ["behind.lua"] = behind, ["stock.lua"] = stock },
+    protos = { ["page.proto"] = proto }, config = table.concat(config) }
+  return ('node = "node-1"\nupstream "behind" { target = { "%s" } }\npeer depot { id = "node-2"  address = "%s" }\n')
+    :format(server.address, server.address)
 end
 
 -- For each example: { block =, status = { code =, text =, replies = }, expected =, printed = { text … }, errors = }
