@@ -57,6 +57,8 @@ void attempt_keep(struct rpc_call *call, size_t length);
 void attempt_give(struct rpc_call *call, size_t length, struct http_output *output);
 /* The answer has begun. */
 void attempt_commit(struct rpc_call *call);
+/* What a reset by the server means. */
+enum status attempt_reset_status(const struct rpc_call *call, uint32_t error);
 /* What a stream says that was closed without an answer; `text` becomes the outcome's. */
 void attempt_lost(const struct rpc_call *call, uint32_t error, bool is_connection, char *text, size_t size,
                   struct rpc_outcome *outcome);

@@ -239,6 +239,12 @@ void grpc_client_end(struct rpc_call *call, const struct http_header *trailers, 
     stop_asking(call);
 }
 
+/* A server that has seen the deadline pass first says CANCEL, as grpc-go does: one's own clock tells which it was. */
+enum status attempt_reset_status(const struct rpc_call *call, uint32_t error) {
+    bool is_late = call->call.deadline && loop_now(call->call.rpc->loop) >= call->call.deadline;
+    return error == HTTP_CANCEL && is_late ? STATUS_DEADLINE_EXCEEDED : status_of_reset(error);
+}
+
 void attempt_lost(const struct rpc_call *call, uint32_t error, bool is_connection, char *text, size_t size,
                   struct rpc_outcome *outcome) {
     *outcome = (struct rpc_outcome){
@@ -248,8 +254,11 @@ void attempt_lost(const struct rpc_call *call, uint32_t error, bool is_connectio
         const char *reason = session ? http_session_reason(session) : NULL;
         snprintf(text, size, "the connection has failed: %s", reason ? reason : "unknown");
     } else {
-        snprintf(text, size, "the server has reset the stream, HTTP/2 error %u", error);
-        outcome->status = status_of_reset(error);
+        outcome->status = attempt_reset_status(call, error);
+        if (outcome->status == STATUS_DEADLINE_EXCEEDED)
+            snprintf(text, size, "the deadline has passed");
+        else
+            snprintf(text, size, "the server has reset the stream, HTTP/2 error %u", error);
     }
 }
 

@@ -203,7 +203,7 @@ void raw_part(struct rpc_call *call, enum http_error error) {
  * messages end; only the loss of a connection has no error code that means the same. */
 static void pass_reset(struct rpc_call *call, uint32_t error) {
     struct rpc_call *server = unlink_partner(call);
-    enum status status = status_of_reset(error);
+    enum status status = attempt_reset_status(call, error);
     http_stream_reset(server->stream, error == HTTP_NO_ERROR ? HTTP_INTERNAL_ERROR : (enum http_error)error);
     call_end(server, status, REASON_UPSTREAM, "the server has reset the stream");
     call_end(call, status, REASON_SERVER, "the server has reset the stream");

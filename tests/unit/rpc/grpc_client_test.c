@@ -221,6 +221,20 @@ static void a_reset_becomes_a_status(void) {
     }
 }
 
+/* A server may be the first to see that the deadline has passed; grpc-go says CANCEL then. */
+static void a_cancel_is_the_deadline_once_that_has_passed(void) {
+    for (uint64_t late = 0; late < 2; late++) {
+        open_call(&record_stream, NULL, 2 * NS_PER_S);
+        respond(false, 3, fine);
+        fake_loop.now += 2 * NS_PER_S - 1 + late; /* our timer is not looked at yet */
+        fake_stream_close(stream, HTTP_CANCEL, false);
+        fake_turn();
+        CHECK_INT(record.closed, 1);
+        CHECK_INT(record.status, late ? STATUS_DEADLINE_EXCEEDED : STATUS_CANCELLED);
+        stop();
+    }
+}
+
 static void replies_before_a_reset_are_read(void) {
     open_call(&record_stream, NULL, 0);
     respond(false, 3, fine);
@@ -311,6 +325,7 @@ int main(void) {
     RUN(a_trailers_only_answer_is_a_status);
     RUN(an_answer_that_is_not_grpc_is_judged_by_its_http_status);
     RUN(a_reset_becomes_a_status);
+    RUN(a_cancel_is_the_deadline_once_that_has_passed);
     RUN(replies_before_a_reset_are_read);
     RUN(a_lost_connection_is_unavailable_and_the_next_call_dials_again);
     RUN(a_call_waits_for_room_and_what_it_sends_meanwhile_queues);

@@ -256,6 +256,17 @@ static void a_reset_before_the_headers_is_told_as_a_status(void) {
     stop();
 }
 
+static void a_servers_cancel_at_the_deadline_is_told_as_that(void) {
+    begin();
+    PASS(false, "grpc-timeout", "5S");
+    fake_loop.now += 5 * NS_PER_S; /* our own timer is not looked at yet */
+    fake_stream_close(server, HTTP_CANCEL, false);
+    fake_turn();
+    CHECK(strstr(fake_text(&client->headers), "grpc-status: 4\ngrpc-message: the deadline has passed\n"));
+    CHECK(ends == 1 && ended == STATUS_DEADLINE_EXCEEDED);
+    stop();
+}
+
 static void a_reset_behind_the_headers_stays_one(void) {
     static const struct { int told, passed_on; enum status status; } cases[] = {
         {HTTP_CANCEL, HTTP_CANCEL, STATUS_CANCELLED},
@@ -540,6 +551,7 @@ int main(void) {
     RUN(an_end_waits_for_what_came_before_it);
     RUN(a_cancel_crosses_with_its_code);
     RUN(a_reset_before_the_headers_is_told_as_a_status);
+    RUN(a_servers_cancel_at_the_deadline_is_told_as_that);
     RUN(a_reset_behind_the_headers_stays_one);
     RUN(a_lost_server_is_told_behind_what_it_said);
     RUN(a_deadline_ends_both);
