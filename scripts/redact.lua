@@ -1,15 +1,27 @@
--- Before an upstream: numbers that could be a credit card's do not get through, in either direction. A projection reads
--- and writes the one field; messages without such a number pass with the bytes that they came with.
+-- Before an upstream, whatever its messages are: numbers that could be a credit card's do not get through, in either
+-- direction, in no text of a message, however deep. Messages without one pass with the bytes that they came with.
 local tidewire = require "tidewire"
 
-local function hide_cards(_, text)
-  local hidden, count = text:gsub("%f[%d]%d[%d%- ]+%d%f[%D]", function(number)
+local function without_cards(text)
+  return (text:gsub("%f[%d]%d[%d%- ]+%d%f[%D]", function(number)
     local digits = select(2, number:gsub("%d", ""))
     return digits >= 13 and digits <= 19 and "[card]" or nil
-  end)
-  if count > 0 and hidden ~= text then return hidden end
+  end))
 end
 
-local hide = tidewire.project({ fields = { "message" }, patch = { "message" } }, hide_cards)
+-- `value` is a message, a list or a map.
+local function hide_in(value)
+  local each = tidewire.message.type(value) and tidewire.message.pairs or pairs
+  for key, inner in each(value) do
+    if type(inner) == "string" then
+      local text = without_cards(inner)
+      if text ~= inner then value[key] = text end
+    elseif type(inner) == "table" or tidewire.message.type(inner) then
+      hide_in(inner)
+    end
+  end
+end
 
-return { Chat = { on_request = hide, on_response = hide } }
+local function hide(_, message) hide_in(message) end
+
+return { ["*"] = { on_request = hide, on_response = hide } }
