@@ -64,15 +64,19 @@ void http_guard_on_ended(struct http_session *session, int32_t id) {
     struct http_guard *guard = &session->guard;
     guard->ended[guard->next_ended] = id;
     guard->next_ended = (uint8_t)((guard->next_ended + 1) % ENDED_REMEMBERED);
+    guard->not_ended = 0;
 }
 
 static void check_after_end(struct http_session *session, int32_t id) {
+    struct http_guard *guard = &session->guard;
     bool has_ended = false;
-    for (int i = 0; i < ENDED_REMEMBERED; i++) has_ended |= session->guard.ended[i] == id;
-    if (!has_ended || !id) return;
-    if (session->is_server)
+    if (id == guard->not_ended) return; /* frames of one stream often come together */
+    for (int i = 0; i < ENDED_REMEMBERED; i++) has_ended |= guard->ended[i] == id;
+    if (!has_ended)
+        guard->not_ended = id;
+    else if (id && session->is_server)
         http_session_close(session, HTTP_STREAM_CLOSED, "a frame for a closed stream");
-    else
+    else if (id)
         charge(session, PRICE_CLOSED, "too many frames for closed streams");
 }
 

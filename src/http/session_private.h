@@ -64,6 +64,7 @@ struct http_guard {
     uint64_t last_ping;
     int32_t tokens;
     int32_t ended[ENDED_REMEMBERED];  /* streams that are closed, and that the peer had ended or reset */
+    int32_t not_ended;                /* the stream that was looked up last and is not among them; or 0 */
     int32_t newest;                   /* server: the highest identifier that the peer has opened; -1: none */
     int32_t skipped_from, skipped_to; /* the last identifiers that it has passed over lie between these */
     uint32_t window_updates;         /* that our DATA and the peer's new streams have earned the peer */
