@@ -51,6 +51,7 @@ void *pool_take(struct pool *pool) {
     void *object = pool->free;
     if (!object) return memory_new(pool->object_size);
     memcpy(&pool->free, object, sizeof pool->free);
+    __builtin_prefetch(pool->free, 1);
     pool->kept--;
     memset(object, 0, pool->object_size);
     return object;
