@@ -6,7 +6,11 @@
 
 #include "rpc/call_private.h"
 
-enum { FIRST_GROWTH = 256, DOUBLING = 64 * 1024 };
+enum {
+    FIRST_GROWTH = 256,
+    DOUBLING = 64 * 1024,
+    MOST_IN_PLACE = 256, /* messages; no handler takes more in one turn */
+};
 
 static uint32_t payload_length(const uint8_t *prefix) {
     return (uint32_t)prefix[1] << 24 | (uint32_t)prefix[2] << 16 | (uint32_t)prefix[3] << 8 | prefix[4];
@@ -138,6 +142,48 @@ static size_t partial_continue(struct rpc_call *call, const uint8_t *bytes, size
     return used + partial_add(call, bytes + used, length - used);
 }
 
+/* ---- slabs: copies of what lay in the read buffer ---- */
+
+/* The accounts count what the slab occupies. */
+static void charge_slab(struct rpc_call *call, struct range *range) {
+    uint64_t grown = range->slab.capacity - range->charged;
+    range->charged += grown;
+    account_charge(call, grown);
+}
+
+static void spill_range(struct rpc_call *call, struct range *range) {
+    range->slab.capacity = range->left;
+    range->slab.data = memory_resize(NULL, range->left);
+    buffer_append(&range->slab, range->bytes, range->left);
+    range->bytes = range->slab.data;
+    charge_slab(call, range);
+}
+
+static void slab_append(struct rpc_call *call, struct range *slab, const uint8_t *bytes, uint32_t length) {
+    size_t begin = (size_t)(slab->bytes - slab->slab.data);
+    buffer_append(&slab->slab, bytes, length);
+    slab->bytes = slab->slab.data + begin;
+    slab->left += length;
+    charge_slab(call, slab);
+}
+
+/* Appends a range of the read buffer to the slab before it, and frees it. */
+static void spill_behind(struct rpc_call *call, struct range *slab, struct range *range) {
+    slab_append(call, slab, range->bytes, range->left);
+    slab->next = range->next;
+    if (call->inbound.last == range) call->inbound.last = slab;
+    pool_give(&call->call.rpc->ranges, range);
+}
+
+/* What will have to be copied anyway is copied while the caches have it, and needs no ranges of its own. */
+static void receive_kept(struct rpc_call *call, const uint8_t *bytes, size_t length) {
+    struct range *last = call->inbound.last;
+    if (last && last->slab.data)
+        slab_append(call, last, bytes, (uint32_t)length);
+    else
+        spill_range(call, range_append(call, bytes, length));
+}
+
 /* ---- receiving ---- */
 
 /* Whole messages at the front of `bytes` become a range where they lie. */
@@ -153,11 +199,14 @@ static size_t receive_in_place(struct rpc_call *call, const uint8_t *bytes, size
         whole += framed;
         messages++;
     }
-    if (messages) {
+    if (!messages) return 0;
+    if (in->whole >= MOST_IN_PLACE) {
+        receive_kept(call, bytes, whole);
+    } else {
         range_append(call, bytes, whole);
-        count_whole(in, messages);
         in->is_in_place = true;
     }
+    count_whole(in, messages);
     return whole;
 }
 
@@ -266,34 +315,7 @@ void inbound_replace(struct rpc_call *call, struct message *message) {
     account_charge(call, range->charged);
 }
 
-/* ---- keeping ---- */
-
-/* The accounts count what the slab occupies. */
-static void charge_slab(struct rpc_call *call, struct range *range) {
-    uint64_t grown = range->slab.capacity - range->charged;
-    range->charged += grown;
-    account_charge(call, grown);
-}
-
-static void spill_range(struct rpc_call *call, struct range *range) {
-    range->slab.capacity = range->left;
-    range->slab.data = memory_resize(NULL, range->left);
-    buffer_append(&range->slab, range->bytes, range->left);
-    range->bytes = range->slab.data;
-    charge_slab(call, range);
-}
-
-/* Appends a range of the read buffer to the slab before it, and frees it. */
-static void spill_behind(struct rpc_call *call, struct range *slab, struct range *range) {
-    size_t begin = (size_t)(slab->bytes - slab->slab.data);
-    buffer_append(&slab->slab, range->bytes, range->left);
-    slab->bytes = slab->slab.data + begin;
-    slab->left += range->left;
-    charge_slab(call, slab);
-    slab->next = range->next;
-    if (call->inbound.last == range) call->inbound.last = slab;
-    pool_give(&call->call.rpc->ranges, range);
-}
+/* ---- keeping what is not taken in this turn ---- */
 
 void inbound_spill(struct rpc_call *call) {
     struct inbound *in = &call->inbound;

@@ -84,6 +84,41 @@ static void what_is_not_taken_survives_the_read(void) {
     record_free(&record);
 }
 
+static void receive_frames(struct http_stream *stream, const struct buffer *all, size_t frame, size_t from, size_t to) {
+    for (size_t i = from; i < to; i++) fake_data(stream, buffer_bytes(all) + i * frame, frame);
+    fake_read_done(stream->session);
+}
+
+/* More than a turn takes, in small frames, while some of what came before is still there. */
+static void many_messages_of_a_read_keep_their_order(bool is_idle) {
+    enum { MESSAGES = 1000, FIRST_READ = 600, TAKEN_BETWEEN = 300 };
+    struct record record = {.is_idle = is_idle};
+    struct buffer all = {0};
+    for (uint32_t i = 0; i < MESSAGES; i++) fake_frame(&all, &i, sizeof i, 0);
+    size_t length = buffer_length(&all), frame = length / MESSAGES;
+    fake_start(NULL);
+    record_serve(&record);
+    struct http_stream *stream = fake_request(fake_accept(), "/test.Service/Stream", false, NULL);
+    receive_frames(stream, &all, frame, 0, FIRST_READ);
+    for (int i = 0; is_idle && i < TAKEN_BETWEEN; i++) CHECK_INT(record_take(&record), CALL_MESSAGE);
+    receive_frames(stream, &all, frame, FIRST_READ, MESSAGES);
+    fake_end(stream);
+    fake_read_done(stream->session);
+    while (is_idle && record_take(&record) == CALL_MESSAGE) fake_turn();
+    CHECK_INT(record.messages, MESSAGES);
+    CHECK_MEM(buffer_bytes(&record.received), buffer_length(&record.received), buffer_bytes(&all), length);
+    CHECK_INT(rpc_counters(fake_rpc)->buffered, 0);
+    fake_stop();
+    fake_stream_free(stream);
+    buffer_free(&all);
+    record_free(&record);
+}
+
+static void many_messages_of_a_read_keep_their_order_at_once_and_later(void) {
+    many_messages_of_a_read_keep_their_order(false);
+    many_messages_of_a_read_keep_their_order(true);
+}
+
 static void a_handler_is_told_again_only_after_it_has_asked_in_vain(void) {
     struct record record = {.is_idle = true};
     struct buffer one = {0};
@@ -296,6 +331,7 @@ int main(void) {
     RUN(messages_arrive_whole_wherever_the_bytes_are_cut);
     RUN(messages_arrive_whole_byte_by_byte);
     RUN(what_is_not_taken_survives_the_read);
+    RUN(many_messages_of_a_read_keep_their_order_at_once_and_later);
     RUN(a_handler_is_told_again_only_after_it_has_asked_in_vain);
     RUN(window_comes_back_only_for_what_is_taken);
     RUN(a_large_message_widens_the_window_up_to_what_may_be_buffered);
