@@ -162,7 +162,7 @@ service "greet.GreetService" { script = "filter.lua"  upstream = "behind" }
     assert.equal("application/grpc+odd", assert(client:expect { type = "HEADERS", stream = 1 }).fields["content-type"])
     server:data(1, "\200\1")
     assert.equal("\200\1", assert(client:expect { type = "DATA", stream = 1 }).bytes)
-    server:send { { send = "headers", stream = 1, fields = { { "grpc-status", "77" }, { "x-end", "z" } }, ["end"] = true } }
+    server:respond(1, { { "grpc-status", "77" }, { "x-end", "z" } }, true)
     local trailers = assert(client:trailers(1)).fields
     assert.same({ "77", "z" }, { trailers["grpc-status"], trailers["x-end"] })
   end

@@ -264,7 +264,8 @@ describe("a topic", function()
     slow:reset(1)
   end)
 
-  local kept = 'local room = tidewire.topic("room", { type = "chat.ChatMessage", history = %d, position = "timestamp" })'
+  local kept = 'local room = tidewire.topic("room", '
+    .. '{ type = "chat.ChatMessage", history = %d, position = "timestamp" })'
 
   it("replays what it has kept, and goes on with what comes, over all workers", function()
     local gw = serve([[
