@@ -22,7 +22,9 @@ static void took_too_long(struct timer *timer) {
 }
 
 static struct rpc_connection *new_connection(struct rpc *rpc, const struct rpc_link_options *options) {
+    enum { HEADERS = 64 * 1024 }; /* of an answer; what the listeners' clients may send is another matter */
     struct http_limits limits = rpc->limits.http;
+    limits.headers = HEADERS;
     limits.idle = limits.settings_timeout = 0; /* the link's owner closes it; its timer bounds the beginning */
     limits.keepalive_interval = options->keepalive_interval;
     limits.keepalive_timeout = options->keepalive_timeout;
