@@ -116,6 +116,7 @@ static int on_frame_send(nghttp2_session *h2, const nghttp2_frame *frame, void *
     case NGHTTP2_RST_STREAM: {
         struct http_stream *stream = http_stream_find(session, frame->hd.stream_id);
         if (!stream || !stream->is_reset) http_guard_on_own_reset(session, frame->rst_stream.error_code);
+        if (stream) stream->was_reset_here = true;
         break;
     }
     case NGHTTP2_GOAWAY:

@@ -132,6 +132,7 @@ struct http_stream {
     bool is_answered : 1;    /* server: response headers were submitted; client: they have come */
     bool has_peer_ended : 1; /* END_STREAM has come */
     bool is_reset : 1;       /* by us: the user hears nothing more but on_close */
+    bool was_reset_here : 1;
 };
 
 /* session.c */

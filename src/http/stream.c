@@ -173,6 +173,7 @@ struct http_session *http_stream_session(const struct http_stream *stream) {
     return stream->session;
 }
 uint32_t http_stream_id(const struct http_stream *stream) { return stream->id; }
+bool http_stream_was_reset_here(const struct http_stream *stream) { return stream->was_reset_here; }
 
 static void respond(struct http_stream *stream, const struct http_header *headers, size_t count,
                     nghttp2_data_source_read_callback read, bool is_finished) {

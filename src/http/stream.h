@@ -127,6 +127,8 @@ struct http_stream *http_session_open(struct http_session *session, const struct
 void http_stream_set_user(struct http_stream *stream, void *user);
 struct http_session *http_stream_session(const struct http_stream *stream);
 uint32_t http_stream_id(const struct http_stream *stream);
+/* For on_close: it was this side that has reset it, by the user's wish or for what the peer has sent. */
+bool http_stream_was_reset_here(const struct http_stream *stream);
 /* Server: response headers; `is_end` for Trailers-Only. Copied before the function returns. A stream whose answer is
  * complete (here or by http_stream_finish()) before its peer has ended is reset with NO_ERROR behind the answer, so
  * that the peer stops uploading; that counts as a close with HTTP_NO_ERROR. */

@@ -322,6 +322,7 @@ void call_on_end(struct rpc_call *call) {
 void call_on_close(void *user, uint32_t error, bool is_connection) {
     struct rpc_call *call = user;
     if (!call) return;
+    call->was_reset_here = call->stream && http_stream_was_reset_here(call->stream);
     call->stream = NULL;
     call->window_due = 0;
     if (call->partner) raw_closed(call, error, is_connection);

@@ -81,6 +81,7 @@ struct rpc_call {
     bool is_client : 1;
     bool is_waiting : 1;      /* a client call without a stream yet */
     bool is_raw : 1;
+    bool was_reset_here : 1;  /* its stream, when that has closed */
     bool was_opened : 1;      /* the handler knows it */
     bool is_hungry : 1;       /* call_receive() has said CALL_EMPTY, or nothing was asked yet */
     bool is_end_told : 1;     /* call_receive() has said CALL_END */

@@ -62,6 +62,8 @@ enum status attempt_reset_status(const struct rpc_call *call, uint32_t error);
 /* What a stream says that was closed without an answer; `text` becomes the outcome's. */
 void attempt_lost(const struct rpc_call *call, uint32_t error, bool is_connection, char *text, size_t size,
                   struct rpc_outcome *outcome);
+/* Who has reset its stream. */
+const char *attempt_reset_text(const struct rpc_call *call);
 /* A header block that is all of the answer: true when it is a failure, and the call goes on. */
 bool attempt_is_tried_again(struct rpc_call *call, const struct http_header *headers, size_t count);
 /* Until the deadline, at least 1 ns. */

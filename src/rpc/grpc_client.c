@@ -245,6 +245,11 @@ enum status attempt_reset_status(const struct rpc_call *call, uint32_t error) {
     return error == HTTP_CANCEL && is_late ? STATUS_DEADLINE_EXCEEDED : status_of_reset(error);
 }
 
+const char *attempt_reset_text(const struct rpc_call *call) {
+    return call->was_reset_here ? "the server has broken the rules of HTTP/2, and the stream was reset"
+                                : "the server has reset the stream";
+}
+
 void attempt_lost(const struct rpc_call *call, uint32_t error, bool is_connection, char *text, size_t size,
                   struct rpc_outcome *outcome) {
     *outcome = (struct rpc_outcome){
@@ -258,7 +263,7 @@ void attempt_lost(const struct rpc_call *call, uint32_t error, bool is_connectio
         if (outcome->status == STATUS_DEADLINE_EXCEEDED)
             snprintf(text, size, "the deadline has passed");
         else
-            snprintf(text, size, "the server has reset the stream, HTTP/2 error %u", error);
+            snprintf(text, size, "%s, HTTP/2 error %u", attempt_reset_text(call), error);
     }
 }
 

@@ -205,8 +205,8 @@ static void pass_reset(struct rpc_call *call, uint32_t error) {
     struct rpc_call *server = unlink_partner(call);
     enum status status = attempt_reset_status(call, error);
     http_stream_reset(server->stream, error == HTTP_NO_ERROR ? HTTP_INTERNAL_ERROR : (enum http_error)error);
-    call_end(server, status, REASON_UPSTREAM, "the server has reset the stream");
-    call_end(call, status, REASON_SERVER, "the server has reset the stream");
+    call_end(server, status, REASON_UPSTREAM, attempt_reset_text(call));
+    call_end(call, status, REASON_SERVER, attempt_reset_text(call));
 }
 
 static void upstream_closed(struct rpc_call *call, uint32_t error, bool is_connection) {

@@ -4,6 +4,7 @@ local client = require "support.client"
 local foreign = require "support.foreign"
 local gateway = require "support.gateway"
 local process = require "support.process"
+local raw = require "support.raw"
 
 local method, stream_method = "interop.Interop/Echo", "interop.Interop/EchoStream"
 local proto = 'proto = { "interop.proto" }\n'
@@ -255,5 +256,37 @@ describe("an upstream", function()
     end
     assert.is_true(gw:said "is left out for 60.0 s")
     assert.equal("OK", echo(channel).code)
+  end)
+end)
+
+describe("an answer's headers", function()
+  after_each(gateway.stop_all)
+
+  -- The listener's clients may send little; the server behind sends what it wants, up to the bound of links.
+  local function answer(size)
+    local listener = raw.listen()
+    local gw = gateway.start { config = ([[
+      limits { headers = 1KiB }
+      upstream behind { target = "%s" }
+      service "*" { upstream = "behind" }
+    ]]):format(listener.address) }
+    local wire = assert(raw.connect(gw.address))
+    wire:headers(1, "some.Service/Method", nil, true)
+    local server = assert(listener:accept())
+    assert(server:expect { type = "HEADERS", stream = 1 })
+    server:respond(1, { { ":status", "200" }, { "content-type", "application/grpc" }, { "x-large", ("x"):rep(size) } })
+    local headers = assert(wire:expect { type = "HEADERS", stream = 1 })
+    listener:close()
+    return headers.fields
+  end
+
+  it("are bounded by no limit of the listener", function()
+    assert.equal(8000, #answer(8000)["x-large"])
+  end)
+
+  it("that are too large end the call, with a text that does not blame a reset on the server", function()
+    local fields = answer(70000)
+    assert.is_truthy(fields["grpc-message"], "a status")
+    assert.is_nil(fields["grpc-message"]:find("the server has reset the stream", 1, true), fields["grpc-message"])
   end)
 end)

@@ -245,6 +245,7 @@ struct http_stream *http_session_open(struct http_session *session, const struct
 void http_stream_set_user(struct http_stream *stream, void *user) { stream->user = user; }
 struct http_session *http_stream_session(const struct http_stream *stream) { return stream->session; }
 uint32_t http_stream_id(const struct http_stream *stream) { return stream ? 1 : 0; }
+bool http_stream_was_reset_here(const struct http_stream *stream) { return stream->reset >= 0; }
 void http_stream_respond(struct http_stream *stream, const struct http_header *headers, size_t count, bool is_end) {
     CHECK(!stream->has_headers && !stream->is_closed);
     stream->has_headers = true;
