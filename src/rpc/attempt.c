@@ -141,8 +141,9 @@ static bool is_ours(const struct rpc_call *call) {
            call->reason == REASON_DEADLINE || (call->is_raw && call->reason == REASON_CLIENT);
 }
 
-/* A client that gives up at its deadline may be heard before our own timer. */
+/* A client that gives up at its deadline may be heard before our own timer, and so may a server. */
 static bool is_expired(const struct rpc_call *call) {
+    if (!is_ours(call) && call->status != STATUS_DEADLINE_EXCEEDED) return false;
     uint64_t opened = call->call.opened, deadline = call->call.deadline;
     return deadline && loop_now(call->call.rpc->loop) >= deadline - (deadline - opened) / 10;
 }
@@ -156,7 +157,7 @@ void attempt_over(struct rpc_call *call) {
                                         .is_lost = call->reason == REASON_CONNECTION,
                                         .has_answer = !attempt->headers,
                                         .is_cancelled = is_ours(call),
-                                        .is_expired = is_ours(call) && is_expired(call)};
+                                        .is_expired = is_expired(call)};
     attempt->opener = NULL;
     call->is_waiting = false;
     opener->on_over(attempt->context, &outcome);

@@ -77,7 +77,7 @@ struct rpc_outcome {
     bool is_lost;       /* the connection went */
     bool has_answer;    /* response headers had come before */
     bool is_cancelled;  /* by our side, or its deadline has passed: it says nothing about the server */
-    bool is_expired;    /* cancelled, when its deadline had passed, or nearly: clients count, too, and are closer */
+    bool is_expired;    /* given up, by whomever, when its deadline had passed, or nearly */
     bool has_pushback;  /* grpc-retry-pushback-ms was there */
     int64_t pushback;   /* ns; negative: do not retry */
 };

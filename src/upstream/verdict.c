@@ -86,7 +86,7 @@ void target_judge(struct target *target, const struct rpc_outcome *outcome, uint
     uint64_t now = now_of(target);
     bool was_silent = is_silent(target, outcome, since);
     if (outcome->is_cancelled && !was_silent) return;
-    if (!outcome->is_cancelled && !outcome->is_lost && !outcome->is_unseen) target_answered(target);
+    if (!was_silent && !outcome->is_lost && !outcome->is_unseen) target_answered(target);
     if (!was_silent && !is_failure(outcome)) {
         target->failures_in_row = 0;
         if (target->ejected_until <= now) target->ejections = 0;
