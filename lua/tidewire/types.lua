@@ -202,6 +202,7 @@ local Topic = {}
 ---@field queue? integer messages that may wait for the subscriber; 256
 ---@field policy? "close"|"drop_old"|"drop_new"|"coalesce"|"block" what a full queue means; "close"
 ---@field timeout? number with `block`: seconds that it may hold up publishers; 10
+---@field show? any a plain value: what topic:members() tells of it
 ---@field since? "all"|integer|string replays: all that is kept, the last n, or what came after a position
 
 ---@param subject tidewire.Stream | fun(message: tidewire.Message)
@@ -219,6 +220,13 @@ function Topic:count() end
 ---What has become of its messages, over all workers, since the topic began.
 ---@return table<string, integer>
 function Topic:counters() end
+---What the subscribers of all workers show of themselves.
+---@return any[]
+function Topic:members() end
+---Hears who comes and goes, in this worker.
+---@param f fun(event: "join"|"leave"|"missed", member: any)
+---@return tidewire.Handle
+function Topic:watch(f) end
 ---Of the newest message; nothing where no history is kept.
 ---@return integer?
 function Topic:position() end

@@ -58,6 +58,7 @@ static struct shared_topic *shared_new(uint32_t workers, const char *name, size_
     shared->name = memory_copy(name, length);
     shared->name_length = length;
     list_init(&shared->lingering);
+    list_init(&shared->members);
     pthread_mutex_init(&shared->lock, NULL);
     return shared;
 }

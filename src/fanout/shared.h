@@ -23,6 +23,8 @@ struct share {
     atomic_bool has_waiting; /* publishers of this worker wait for credits */
     atomic_bool is_pressed;  /* a mail is on its way that tells that somebody waits for this worker's credits */
     atomic_bool is_overrun;  /* mail for this worker was refused, and a mail that tells so is on its way */
+    atomic_uint watchers;    /* of its members */
+    atomic_bool has_missed;  /* a mail that tells its watchers so is on its way */
     atomic_uint in_flight;   /* mails with kept messages; grows under the topic's lock */
     struct topic *topic;     /* the worker's handle, or NULL; from here on only that worker's thread looks */
     int granted;             /* credits, and those that publishers and mails hold */
@@ -35,7 +37,8 @@ struct shared_topic {
     atomic_uint references; /* handles of workers, mails under way */
     _Atomic(char *) type;
     struct list lingering;  /* in the registry's, while nothing but its history keeps it */
-    pthread_mutex_t lock;   /* for the history, and for the order in which its messages are posted */
+    pthread_mutex_t lock;   /* for history and members, and for the order in which mail about them is posted */
+    struct list members;    /* of struct member */
     struct history *history; /* NULL: none */
     atomic_bool is_kept;     /* it has one: never false again */
     struct share shares[]; /* registry->workers */

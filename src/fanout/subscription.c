@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "fanout/credit.h"
+#include "fanout/members.h"
 #include "fanout/topic_private.h"
 #include "rpc/call.h"
 
@@ -195,6 +196,7 @@ void subscription_set_options(struct subscription *subscription, const struct su
     if (blocks && !has_blocked) credit_blocker_joined(subscription->topic);
     else if (has_blocked && !blocks) credit_blocker_left(subscription->topic);
     else note_room(subscription);
+    member_set(subscription->topic, &subscription->member, options->show, options->show_length);
     if (before.on_end) before.on_end(before.context);
 }
 

@@ -34,6 +34,7 @@ struct subscription {
     uint64_t from;        /* positions up to here are replayed, or were before its time */
     uint64_t serial;      /* of its worker; never used again */
     bool has_gap;
+    struct member *member; /* NULL: shows nothing */
     struct topic *topic; /* a reference */
     struct task task;
 };

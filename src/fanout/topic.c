@@ -12,6 +12,7 @@
 #include "fanout/calls.h"
 #include "fanout/credit.h"
 #include "fanout/mail.h"
+#include "fanout/members.h"
 #include "fanout/subscription.h"
 #include "fanout/topic_private.h"
 #include "net/loop.h"
@@ -57,6 +58,7 @@ struct topic *topic_open(struct topics *topics, const char *name, size_t length)
     topic->shared = shared;
     topic->share = &shared->shares[topics->index];
     list_init(&topic->subscriptions);
+    list_init(&topic->watches);
     credit_open(topic);
     topic->share->topic = topic;
     map_put(&topics->by_name, name, length, topic);
@@ -135,12 +137,14 @@ void topic_joined(struct topic *topic, struct subscription *subscription) {
     list_append(&topic->subscriptions, &subscription->of_topic);
     atomic_fetch_add_explicit(&topic->share->subscribers, 1, memory_order_relaxed);
     if (subscription->options.policy == TOPIC_BLOCK) credit_blocker_joined(topic);
+    member_set(topic, &subscription->member, subscription->options.show, subscription->options.show_length);
 }
 
 void topic_left(struct topic *topic, struct subscription *subscription) {
     list_remove(&subscription->of_topic);
     atomic_fetch_sub_explicit(&topic->share->subscribers, 1, memory_order_relaxed);
     if (subscription->options.policy == TOPIC_BLOCK) credit_blocker_left(topic);
+    member_set(topic, &subscription->member, NULL, 0);
 }
 
 /* ---- messages ---- */

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
 #include "base/list.h"
 #include "base/message.h"
 #include "schema/schema.h"
@@ -90,6 +91,8 @@ struct subscription_options {
     uint32_t queue; /* messages that may wait for this subscriber; at least 1 */
     enum topic_policy policy;
     uint64_t timeout; /* of TOPIC_BLOCK: it is closed after having held up publishers for so long, ns */
+    const char *show; /* what topic_members() tells of it; NULL: nothing. Copied */
+    size_t show_length;
     bool no_echo;   /* skips what `call` itself published */
     /* Replays first what is kept, then what has come meanwhile: no gap, nothing twice. Filters hold for it, the queue is
      * for what comes meanwhile. Of no meaning for a call that is subscribed already. */
@@ -156,6 +159,22 @@ void topic_publish_later(struct topic *topic, struct topic_wait *wait, struct me
 void topic_wait_cancel(struct topic_wait *wait);
 /* Subscribers in the process. */
 size_t topic_count(const struct topic *topic);
+
+/* Presence: appends what the subscribers of all workers show, with commas between; how many there are. */
+size_t topic_members(const struct topic *topic, struct buffer *out);
+enum topic_event {
+    TOPIC_JOIN,
+    TOPIC_LEAVE,
+    TOPIC_MISSED, /* there were more events than could be told: look at the members */
+};
+/* Who hears of them, in this worker; never from inside of the function that made the change. */
+struct topic_watch {
+    struct list node;
+    struct topic *topic; /* a reference while it watches */
+    void (*on_event)(struct topic_watch *watch, enum topic_event event, const char *text, size_t length);
+};
+void topic_watch(struct topic *topic, struct topic_watch *watch);
+void topic_unwatch(struct topic_watch *watch);
 
 void topic_note_encoded(struct topic *topic);
 uint64_t topic_counter(const struct topic *topic, enum topic_counter counter);

@@ -26,6 +26,7 @@ struct topic {
     struct shared_topic *shared;
     struct share *share; /* this worker's of it */
     struct list subscriptions;
+    struct list watches;   /* of struct topic_watch */
     struct list waiting;   /* of struct topic_wait: this worker's publishers */
     struct task resume;    /* looks whether they can go on */
     struct task settle;    /* looks how much room its blocking subscribers have */

@@ -5,6 +5,7 @@
 #include "fanout/topic.h"
 #include "script/fiber.h"
 #include "script/generation.h"
+#include "script/json_value.h"
 #include "script/message.h"
 #include "script/names.h"
 #include "script/state.h"
@@ -274,6 +275,37 @@ static void check_subject(lua_State *L, struct topic_handle *topic, struct strea
     fix_type(L, topic, stream->handler->sends);
 }
 
+static int watch(lua_State *L) {
+    static const char signature[] = "topic:watch(f)";
+    struct topic_handle *topic = check_topic(L, signature);
+    struct generation *user = check_user(L, topic, signature);
+    refuse_in_filter(L, signature);
+    if (lua_gettop(L) != 2 || !lua_isfunction(L, 2)) return raise_misuse(L, signature);
+    struct subscriber *subscriber = new_subscriber(L, topic, user, NULL);
+    watching_new(subscriber);
+    lua_pushvalue(L, 2);
+    subscriber->origin = function_origin(L, -1);
+    subscriber->function = luaL_ref(L, LUA_REGISTRYINDEX);
+    subscriber_add(subscriber);
+    return 1;
+}
+
+static int members(lua_State *L) {
+    struct script *script = script_of(L);
+    const struct topic_handle *handle = check_topic(L, "topic:members()");
+    struct error error;
+    size_t length;
+    buffer_clear(&script->scratch);
+    buffer_append_byte(&script->scratch, '[');
+    topic_members(handle->topic, &script->scratch);
+    buffer_append_byte(&script->scratch, ']');
+    lua_pushlstring(L, (const char *)buffer_bytes(&script->scratch), buffer_length(&script->scratch));
+    const char *text = lua_tolstring(L, -1, &length);
+    if (!json_value_decode(L, text, length, script->ref.json_null, script->ref.json_array, &script->scratch, &error))
+        return luaL_error(L, "topic:members(): %s", error.text);
+    return 1;
+}
+
 static int subscribe(lua_State *L) {
     lua_settop(L, 3);
     struct topic_handle *topic = check_topic(L, SUBSCRIBE_SIGNATURE);
@@ -320,7 +352,7 @@ void bind_topic_open(struct script *script) {
     lua_State *L = script->L;
     const luaL_Reg of_subscription[] = {{"cancel", cancel}, {NULL, NULL}};
     const luaL_Reg of_topic[] = {{"subscribe", subscribe}, {"publish", publish}, {"count", count},
-                                  {"counters", counters}, {"position", position}, {NULL, NULL}};
+                                  {"counters", counters}, {"position", position}, {"members", members}, {"watch", watch}, {NULL, NULL}};
     script->ref.subscriber_meta = userdata_class(script, "a subscription", of_subscription, forget);
     script->ref.topic_meta = userdata_class(script, "a topic", of_topic, close_topic);
     push_ref(L, script->ref.topic_meta);

@@ -30,6 +30,8 @@ static void free_subscriber(struct subscriber *subscriber) {
     drop_ref(L, &subscriber->filter);
     if (subscriber->projection) twl_projection_free(L, &subscriber->projection);
     field_filter_free(&subscriber->equals);
+    free(subscriber->show);
+    if (subscriber->watching) watching_free(subscriber);
     if (subscriber->handle) subscriber->handle->subscriber = NULL;
     topic_unref(&subscriber->topic);
     free(subscriber);
@@ -163,13 +165,16 @@ static void run_function(struct subscriber *subscriber, struct message *message)
     fiber_run(fiber, 1);
 }
 
+void subscriber_log_failure(struct fiber *fiber, enum fiber_outcome outcome, const char *what) {
+    struct script *script = fiber->generation->script;
+    if (outcome != FIBER_FAILED || is_cancelled(script, fiber->L, -1)) return;
+    const struct log_scope scope = {.script = fiber->origin ? fiber->origin->file : NULL};
+    log_lua_error(script, fiber->L, &scope, what, fiber->origin);
+}
+
 static bool function_ended(struct fiber *fiber, enum fiber_outcome outcome) {
     struct subscriber *subscriber = fiber->context; /* NULL: over, and gone */
-    struct script *script = fiber->generation->script;
-    if (outcome == FIBER_FAILED && !is_cancelled(script, fiber->L, -1)) {
-        const struct log_scope scope = {.script = fiber->origin ? fiber->origin->file : NULL};
-        log_lua_error(script, fiber->L, &scope, "a topic's subscriber failed", fiber->origin);
-    }
+    subscriber_log_failure(fiber, outcome, "a topic's subscriber failed");
     if (!subscriber) return true;
     subscriber->fiber = NULL;
     if (!subscriber->is_given && subscriber->subscription) subscription_go_on(subscriber->subscription);
@@ -214,6 +219,10 @@ void subscriber_set_callbacks(struct subscriber *subscriber) {
 
 static void begin(struct subscriber *subscriber) {
     struct call *call = subscriber->stream ? subscriber->stream->call : NULL;
+    if (subscriber->watching) {
+        watching_begin(subscriber);
+        return;
+    }
     if (call) subscriber->stream->has_subscribed = true;
     subscriber->subscription = topic_subscribe(subscriber->topic, call, &subscriber->options);
 }

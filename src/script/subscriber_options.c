@@ -2,18 +2,20 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "fanout/fields.h"
 #include "fanout/topic.h"
 #include "script/generation.h"
+#include "script/json_value.h"
 #include "script/message.h"
 #include "script/names.h"
 #include "script/state.h"
 #include "script/subscriber_private.h"
 
-enum { DEFAULT_QUEUE = 256, MOST_QUEUE = 1 << 20 };
+enum { DEFAULT_QUEUE = 256, MOST_QUEUE = 1 << 20, MOST_SHOWN = 4096 };
 #define DEFAULT_TIMEOUT (10 * NS_PER_S)
 
-static const char *const option_names[] = {"filter", "key", "echo", "queue", "policy", "timeout", "since", NULL};
+static const char *const option_names[] = {"filter", "key", "echo", "queue", "policy", "timeout", "since", "show", NULL};
 static const char *const policies[] = {
     [TOPIC_CLOSE] = "close",       [TOPIC_DROP_OLD] = "drop_old", [TOPIC_DROP_NEW] = "drop_new",
     [TOPIC_COALESCE] = "coalesce", [TOPIC_BLOCK] = "block",       NULL,
@@ -148,10 +150,30 @@ static void take_filter(lua_State *L, struct subscriber *subscriber, int index) 
     lua_pop(L, 1);
 }
 
+static void take_show(lua_State *L, struct subscriber *subscriber, int index) {
+    struct script *script = subscriber->script;
+    struct error error;
+    if (!lua_istable(L, index)) return;
+    lua_getfield(L, index, "show");
+    if (!lua_isnil(L, -1)) {
+        push_ref(L, script->ref.json_null);
+        const struct json_marks marks = {.null = lua_touserdata(L, -1), .array = script->ref.json_array};
+        lua_pop(L, 1);
+        buffer_clear(&script->scratch);
+        if (!json_value_encode(L, lua_gettop(L), &marks, &script->scratch, &error)) luaL_error(L, "show: %s", error.text);
+        subscriber->options.show_length = buffer_length(&script->scratch);
+        if (subscriber->options.show_length > MOST_SHOWN) luaL_error(L, "show: more than %d bytes of JSON", MOST_SHOWN);
+        subscriber->show = memory_copy(buffer_bytes(&script->scratch), subscriber->options.show_length);
+        subscriber->options.show = subscriber->show;
+    }
+    lua_pop(L, 1);
+}
+
 void subscriber_take_options(lua_State *L, struct subscriber *subscriber, int index) {
     subscriber->options = check_options(L, index);
     if (subscriber->options.since != TOPIC_LIVE && !topic_is_kept(subscriber->topic))
         luaL_error(L, "since: the topic keeps nothing: tidewire.topic(name, { history = n })");
     take_key(L, subscriber, index);
     take_filter(L, subscriber, index);
+    take_show(L, subscriber, index);
 }

@@ -4,11 +4,12 @@
 #define TIDEWIRE_SCRIPT_SUBSCRIBER_PRIVATE_H
 #include "base/list.h"
 #include "fanout/topic.h"
+#include "script/fiber.h"
 #include "script/generation.h"
 #include "script/watchdog.h"
 
 #define SUBSCRIBE_SIGNATURE \
-    "topic:subscribe(stream or f[, { filter = …, key = …, echo = …, queue = …, policy = …, timeout = …, since = … }])"
+    "topic:subscribe(stream or f[, { filter = …, key = …, echo = …, queue = …, policy = …, timeout = …, since = …, show = … }])"
 
 enum { MOST_HISTORY = 1 << 20 };
 
@@ -33,7 +34,9 @@ struct subscriber {
     struct origin origin;
     struct fiber *fiber; /* runs the function */
     bool is_given;       /* it is being given a message */
+    char *show; /* what it shows of itself, as JSON */
     bool is_loads, is_over;
+    struct watching *watching; /* not a subscriber, but one who hears of them: watch.c */
     bool filter_has_failed;
 };
 
@@ -46,6 +49,12 @@ void subscriber_take_options(lua_State *L, struct subscriber *subscriber, int in
 void subscriber_set_callbacks(struct subscriber *subscriber);
 /* Into its owner's list; it begins now, or, for load code, when its generation starts. */
 void subscriber_add(struct subscriber *subscriber);
+/* What a fiber of its function says when it fails. */
+void subscriber_log_failure(struct fiber *fiber, enum fiber_outcome outcome, const char *what);
+/* A watcher of topic:watch(): the same life with events in the place of messages. */
+void watching_new(struct subscriber *subscriber);
+void watching_begin(struct subscriber *subscriber);
+void watching_free(struct subscriber *subscriber);
 /* Over: out of its owner's list at once; the memory goes when fanout/ has let go of it. */
 void subscriber_end(struct subscriber *subscriber);
 /* The handle was collected: a subscription that stands goes on; one that was never added goes with it. */

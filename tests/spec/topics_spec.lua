@@ -345,6 +345,50 @@ describe("a topic", function()
     assert.is_true(got > 90 and got < 106, got)
   end)
 
+  it("knows who is there, over all workers, and tells who comes and goes", function()
+    local gw = serve([[
+      on_open = function(stream)
+        local user = stream:metadata "x-user"
+        if user then room:subscribe(stream, { show = { name = user } }) end
+      end,
+      on_message = function(stream, message)
+        if message.sender == "rename" then room:subscribe(stream, { show = { name = message.message } }) end
+        local names = {}
+        for i, member in ipairs(room:members()) do names[i] = member.name end
+        table.sort(names)
+        return { message = table.concat(names, ",") }
+      end,
+    ]], room .. [[
+
+      local last = ""
+      local watch
+      watch = room:watch(function(event, member)
+        tidewire.sleep(0.001) -- the next event waits
+        log.info(("worker %d: %s %s after %s"):format(tidewire.worker.id, event, member.name, last))
+        last = member.name
+        if last == "end" then watch:cancel() end
+      end)]], "workers = 2")
+    local function members(stream, command, text)
+      stream:send { sender = command, message = text }
+      return stream:receive().message
+    end
+    local ann, bob, nobody = join(gw, { ["x-user"] = "ann" }), join(gw, { ["x-user"] = "bob" }), join(gw)
+    for _, stream in ipairs { ann, bob, nobody } do assert.equal("ann,bob", members(stream)) end
+    assert.equal("ann,rob", members(bob, "rename", "rob"))
+    ann:cancel()
+    for id = 0, 1 do
+      gw:wait_for_log(("worker %d: join bob after ann"):format(id))
+      gw:wait_for_log(("worker %d: join rob after bob"):format(id))
+      gw:wait_for_log(("worker %d: leave ann after rob"):format(id))
+    end
+    assert.equal("rob", members(nobody))
+    assert.equal("end", members(bob, "rename", "end"))
+    gw:wait_for_log "worker 0: join end after rob"
+    gw:wait_for_log "worker 1: join end after rob"
+    assert.equal("later", members(bob, "rename", "later"))
+    assert.is_nil(gw:log():find "later")
+  end)
+
   it("encodes a message once, however many hear it in however many workers", function()
     local gw = serve([[
       on_open = function(stream) room:subscribe(stream, { filter = { sender = "ann" } }) end,

@@ -338,6 +338,58 @@ static void names_are_bounded_and_freed_ones_make_room(void) {
     teardown(&one);
 }
 
+/* ---- presence ---- */
+
+static char events[256];
+static void note_event(struct topic_watch *watch, enum topic_event event, const char *text, size_t length) {
+    (void)watch;
+    size_t used = strlen(events);
+    snprintf(events + used, sizeof events - used, "%c%.*s ", "+-?"[event], (int)length, text);
+}
+
+static const char *members(const struct topic *topic) {
+    static char text[256];
+    struct buffer out = {0};
+    topic_members(topic, &out);
+    snprintf(text, sizeof text, "%.*s", (int)buffer_length(&out), (const char *)buffer_bytes(&out));
+    buffer_free(&out);
+    return text;
+}
+
+static void members_of_all_workers_are_known_and_told_in_order(void) {
+    struct pair pair = setup_pair();
+    struct topic *one = topic_open(pair.sides[0], "t", 1), *two = topic_open(pair.sides[1], "t", 1);
+    struct fake a = {.room = 9}, b = {.room = 9}, quiet = {.room = 9};
+    struct subscription_options options = {.queue = 1, .show = "1", .show_length = 1};
+    struct topic_watch watch = {.on_event = note_event};
+    events[0] = 0;
+    topic_watch(two, &watch);
+    topic_subscribe(one, &a.call, &options);
+    options.show = "2";
+    topic_subscribe(two, &b.call, &options);
+    topic_subscribe(two, &quiet.call, &(struct subscription_options){.queue = 1});
+    CHECK_STR(members(one), "1,2");
+    CHECK_STR(events, ""); /* not from inside */
+    turn_pair(&pair);
+    CHECK_STR(events, "+1 +2 ");
+    options.show = "3";
+    topic_subscribe(one, &a.call, &options); /* shows something else */
+    topic_subscribe(one, &a.call, &options); /* the same again */
+    CHECK_STR(members(two), "2,3");
+    topics_call_closed(pair.sides[1], &b.call);
+    turn_pair(&pair);
+    CHECK_STR(events, "+1 +2 -1 +3 -2 ");
+    topic_unwatch(&watch);
+    topics_call_closed(pair.sides[0], &a.call);
+    topics_call_closed(pair.sides[1], &quiet.call);
+    turn_pair(&pair);
+    CHECK_STR(events, "+1 +2 -1 +3 -2 ");
+    CHECK_STR(members(one), "");
+    topic_unref(&one);
+    topic_unref(&two);
+    teardown_pair(&pair);
+}
+
 /* ---- two workers ---- */
 
 enum { MESSAGES = 20000 };
@@ -477,6 +529,7 @@ int main(void) {
     RUN(a_function_with_much_to_hear_lets_others_have_their_turn);
     RUN(a_topic_has_one_type_and_forgets_it_when_it_goes);
     RUN(names_are_bounded_and_freed_ones_make_room);
+    RUN(members_of_all_workers_are_known_and_told_in_order);
     RUN(messages_of_one_publisher_cross_workers_in_order);
     RUN(subscribers_of_a_worker_whose_mailbox_was_full_learn_that_they_missed_something);
     return 0;
