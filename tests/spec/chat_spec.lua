@@ -14,8 +14,8 @@ describe("the chat", function()
   after_each(gateway.stop_all)
 
   -- A stream that is in the room: it has its headers.
-  local function join(channel)
-    local stream = channel:open(chat)
+  local function join(channel, metadata)
+    local stream = channel:open(chat, { metadata = metadata })
     assert.is_table(stream:headers())
     return stream
   end
@@ -61,6 +61,48 @@ describe("the chat", function()
     assert.equal("bye", next_said(staying).message)
     staying:send { sender = "staying", message = "alone" }
     assert.equal("alone", next_said(staying).message)
+  end)
+
+  local function enter(room, user, history)
+    return join(client.connect(gw.address), { ["x-room"] = room, ["x-user"] = user, ["x-history"] = history })
+  end
+
+  local function server_says(stream, wanted)
+    return stream:receive_until(function(m) return m.sender == "Server" and m.message == wanted end)
+  end
+
+  it("keeps rooms apart", function()
+    local ann, bob, cid = enter("red", "ann"), enter("blue", "bob"), enter("red", "cid")
+    bob:send { sender = "bob", message = "blue?" }
+    ann:send { sender = "ann", message = "red?" }
+    assert.equal("red?", next_said(cid).message)
+    assert.equal("blue?", next_said(bob).message)
+  end)
+
+  it("knows who is in a room, and says who comes and goes", function()
+    local ann = enter("red", "ann")
+    local bob = enter("red", "bob")
+    enter("blue", "cid")
+    assert.is_table(server_says(ann, "bob has come"))
+    ann:send { message = "/who" }
+    assert.is_table(server_says(ann, "here: ann, bob"))
+    bob:half_close()
+    assert.is_table(server_says(ann, "bob has left"))
+    ann:send { message = "/who" }
+    assert.is_table(server_says(ann, "here: ann"))
+  end)
+
+  it("tells who comes later what was said, as much as it wants, also when everyone had left", function()
+    local ann = enter "red"
+    for i = 1, 60 do ann:send { sender = "ann", timestamp = i } end
+    for i = 1, 60 do assert.equal(i, next_said(ann).timestamp) end
+    ann:half_close()
+    ann:status()
+    local three, all = enter("red", nil, "3"), enter("red", nil, "1000")
+    for i = 58, 60 do assert.equal(i, next_said(three).timestamp) end
+    for i = 11, 60 do assert.equal(i, next_said(all).timestamp) end
+    all:send { sender = "bob", timestamp = 61 }
+    for _, stream in ipairs { three, all } do assert.equal(61, next_said(stream).timestamp) end
   end)
 
   it("sends a client everything that was said before its half-close", function()

@@ -389,6 +389,63 @@ describe(path, function()
     end
   end)
 
+  recipe("newest", "a client begins with the last price of each symbol", function()
+    local gw = gateway.start { config = ('script_path = "%s/scripts"\n'):format(gateway.root) .. recipes.newest.conf }
+    local function watch()
+      local stream, seen = connect(gw):open "prices.Prices/Watch", {}
+      stream:send {}
+      stream:half_close()
+      for _ = 1, 4 do seen[stream:receive().symbol] = true end
+      stream:cancel()
+      return seen
+    end
+    watch()
+    assert.same({ ANT = true, BEE = true, CAT = true, DOG = true }, watch())
+  end)
+
+  recipe("resume", "a client that comes back gets what it has missed, and is told when some is gone", function()
+    local gw = start("resume", "chat.ChatService", "workers = 2\n")
+    local function enter(seen)
+      local stream = connect(gw):open "chat.ChatService/Chat"
+      stream:send { timestamp = ("%d"):format(seen) }
+      return stream
+    end
+    local ann, bob = enter(0), enter(0)
+    for i = 1, 3 do
+      ann:send { message = tostring(i) }
+      assert.equal(tostring(i), bob:receive().message)
+      assert.equal(tostring(i), ann:receive().message)
+    end
+    bob:cancel()
+    ann:send { message = "4" }
+    local position = ann:receive().timestamp
+    local again = enter(position - 2)
+    for i = 3, 4 do assert.equal(tostring(i), again:receive().message) end
+    ann:send { message = "5" }
+    assert.equal("5", again:receive().message)
+    assert.equal("you have missed some", enter(position - 1000):receive().message)
+  end)
+
+  recipe("presence", "everyone sees who is there, and who comes and goes", function()
+    local gw = start("presence", "chat.ChatService", "workers = 2\n")
+    local function enter(user)
+      local stream = connect(gw):open("chat.ChatService/Chat", { metadata = { ["x-user"] = user } })
+      stream:headers()
+      return stream
+    end
+    local function hears(stream, text)
+      assert.is_table(stream:receive_until(function(message) return message.message == text end))
+    end
+    local ann = enter "ann"
+    hears(ann, "ann: join")
+    local bob = enter "bob"
+    hears(ann, "bob: join")
+    ann:send {}
+    hears(ann, "ann, bob")
+    bob:cancel()
+    hears(ann, "bob: leave")
+  end)
+
   recipe("mirror", "the main upstream answers", function()
     local channel = connect(start_with_upstreams("mirror", greets, greeter))
     assert.equal("main ann", channel:call("greet.GreetService/Greet", { name = "ann" }).message.greeting)

@@ -32,7 +32,7 @@ gateway.examples = 'script_path = "' .. root .. '/scripts"\n' .. [[
 service "greet.GreetService"     { script = "greet.lua" }
 service "tutorial.NumberService" { script = "tutorial.lua" }
 service "chat.ChatService"       { script = "chat.lua" }
-service "logger.Logger"          { script = "logger.lua" }
+service "logger.Logger"          { script = "monitor.lua" }
 ]]
 
 function gateway.before_stop(f) before_stop[#before_stop + 1] = f end

@@ -66,7 +66,7 @@ static void chat_tells_everyone_and_says_hello_every_five_seconds(void) {
 }
 
 static void logger_sends_what_matches_the_filter_of_the_moment(void) {
-    run_seed("logger.lua");
+    run_seed("monitor.lua");
     struct test_call *call = open_call("logger.Logger/Monitor");
     advance(2);
     CHECK_INT(call->out_count, 0); /* nothing before the first filter */

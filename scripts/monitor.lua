@@ -19,9 +19,9 @@ local function matches(stream, entry)
     and has_labels(entry, filter.labels)
 end
 
-local logger = {}
+local monitor = {}
 
-logger.Monitor = {
+monitor.Monitor = {
   on_message = function(stream, filter)
     stream.ctx.filter = filter
     entries:subscribe(stream, { filter = matches, policy = "drop_old" })
@@ -56,4 +56,4 @@ end
 -- Code at the top runs in every worker; the entries shall be made once in the process.
 tidewire.timer.every(0.2, publish_sample, { worker = 0 })
 
-return logger
+return monitor
