@@ -3,8 +3,8 @@ local gateway = require "support.gateway"
 local nodes = require "support.nodes"
 local process = require "support.process"
 
--- ThreadSanitizer makes each round six times as slow; there fewer must do.
-local ROUNDS = gateway.slowness >= 6 and 200 or gateway.slowness > 1 and 500 or 1000
+-- Fewer under sanitizers, for the time that it takes.
+local ROUNDS = gateway.slowness > 1 and 300 or 1000
 local DELAYS = { 0, 0.0003, 0.001, 0.002, 0.005 }
 local TOO_LONG = 0.3 -- each way: more than a, whose dial goes before b's, may take when b's is there
 

@@ -2,6 +2,8 @@
 local client = require "support.client"
 local gateway = require "support.gateway"
 local nodes = require "support.nodes"
+local process = require "support.process"
+local relay = require "support.relay"
 
 describe("a peer", function()
   after_each(gateway.stop_all)
@@ -112,6 +114,65 @@ describe("a peer", function()
     assert.same({ { number = 2 }, { number = 6 } }, replies)
     assert.equal("OK", status.code)
     assert.same({ "a" }, status.headers and status.headers["x-node"])
+  end)
+
+  it("is reached over unix sockets as well", function()
+    local a = nodes.start("a", "b", nil, { address = "unix:peers.sock" })
+    local b = nodes.start("b", "a", "unix:" .. a:path "peers.sock")
+    assert.equal("a to b: hello", b:talk():ask "open") -- a cannot dial
+    meets(a, b)
+  end)
+
+  it("that both sides always want is connected before anybody calls, once, and again when that is cut", function()
+    local a, b = nodes.pair { peer = "connect = always  backoff = 20ms  backoff_most = 100ms  linger = 0" }
+    local function connected(one) return one:await_counts(10, function(counts) return counts.connected end) end
+    assert.is_true(connected(a) and connected(b))
+    assert.is_true(nodes.await_connections(a, b, 1))
+    local accepted = a:counts().accepted + b:counts().accepted
+    a.way:cut()
+    b.way:cut()
+    assert.is_true(process.await(10 * gateway.slowness, function()
+      return a:counts().accepted + b:counts().accepted > accepted
+    end))
+    assert.is_true(connected(a) and connected(b))
+    meets(a, b)
+    assert.is_true(nodes.await_connections(a, b, 1))
+  end)
+
+  it("may have other peers: each two of three share a connection", function()
+    local names, ways, started = { "a", "b", "c" }, {}, {}
+    local script = [[
+      local tidewire = require "tidewire"
+      return { Chat = function(stream)
+        local said = {}
+        for name in pairs(tidewire.peers()) do
+          local reply, code, text = tidewire.peer(name):call("greet.GreetService/Greet", { name = "x" })
+          said[#said + 1] = reply and reply.greeting or code .. " " .. text
+        end
+        table.sort(said)
+        stream:recv()
+        stream:send { message = table.concat(said, ", ") }
+      end }
+    ]]
+    for _, name in ipairs(names) do ways[name] = relay.open() end
+    for i, name in ipairs(names) do
+      local one, other = names[i % 3 + 1], names[(i + 1) % 3 + 1]
+      local more = ('peer "%s" { address = "%s" }\n'):format(other, ways[other].address)
+      started[i] = nodes.start(name, one, ways[one].address, { more = more, scripts = { ["control.lua"] = script } })
+      ways[name]:set { to = started[i].address }
+    end
+    local talks = {}
+    for i, one in ipairs(started) do talks[i] = one:talk() end
+    for _, one in ipairs(talks) do one:tell "go" end
+    assert.equal("b to a: x, c to a: x", talks[1]:hear())
+    assert.equal("a to b: x, c to b: x", talks[2]:hear())
+    assert.equal("a to c: x, b to c: x", talks[3]:hear())
+    local function connections()
+      local count = 0
+      for _, way in pairs(ways) do count = count + way:state().alive end
+      return count
+    end
+    assert.is_true(process.await(10 * gateway.slowness, function() return connections() == 3 end))
   end)
 
   it("of whom several workers open streams, all at once, is dialled once", function()
