@@ -231,6 +231,29 @@ function Topic:watch(f) end
 ---@return integer?
 function Topic:position() end
 
+---A queue of values between the coroutines of a worker.
+---@class tidewire.Channel
+local Channel = {}
+---Waits while it is full.
+---@param value any but nil
+---@param timeout? number seconds
+---@return true? is_put
+---@return "timeout"|"closed"|nil why
+function Channel:put(value, timeout) end
+---Waits while it is empty.
+---@param timeout? number seconds
+---@return any value
+---@return "timeout"|"closed"|nil why
+function Channel:get(timeout) end
+---`for value in channel:values() do`, until it is closed and empty.
+---@return fun(): any
+function Channel:values() end
+---Values that are queued.
+---@return integer
+function Channel:count() end
+---Nothing can be put any more; what is queued can still be got.
+function Channel:close() end
+
 ---@class tidewire.JobOptions
 ---@field worker? integer only in this worker; 0 is the first
 
@@ -256,6 +279,9 @@ function tidewire.fail(code, text, details) end
 ---@param options? { type?: string, history?: integer, ttl?: number, position?: string }
 ---@return tidewire.Topic
 function tidewire.topic(name, options) end
+---@param n integer values that may be queued; 0: who puts waits for who gets
+---@return tidewire.Channel
+function tidewire.channel(n) end
 ---@param seconds number
 function tidewire.sleep(seconds) end
 ---@param f fun()

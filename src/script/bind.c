@@ -22,7 +22,6 @@
 static int not_served(lua_State *L) { return raise_not_served(L, lua_tostring(L, lua_upvalueindex(1))); }
 
 /* Of later versions: using one says so. */
-static const char *const later_functions[] = {"channel", NULL};
 static const char *const later_tables[] = {"shared", "metrics", "http", NULL};
 
 static void push_not_served(lua_State *L, const char *name) {
@@ -31,10 +30,6 @@ static void push_not_served(lua_State *L, const char *name) {
 }
 
 static void add_later(lua_State *L) {
-    for (size_t i = 0; later_functions[i]; i++) {
-        push_not_served(L, later_functions[i]);
-        lua_setfield(L, -2, later_functions[i]);
-    }
     for (size_t i = 0; later_tables[i]; i++) {
         lua_newtable(L);
         push_locked_metatable(L);
@@ -107,6 +102,7 @@ void bind_open(struct script *script) {
     bind_topic_open(script);
     bind_json_open(script);
     bind_peer_open(script);
+    bind_channel_open(script);
 }
 
 static const struct twl_message_options *options_of_file(const struct generation *generation,
@@ -131,6 +127,7 @@ void bind_push_tidewire(struct script *script, lua_State *L, const struct script
     bind_json_add(L, script);
     bind_client_add(L, script, file);
     bind_peer_add(L, script, file);
+    bind_channel_add(L, script);
     set_functions(L, script, (const luaL_Reg[]){{"set_health", set_health}, {NULL, NULL}});
     lua_pushcfunction(L, twl_project);
     lua_setfield(L, -2, "project");

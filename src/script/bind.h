@@ -18,5 +18,7 @@ void bind_peer_open(struct script *script); /* once a state */
 void bind_peer_add(lua_State *L, struct script *script, const struct script_file *file);
 void bind_json_open(struct script *script); /* once a state */
 void bind_json_add(lua_State *L, struct script *script);
+void bind_channel_open(struct script *script); /* once a state */
+void bind_channel_add(lua_State *L, struct script *script);
 int bind_print(lua_State *L);
 #endif

@@ -158,7 +158,8 @@ struct publishing {
     struct fiber *fiber;
 };
 
-void publishing_end(struct fiber *fiber) {
+/* It has been published, or will not be. */
+static void publishing_end(struct fiber *fiber) {
     topic_wait_cancel(&fiber->publishing->wait);
     free(fiber->publishing);
     fiber->publishing = NULL;
@@ -202,6 +203,7 @@ static int publish_later(lua_State *L, struct topic *topic, const uint8_t *bytes
     struct fiber *fiber = fiber_wait(L, script_of(L), WAIT_PUBLISH, "topic:publish() to subscribers that block");
     if (fiber->wait != WAIT_PUBLISH) return fiber_yield(L, fiber);
     struct message *message = message_copy(bytes, length);
+    fiber->on_leave = publishing_end;
     fiber->publishing = memory_new(sizeof *fiber->publishing);
     *fiber->publishing = (struct publishing){.wait.on_published = on_published, .fiber = fiber};
     topic_publish_later(topic, &fiber->publishing->wait, message, publisher);

@@ -6,7 +6,6 @@
 #include "script/generation.h"
 #include "script/state.h"
 #include "script/stream.h"
-#include "script/subscriber.h"
 
 enum { MOST_IDLE = 64 };
 
@@ -95,7 +94,10 @@ static void leave_row(struct fiber *fiber) {
         if (fiber->wait == WAIT_REPLY) client_cancel(target, STATUS_CANCELLED, "nobody waits for the reply any more");
     }
     message_unref(&fiber->message);
-    if (fiber->publishing) publishing_end(fiber);
+    void (*on_leave)(struct fiber *) = fiber->on_leave;
+    if (!on_leave) return;
+    fiber->on_leave = NULL;
+    on_leave(fiber);
 }
 
 static void end(struct fiber *fiber, enum fiber_outcome outcome) {
@@ -292,6 +294,28 @@ int fiber_yield(lua_State *L, struct fiber *fiber) {
     if (L == fiber->L) return lua_yield(L, 0);
     lua_pushlightuserdata(L, (void *)(uintptr_t)&wait_mark);
     return lua_yield(L, 1);
+}
+
+struct fiber *fiber_wait_in_row(lua_State *L, struct script *script, struct list *row, uint64_t timeout,
+                                const char *what) {
+    struct fiber *fiber = fiber_wait(L, script, WAIT_ROW, what);
+    if (fiber->wait != WAIT_ROW) return fiber;
+    list_append(row, &fiber->place);
+    if (timeout != FIBER_FOREVER) fiber_set_timeout(fiber, loop_update_now(script->host.loop) + timeout);
+    return fiber;
+}
+
+struct fiber *fiber_first(const struct list *row) {
+    return list_is_empty(row) ? NULL : container_of(row->next, struct fiber, place);
+}
+
+void fibers_wake_closed(struct list *row) {
+    struct fiber *fiber;
+    while ((fiber = fiber_first(row))) {
+        lua_pushnil(fiber->L);
+        lua_pushliteral(fiber->L, "closed");
+        fiber_wake(fiber, 2);
+    }
 }
 
 /* deliver(coroutine): resumes the script's own coroutine, in which a wait was cancelled, into that cancel.

@@ -48,6 +48,7 @@ enum fiber_wait {
     WAIT_SLEEP,  /* for its timer alone */
     WAIT_TURN,   /* in script->ready: has had its share of this turn, goes on with WAIT_RECV's work */
     WAIT_PUBLISH, /* for room in a topic's queues; ->publishing */
+    WAIT_ROW,     /* in the row of a channel, by fiber_wait_in_row() */
     WAIT_NEVER,  /* dropped */
     /* What a stream that a script has opened will say; in the row of ->target's watchers. */
     WAIT_HEADERS,
@@ -69,6 +70,8 @@ struct fiber {
     struct stream *target; /* of the wait */
     struct message *message;
     struct publishing *publishing; /* of a WAIT_PUBLISH; subscriber.h */
+    void (*on_leave)(struct fiber *fiber); /* the wait ends, however: lets go of what it held; NULL: nothing */
+    int value; /* of a channel's put that waits: a reference on what is put */
     struct timer timer;   /* of the wait */
     uint64_t due;         /* of a WAIT_TURN: when the WAIT_RECV that it may become times out; 0: never */
     int thread;           /* reference on L */
@@ -85,6 +88,8 @@ struct fiber {
     uint32_t progress;    /* how much of a returned list has been sent */
     uint32_t budget;      /* watchdog ticks */
 };
+
+#define FIBER_FOREVER UINT64_MAX
 
 static inline bool fiber_waits_for_answer(const struct fiber *fiber) { return fiber->wait >= WAIT_HEADERS; }
 
@@ -116,6 +121,13 @@ void fiber_drop(struct fiber *fiber);
  * starts its timer, unless ->wait has become WAIT_NEVER, and returns fiber_yield(). */
 struct fiber *fiber_wait(lua_State *L, struct script *script, enum fiber_wait wait, const char *what);
 int fiber_yield(lua_State *L, struct fiber *fiber);
+/* fiber_wait() at the end of `row`, which the fiber leaves by itself; at most for `timeout` ns (FIBER_FOREVER). */
+struct fiber *fiber_wait_in_row(lua_State *L, struct script *script, struct list *row, uint64_t timeout,
+                                const char *what);
+/* The first of a row, or NULL. */
+struct fiber *fiber_first(const struct list *row);
+/* All of a row go on with nil, "closed". */
+void fibers_wake_closed(struct list *row);
 /* `due` monotonic ns; the wait ends with nil, "timeout" (WAIT_SLEEP: nothing) then. */
 void fiber_set_timeout(struct fiber *fiber, uint64_t due);
 int raise_cancelled(lua_State *L, struct script *script);

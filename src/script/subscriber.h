@@ -5,7 +5,6 @@
 
 #include "base/list.h"
 
-struct fiber;
 struct script;
 
 /* Those that load code has asked for begin. */
@@ -14,9 +13,6 @@ void subscribers_start(struct list *subscribers);
 void subscribers_end(struct list *subscribers);
 /* Their stream closes; what still comes finds no stream. */
 void subscribers_forget_stream(struct list *subscribers);
-
-/* A fiber no longer waits for room to publish: it has been published, or will not be. */
-void publishing_end(struct fiber *fiber);
 
 void bind_topic_open(struct script *script); /* once a state */
 /* tidewire.topic, into the table at the top. */

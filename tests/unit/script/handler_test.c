@@ -498,7 +498,7 @@ static void misuse_names_the_signature(void) {
                "  local tidewire = require 'tidewire'\n"
                "  raises('tidewire.sleep(seconds)', tidewire.sleep, 'x') raises('tidewire.sleep', tidewire.sleep, -1)\n"
                "  raises('pkg.Service/Method', tidewire.open, 'x') raises('not served', function() return tidewire.shared.x end)\n"
-               "  raises('not served', tidewire.channel, 1) raises('not served', function() tidewire.metrics.x = 1 end)\n"
+               "  raises('not served', function() tidewire.metrics.x = 1 end)\n"
                "  return {} end }");
     struct test_call *call = unary(GREET, "x");
     if (call->status) log_flush();
