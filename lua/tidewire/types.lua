@@ -254,6 +254,20 @@ function Channel:count() end
 ---Nothing can be put any more; what is queued can still be got.
 function Channel:close() end
 
+---How many coroutines of a worker may do something at once.
+---@class tidewire.Semaphore
+local Semaphore = {}
+---Waits while as many hold it as may.
+---@param timeout? number seconds
+---@return true? is_held
+---@return "timeout"|"closed"|nil why
+function Semaphore:acquire(timeout) end
+---What a stream's code holds is released at the stream's end anyway.
+function Semaphore:release() end
+---How many could acquire it now.
+---@return integer
+function Semaphore:count() end
+
 ---@class tidewire.JobOptions
 ---@field worker? integer only in this worker; 0 is the first
 
@@ -282,6 +296,9 @@ function tidewire.topic(name, options) end
 ---@param n integer values that may be queued; 0: who puts waits for who gets
 ---@return tidewire.Channel
 function tidewire.channel(n) end
+---@param n integer how many may hold it at once
+---@return tidewire.Semaphore
+function tidewire.semaphore(n) end
 ---@param seconds number
 function tidewire.sleep(seconds) end
 ---@param f fun()

@@ -23,10 +23,6 @@ static struct channel *check_channel(lua_State *L, const char *signature) {
     return userdata_check(L, script_of(L)->ref.channel_meta, signature);
 }
 
-static uint64_t check_timeout(lua_State *L, int index, const char *signature) {
-    return lua_isnoneornil(L, index) ? FIBER_FOREVER : check_seconds(L, index, signature);
-}
-
 static int give_up(lua_State *L, const char *why) {
     lua_pushnil(L);
     lua_pushstring(L, why);

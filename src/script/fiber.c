@@ -216,10 +216,19 @@ static void raise_in_wait(struct fiber *fiber) {
     resumed(fiber, status);
 }
 
+/* It has been given what it waited for, and only has not run yet. */
+static bool has_result(const struct fiber *fiber) {
+    return fiber->wait == WAIT_READY && !fiber->is_cancel_due && lua_status(fiber->L) == LUA_YIELD;
+}
+
 void fiber_cancel(struct fiber *fiber) {
     enum fiber_wait wait = fiber->wait;
     fiber->is_condemned = true;
     if (wait == WAIT_NONE) return; /* it runs: its next wait will know */
+    if (has_result(fiber)) {
+        fiber_run(fiber, fiber->arguments);
+        return;
+    }
     fiber->is_cancel_due = false;
     leave_row(fiber);
     if (lua_status(fiber->L) != LUA_YIELD || fiber->is_cancelled) {
@@ -236,7 +245,7 @@ void fiber_cancel(struct fiber *fiber) {
 void fiber_cancel_soon(struct fiber *fiber) {
     struct script *script = fiber->generation->script;
     fiber->is_condemned = true;
-    if (fiber->wait == WAIT_NONE || fiber->is_cancel_due) return;
+    if (fiber->wait == WAIT_NONE || fiber->is_cancel_due || has_result(fiber)) return;
     leave_row(fiber);
     fiber->is_cancel_due = true;
     list_append(&script->ready, &fiber->place);

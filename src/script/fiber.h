@@ -48,7 +48,7 @@ enum fiber_wait {
     WAIT_SLEEP,  /* for its timer alone */
     WAIT_TURN,   /* in script->ready: has had its share of this turn, goes on with WAIT_RECV's work */
     WAIT_PUBLISH, /* for room in a topic's queues; ->publishing */
-    WAIT_ROW,     /* in the row of a channel, by fiber_wait_in_row() */
+    WAIT_ROW,     /* in the row of a channel, a semaphore or a job, by fiber_wait_in_row() */
     WAIT_NEVER,  /* dropped */
     /* What a stream that a script has opened will say; in the row of ->target's watchers. */
     WAIT_HEADERS,
@@ -107,8 +107,8 @@ int fiber_call_plainly(struct fiber *fiber, int arguments, int results);
 void fiber_give(struct fiber *fiber, bool is_reusable);
 /* Out of its wait, to run later in this turn with the `arguments` values that were pushed on ->L. */
 void fiber_wake(struct fiber *fiber, int arguments);
-/* Cancels it now (never from inside Lua), or later in this turn. A fiber that runs is cancelled at its next
- * wait. */
+/* Cancels it now (never from inside Lua), or later in this turn. A fiber that runs, or whose wait has ended with a
+ * result, is cancelled at its next wait: what it was given is not lost. */
 void fiber_cancel(struct fiber *fiber);
 void fiber_cancel_soon(struct fiber *fiber);
 /* As if it had returned: for kinds that said that results still stand. */

@@ -235,6 +235,10 @@ uint64_t check_seconds(lua_State *L, int index, const char *signature) {
     return (uint64_t)((seconds < most ? seconds : most) * (double)NS_PER_S);
 }
 
+uint64_t check_timeout(lua_State *L, int index, const char *signature) {
+    return lua_isnoneornil(L, index) ? FIBER_FOREVER : check_seconds(L, index, signature);
+}
+
 enum status check_status(lua_State *L, int index) {
     const char *name = lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index) : NULL;
     int status = name ? status_by_name(name) : -1;

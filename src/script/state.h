@@ -75,7 +75,7 @@ struct script {
         int guard;    /* pcall, xpcall and coroutine.* that cancellation gets through */
         int cancelled, drop;
         int fail_meta, stream_meta, handle_meta, topic_meta, subscriber_meta, upstream_meta, peer_meta,
-            channel_meta;
+            channel_meta, semaphore_meta;
         int encode, write_reply, read_fields, add_traceback; /* C functions for protected calls */
         int each_one, each_list, filter_one, filter_list; /* pump.lua's */
         int reads; /* reads.lua's */
@@ -130,6 +130,8 @@ int raise_misuse(lua_State *L, const char *signature);
 int raise_not_served(lua_State *L, const char *what);
 /* Seconds at `index` as nanoseconds; raises the signature when it is no number or negative. */
 uint64_t check_seconds(lua_State *L, int index, const char *signature);
+/* How long a wait may last: the same at `index`, FIBER_FOREVER where there is nothing. */
+uint64_t check_timeout(lua_State *L, int index, const char *signature);
 /* The status that a name stands for; raises with the nearest name. */
 enum status check_status(lua_State *L, int index);
 /* Where the function at `index` was defined. */

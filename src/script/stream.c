@@ -11,6 +11,7 @@
 #include "script/failure.h"
 #include "script/filter.h"
 #include "script/job.h"
+#include "script/semaphore.h"
 #include "script/state.h"
 #include "script/subscriber.h"
 
@@ -64,6 +65,7 @@ struct stream_extra *stream_extra(struct stream *stream) {
     list_init(&extra->subscribers);
     list_init(&extra->ready);
     list_init(&extra->opened);
+    list_init(&extra->holdings);
     extra->closers = extra->upstream = LUA_NOREF;
     return extra;
 }
@@ -248,6 +250,7 @@ static void extra_free(struct stream *stream) {
     subscribers_forget_stream(&extra->subscribers);
     drop_ref(stream->generation->script->L, &extra->closers);
     drop_ref(stream->generation->script->L, &extra->upstream);
+    semaphores_forget_stream(&extra->holdings);
     clients_forget_opener(&extra->opened);
     client_free(&extra->client);
     farewell_free(extra);

@@ -33,6 +33,7 @@ struct stream_extra {
     struct list jobs;        /* its timers and spawns */
     struct list subscribers; /* its subscriptions */
     struct list ready;       /* in script->ready_streams: has had its share of this turn */
+    struct list holdings;    /* what it holds of semaphores */
     struct list opened;      /* client.node: streams that it has opened, and that end with it */
     struct client *client;   /* of a stream that a script has opened */
     int upstream;            /* reference on stream.upstream */

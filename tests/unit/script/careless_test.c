@@ -146,7 +146,6 @@ static void a_filter_of_wrong_fields_or_types_raises(void) {
 
 static void what_a_later_version_brings_says_so(void) {
     run_in_handler(
-        "raises('tidewire.channel is not served', tidewire.channel, 1)\n"
         "for _, name in ipairs { 'shared', 'metrics', 'http' } do raises('tidewire.' .. name .. ' is not served', function() return tidewire[name].x end) end\n"
         "raises('tidewire.test is not served', require, 'tidewire.test')");
     CHECK(strstr(load_error("return { Greet = { on_reload = true } }"), "on_reload is not served by this version yet"));
