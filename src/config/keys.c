@@ -341,7 +341,8 @@ const struct key keys[] = {
      .most = 64 * GIB, AT(config_limits, buffered_per_connection),
      .help = "What may wait on all streams of a client's connection together, unfinished messages included, and on the "
              "calls to upstreams that are made for them, in both directions. Calls that scripts make for no client have "
-             "as much for each upstream."},
+             "as much for each upstream. A peer's connection, which carries the streams of many clients, has its share of "
+             "`buffered_total` instead."},
     {SECTION_LIMITS, "buffered_total", VALUE_SIZE, .standard = "1GiB", .least = MIB, .most = 1024 * GIB,
      AT(config_limits, buffered_total),
      .help = "What may wait in the whole process. Each worker has its equal share."},

@@ -185,8 +185,11 @@ void http_guard_on_ping(struct http_session *session, const uint8_t *payload) {
         http_session_close(session, HTTP_ENHANCE_YOUR_CALM, "too_many_pings");
 }
 
+/* Who passes on what many clients do has guarded itself against each of them. */
+void http_session_set_relay(struct http_session *session) { session->guard.is_of_relay = true; }
+
 void http_guard_on_reset(struct http_session *session, const struct http_stream *stream) {
-    if (!session->is_server) return; /* a server may reset what it likes */
+    if (!session->is_server || session->guard.is_of_relay) return; /* a server may reset what it likes */
     if (!stream || !stream->is_answered) charge(session, PRICE_RESET, "too many resets");
 }
 

@@ -71,6 +71,7 @@ struct http_guard {
     uint8_t ping_strikes;
     uint8_t next_ended;
     bool has_sent_since_ping, has_received_since_ping; /* HEADERS or DATA; DATA */
+    bool is_of_relay; /* resets are free */
 };
 
 /* frames.c: where the frame ends that the last read has cut. */

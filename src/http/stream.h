@@ -115,6 +115,8 @@ const char *http_session_reason(const struct http_session *session);
 void http_session_drain(struct http_session *session, const char *debug_text);
 /* At once: GOAWAY with the error, every stream closes. */
 void http_session_close(struct http_session *session, enum http_error error, const char *reason);
+/* The peer passes on what many clients do: the resets of their streams are no fault of its, and cost it nothing. */
+void http_session_set_relay(struct http_session *session);
 /* While closed, bytes that arrive do not give the connection's window back; opening gives all of it. */
 void http_session_set_window_open(struct http_session *session, bool is_open);
 

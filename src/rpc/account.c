@@ -49,17 +49,23 @@ static bool is_over_share(const struct account *account, uint64_t total) {
            account->buffered >= three_quarters(total) / rpc->account_count;
 }
 
+/* Of a relay's, one client that does not read would stop all others: it has only its share of the total. */
+static uint64_t own_bound(const struct account *account) {
+    const struct rpc_connection *connection = account->connection;
+    return connection && rpc_connection_is_relay(connection) ? UINT64_MAX
+                                                             : account->rpc->limits.buffered_per_connection;
+}
+
 static bool is_at_bound(const struct account *account) {
     const struct rpc *rpc = account->rpc;
     uint64_t total = rpc->limits.buffered_total;
-    return account->buffered >= rpc->limits.buffered_per_connection || rpc->counters.buffered >= total ||
-           is_over_share(account, total);
+    return account->buffered >= own_bound(account) || rpc->counters.buffered >= total || is_over_share(account, total);
 }
 
 static bool has_room(const struct account *account) {
     const struct rpc *rpc = account->rpc;
     uint64_t total = rpc->limits.buffered_total;
-    return account->buffered < three_quarters(rpc->limits.buffered_per_connection) &&
+    return account->buffered < three_quarters(own_bound(account)) &&
            rpc->counters.buffered < total && !is_over_share(account, total);
 }
 

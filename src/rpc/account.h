@@ -5,7 +5,8 @@
  * an account of whoever makes them.
  *
  * An account at a bound (limits.buffered_per_connection, or its share of limits.buffered_total) gets no more: its calls
- * give no window back, and call_is_full() is true for them. */
+ * give no window back, and call_is_full() is true for them. That of another gateway's or worker's connection, which
+ * carries the calls of many clients, has only the second bound. */
 #ifndef TIDEWIRE_RPC_ACCOUNT_H
 #define TIDEWIRE_RPC_ACCOUNT_H
 

@@ -438,9 +438,7 @@ const char *call_authority(const struct call *public) {
 const char *call_node(const struct call *public) { return rpc_call_of_const(public)->connection->peer_node; }
 
 void call_set_node(struct call *public, const char *node) {
-    struct rpc_connection *connection = rpc_call_of(public)->connection;
-    free(connection->peer_node);
-    connection->peer_node = memory_copy_string(node);
+    rpc_connection_set_node(rpc_call_of(public)->connection, node);
 }
 
 bool call_takes_peers(const struct call *public) { return rpc_call_of_const(public)->connection->takes_peers; }

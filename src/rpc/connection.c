@@ -58,6 +58,12 @@ const char *rpc_connection_peer(struct rpc_connection *connection) {
     return connection->peer;
 }
 
+void rpc_connection_set_node(struct rpc_connection *connection, const char *node) {
+    free(connection->peer_node);
+    connection->peer_node = memory_copy_string(node);
+    if (connection->session) http_session_set_relay(connection->session);
+}
+
 void rpc_connection_drain(struct rpc_connection *connection) {
     if (connection->is_draining || !connection->session) return;
     connection->is_draining = true;

@@ -101,6 +101,7 @@ void rpc_accept(struct rpc *rpc, const struct rpc_accepted *accepted) {
     struct rpc_connection *connection = rpc_connection_new(rpc, false, &limits);
     connection->router = accepted->router;
     connection->is_internal = accepted->is_internal;
+    if (accepted->is_internal) http_session_set_relay(connection->session);
     connection->takes_peers = accepted->takes_peers;
     connection->on_gone = accepted->on_gone;
     connection->context = accepted->context;

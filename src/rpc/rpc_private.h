@@ -78,6 +78,11 @@ static inline bool account_is_limited(const struct account *account) {
 /* rpc/connection.c */
 struct rpc_connection *rpc_connection_new(struct rpc *rpc, bool is_client, const struct http_limits *limits);
 struct rpc_connection *rpc_connection_new_without_wire(struct rpc *rpc, bool is_client);
+/* Another gateway, or another worker: streams of many clients come by it, which one client's limits are not for. */
+static inline bool rpc_connection_is_relay(const struct rpc_connection *connection) {
+    return connection->is_internal || connection->peer_node;
+}
+void rpc_connection_set_node(struct rpc_connection *connection, const char *node);
 /* Its session runs over `wire`, which was made with http_connection_events for it. */
 void rpc_connection_attach(struct rpc_connection *connection, struct connection *wire);
 void rpc_connection_free(struct rpc_connection *connection);

@@ -57,7 +57,7 @@ struct rpc_tunnel *rpc_tunnel_serve(struct call *call, const struct rpc_tunnel_o
     *tunnel = (struct rpc_tunnel){.rpc = rpc, .connection = connection, .events = events, .context = context};
     task_init(&tunnel->task, tell);
     connection->router = options->router;
-    connection->peer_node = options->node ? memory_copy_string(options->node) : NULL;
+    if (options->node) rpc_connection_set_node(connection, options->node);
     connection->on_idle = on_idle;
     connection->on_gone = on_gone;
     connection->context = tunnel;

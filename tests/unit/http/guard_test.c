@@ -218,6 +218,20 @@ static void rapid_resets_end_the_connection(void) {
     rig_close(&rig);
 }
 
+static void resets_by_who_passes_on_the_calls_of_many_are_free(void) {
+    struct rig rig;
+    struct side *side = rig_open_one(&rig, &usual_limits, true);
+    put_preface(&rig);
+    http_session_set_relay(side->session);
+    for (uint32_t id = 1; id < 60000 && !rig.has_peer_closed; id += 2) {
+        put_request(&rig, id, END_STREAM);
+        put_number(&rig, RST_STREAM, id, HTTP_CANCEL);
+    }
+    CHECK(!rig.has_peer_closed);
+    CHECK(side->opened > 20000);
+    rig_close(&rig);
+}
+
 static void answer_with_headers(struct side *side, enum event event, struct exchange *exchange) {
     (void)side;
     if (event == ON_REQUEST) http_stream_respond(exchange->stream, ok_headers, 2, false);
@@ -512,6 +526,7 @@ int main(void) {
     RUN(floods_of_useless_frames_end_the_connection);
     RUN(window_updates_that_follow_data_are_earned);
     RUN(rapid_resets_end_the_connection);
+    RUN(resets_by_who_passes_on_the_calls_of_many_are_free);
     RUN(calls_cancelled_after_their_headers_are_no_rapid_resets);
     RUN(faults_that_make_us_reset_end_the_connection);
     RUN(frames_that_break_the_protocol_end_the_connection);

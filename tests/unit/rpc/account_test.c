@@ -133,6 +133,32 @@ static void the_largest_of_the_stalled_calls_ends_first(void) {
     record_free(&record);
 }
 
+static void the_calls_of_a_gateway_or_a_worker_have_no_bound_together(void) {
+    const struct rpc_limits small = {.buffered_per_connection = 8000, .buffered_total = MIB, .stalled = 10 * NS_PER_S};
+    static char text[5000];
+    for (int is_peer = 0; is_peer < 2; is_peer++) {
+        struct record record = {.is_idle = true, .is_many = true};
+        struct buffer frame = {0};
+        fake_frame(&frame, text, sizeof text, 0);
+        fake_start(&small);
+        serve(&record);
+        struct http_session *session = fake_accept_with(&(struct rpc_accepted){.fd = -1, .is_internal = !is_peer});
+        struct http_stream *streams[10];
+        for (int i = 0; i < 10; i++) {
+            streams[i] = fake_request(session, "/test.Service/Stream", false, NULL);
+            fake_receive(streams[i], buffer_bytes(&frame), buffer_length(&frame), false);
+            if (is_peer && !i) call_set_node(record.call, "b");
+        }
+        CHECK(session->is_relay && !session->is_window_closed);
+        fake_advance(11 * NS_PER_S);
+        for (int i = 0; i < 10; i++) CHECK(!streams[i]->is_closed);
+        fake_stop();
+        for (int i = 0; i < 10; i++) fake_stream_free(streams[i]);
+        buffer_free(&frame);
+        record_free(&record);
+    }
+}
+
 static void a_call_that_makes_progress_is_left_alone(void) {
     struct record record = {.is_idle = true};
     const struct rpc_limits small = {.buffered_per_connection = 8000, .stalled = 10 * NS_PER_S};
@@ -479,6 +505,7 @@ int main(void) {
     RUN(an_account_outlives_its_connection);
     RUN(a_thousand_unfinished_messages_stay_within_the_bound_and_others_are_served);
     RUN(the_largest_of_the_stalled_calls_ends_first);
+    RUN(the_calls_of_a_gateway_or_a_worker_have_no_bound_together);
     RUN(a_call_that_makes_progress_is_left_alone);
     RUN(a_message_that_grows_is_progress);
     RUN(a_message_that_is_taken_is_progress);

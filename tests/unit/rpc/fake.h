@@ -139,7 +139,7 @@ struct http_session {
     size_t stream_count;
     uint64_t received;  /* by this side, all streams */
     uint64_t withheld;  /* received while the window was closed */
-    bool is_server, is_draining, is_window_closed, is_closing, refuses, is_setting_up;
+    bool is_server, is_draining, is_window_closed, is_closing, refuses, is_setting_up, is_relay;
 };
 struct http_stream {
     struct list node;
@@ -201,6 +201,7 @@ void http_session_close(struct http_session *session, enum http_error error, con
     session->is_closing = true;
     if (!session->reason) session->reason = memory_copy_string(reason);
 }
+void http_session_set_relay(struct http_session *session) { session->is_relay = true; }
 void http_session_set_window_open(struct http_session *session, bool is_open) {
     session->is_window_closed = !is_open;
     if (is_open) session->withheld = 0;
