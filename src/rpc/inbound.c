@@ -161,6 +161,11 @@ static void spill_range(struct rpc_call *call, struct range *range) {
 
 static void slab_append(struct rpc_call *call, struct range *slab, const uint8_t *bytes, uint32_t length) {
     size_t begin = (size_t)(slab->bytes - slab->slab.data);
+    if (begin > slab->left) { /* a handler that is never done with all of it would let it grow */
+        memmove(slab->slab.data, slab->bytes, slab->left);
+        slab->slab.end = slab->left;
+        begin = 0;
+    }
     buffer_append(&slab->slab, bytes, length);
     slab->bytes = slab->slab.data + begin;
     slab->left += length;

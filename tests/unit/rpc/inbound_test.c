@@ -119,6 +119,32 @@ static void many_messages_of_a_read_keep_their_order_at_once_and_later(void) {
     many_messages_of_a_read_keep_their_order(true);
 }
 
+/* What has been taken leaves the copies that are kept, although there is always something behind it. */
+static void a_handler_that_is_always_behind_keeps_no_more_than_what_waits(void) {
+    enum { WAITING = 200, ROUNDS = 500 };
+    struct record record = {.is_idle = true};
+    struct buffer all = {0};
+    for (uint32_t i = 0; i < WAITING; i++) fake_frame(&all, &i, sizeof i, 0);
+    size_t length = buffer_length(&all), frame = length / WAITING;
+    fake_start(NULL);
+    record_serve(&record);
+    struct http_stream *stream = fake_request(fake_accept(), "/test.Service/Stream", false, NULL);
+    receive_frames(stream, &all, frame, 0, WAITING);
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < WAITING - 1; i++) CHECK_INT(record_take(&record), CALL_MESSAGE);
+        receive_frames(stream, &all, frame, 1, WAITING);
+        CHECK(rpc_counters(fake_rpc)->buffered <= 4 * length);
+    }
+    while (record_take(&record) == CALL_MESSAGE) fake_turn();
+    CHECK_INT(record.messages, WAITING + ROUNDS * (WAITING - 1));
+    CHECK_MEM(buffer_bytes(&record.received), length, buffer_bytes(&all), length);
+    CHECK_INT(rpc_counters(fake_rpc)->buffered, 0);
+    fake_stop();
+    fake_stream_free(stream);
+    buffer_free(&all);
+    record_free(&record);
+}
+
 static void a_handler_is_told_again_only_after_it_has_asked_in_vain(void) {
     struct record record = {.is_idle = true};
     struct buffer one = {0};
@@ -332,6 +358,7 @@ int main(void) {
     RUN(messages_arrive_whole_byte_by_byte);
     RUN(what_is_not_taken_survives_the_read);
     RUN(many_messages_of_a_read_keep_their_order_at_once_and_later);
+    RUN(a_handler_that_is_always_behind_keeps_no_more_than_what_waits);
     RUN(a_handler_is_told_again_only_after_it_has_asked_in_vain);
     RUN(window_comes_back_only_for_what_is_taken);
     RUN(a_large_message_widens_the_window_up_to_what_may_be_buffered);
