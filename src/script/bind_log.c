@@ -12,17 +12,6 @@
 
 enum { MOST_FIELDS = 32 };
 
-static const struct log_scope *scope_here(struct script *script, struct log_scope *room) {
-    const struct log_scope *scope = script_scope(script);
-    if (scope) return scope;
-    *room = (struct log_scope){0};
-    if (script->running && script->running->origin)
-        room->script = script->running->origin->file;
-    else if (script->loading_file)
-        room->script = script->loading_file->name;
-    return room;
-}
-
 static int by_name(const void *a, const void *b) {
     return strcmp(((const struct log_field *)a)->name, ((const struct log_field *)b)->name);
 }
@@ -58,8 +47,8 @@ static int write_line(lua_State *L, enum log_level level, const char *signature)
     struct log_field fields[MOST_FIELDS];
     size_t count = lua_istable(L, 2) ? read_fields(L, 2, fields) : 0, length;
     const char *text = lua_tolstring(L, 1, &length);
-    struct log_scope room;
-    log_write_fields(level, scope_here(script, &room), text, length, fields, count);
+    struct log_scope scope = script_scope(script);
+    log_write_fields(level, &scope, text, length, fields, count);
     return 0;
 }
 
@@ -90,8 +79,8 @@ int bind_print(lua_State *L) {
     luaL_pushresult(&line);
     size_t length;
     const char *text = lua_tolstring(L, -1, &length);
-    struct log_scope room;
-    log_write_fields(LOG_INFO, scope_here(script, &room), text, length, NULL, 0);
+    struct log_scope scope = script_scope(script);
+    log_write_fields(LOG_INFO, &scope, text, length, NULL, 0);
     return 0;
 }
 

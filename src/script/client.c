@@ -295,7 +295,8 @@ static bool reconnected(struct fiber *fiber, enum fiber_outcome outcome) {
     if (client->opener != fiber) return true; /* it has broken again */
     client->opener = NULL;
     if (outcome == FIBER_FAILED && !is_cancelled(script, fiber->L, -1)) {
-        log_lua_error(script, fiber->L, stream_scope(stream), "reconnect failed", fiber->origin);
+        struct log_scope scope = stream_scope(stream);
+        log_lua_error(script, fiber->L, &scope, "reconnect failed", fiber->origin);
         client_cancel(stream, STATUS_INTERNAL, "the reconnect function failed");
     } else if (outcome == FIBER_RETURNED && lua_isboolean(fiber->L, 1) && !lua_toboolean(fiber->L, 1)) {
         char *text = client->text;

@@ -74,13 +74,11 @@ static bool push_message(lua_State *L, struct filter_direction *d, struct stream
 }
 
 static int to_function(lua_State *L, struct filter_direction *d, unsigned stage, bool is_raw) {
-    const struct message_type *type = type_of(d);
-    if (!is_raw && !twl_message_type(L, -1))
-        twl_message_new(L, d->filter->generation->messages, type, lua_gettop(L),
-                        &stream_at(d, stage)->handler->service->options);
+    bool is_object = !is_raw && twl_message_type(L, -1) == type_of(d);
+    if (!is_raw && !is_object) make_raw(L, d); /* as long as it is the fault of who returned it */
     struct stream *stream = enter(d, stage, false);
     d->is_raw = false;
-    if (is_raw && !push_message(L, d, stream)) return 0;
+    if (!is_object && !push_message(L, d, stream)) return 0;
     push_ref(L, hook_at(d, stage));
     push_stream(L, stream);
     lua_pushvalue(L, -3);

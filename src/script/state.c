@@ -202,9 +202,11 @@ struct generation *check_generation(lua_State *L, const struct script *script, c
     return generation;
 }
 
-const struct log_scope *script_scope(const struct script *script) {
+struct log_scope script_scope(const struct script *script) {
     const struct fiber *fiber = script->running;
-    return fiber && fiber->stream && fiber->stream->call ? &fiber->stream->call->log : NULL;
+    if (fiber && fiber->stream && fiber->stream->call) return stream_scope(fiber->stream);
+    if (fiber && fiber->origin) return (struct log_scope){.script = fiber->origin->file};
+    return (struct log_scope){.script = script->loading_file ? script->loading_file->name : NULL};
 }
 
 /* ---- what the bindings share ---- */

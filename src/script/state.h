@@ -112,8 +112,8 @@ void script_collect_soon(struct script *script);
 struct generation *script_generation(const struct script *script);
 /* The same for functions of scripts, which raise then. */
 struct generation *check_generation(lua_State *L, const struct script *script, const char *signature);
-/* The log scope of what runs: the stream's, or an empty one. */
-const struct log_scope *script_scope(const struct script *script);
+/* The log scope of what runs: the stream's, or the script file's alone. */
+struct log_scope script_scope(const struct script *script);
 
 static inline void push_ref(lua_State *L, int reference) { lua_rawgeti(L, LUA_REGISTRYINDEX, reference); }
 static inline void drop_ref(lua_State *L, int *reference) {

@@ -171,7 +171,8 @@ void stream_fail(struct stream *stream, lua_State *L) {
     } else if (to_failure(script, L, -1, &failure)) {
         stream_finish(stream, failure.status, failure.text, failure.details, failure.details_length);
     } else {
-        log_lua_error(script, L, stream_scope(stream), "handler failed", &stream->handler->origin);
+        struct log_scope scope = stream_scope(stream);
+        log_lua_error(script, L, &scope, "handler failed", &stream->handler->origin);
         stream_finish(stream, STATUS_INTERNAL, "the handler failed", NULL, 0);
     }
 }
@@ -222,7 +223,8 @@ static void run_close_function(struct stream *stream, int function_index, lua_St
     lua_pushstring(fiber->L, status_name(status));
     lua_pushstring(fiber->L, text ? text : "");
     int fault = fiber_call_plainly(fiber, 3, 0);
-    if (fault) log_lua_error(script, fiber->L, stream_scope(stream), "on_close failed", &stream->handler->origin);
+    struct log_scope scope = stream_scope(stream);
+    if (fault) log_lua_error(script, fiber->L, &scope, "on_close failed", &stream->handler->origin);
     fiber_give(fiber, !fault);
 }
 
@@ -404,7 +406,8 @@ void stream_fail_to_convert(struct stream *stream, lua_State *L, const char *wha
     const struct origin *origin = &stream->handler->origin;
     script_settle(script);
     char *text = memory_format("%s the handler at %s:%d", what, origin->file, origin->line);
-    log_lua_error(script, L, &stream->call->log, text, NULL);
+    struct log_scope scope = stream_scope(stream);
+    log_lua_error(script, L, &scope, text, NULL);
     free(text);
     stream_finish(stream, STATUS_INTERNAL, "the handler failed", NULL, 0);
 }

@@ -93,8 +93,12 @@ static inline void push_stream(lua_State *L, const struct stream *stream) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, stream->self);
 }
 struct stream_extra *stream_extra(struct stream *stream);
-static inline const struct log_scope *stream_scope(const struct stream *stream) {
-    return stream->call ? &stream->call->log : NULL;
+/* Several streams share a filter's call: lines name the script whose stream it is. */
+static inline struct log_scope stream_scope(const struct stream *stream) {
+    struct log_scope scope = {0};
+    if (stream->call) scope = stream->call->log;
+    if (stream->handler) scope.script = stream->handler->file;
+    return scope;
 }
 static inline bool stream_has_senders(const struct stream *stream) {
     return stream->extra && !list_is_empty(&stream->extra->senders);

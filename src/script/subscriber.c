@@ -93,8 +93,9 @@ static void on_full(void *context, struct call *call, const char *text) {
 static bool filter_failed(struct subscriber *subscriber, struct fiber *fiber) {
     struct stream *stream = subscriber->stream;
     struct script *script = subscriber->script;
-    const struct log_scope scope = {.script = subscriber->origin.file};
-    log_lua_error(script, fiber->L, stream ? &stream->call->log : &scope, "a topic's filter failed", &subscriber->origin);
+    struct log_scope scope = {.script = subscriber->origin.file};
+    if (stream) scope = stream_scope(stream);
+    log_lua_error(script, fiber->L, &scope, "a topic's filter failed", &subscriber->origin);
     fiber_give(fiber, false);
     if (!stream || subscriber->filter_has_failed) return false;
     subscriber->filter_has_failed = true;

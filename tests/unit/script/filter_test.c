@@ -301,23 +301,28 @@ static void the_budget_is_one_message_of_one_script(void) {
 /* ---- faults, and the end ---- */
 
 static void a_fault_names_the_script_that_has_it(void) {
-    const char *first = "return { AccumulateNumbers = { on_request = function(_, m)\n"
+    const char *first = "local tidewire = require 'tidewire' return { AccumulateNumbers = { on_request = function(_, m)\n"
                         "  if m.num == 1 then error 'first is wrong' end\n"
-                        "  if m.num == 2 then return { { num = 21 }, { wrong = 1 } } end end } }";
+                        "  if m.num == 2 then return { { num = 21 }, { wrong = 1 } } end\n"
+                        "  if m.num == 5 then return tidewire.message.new 'greet.GreetRequest' end\n"
+                        "  if m.num == 6 then return '\\8\\1' end end } }";
     const char *second = "\nreturn { AccumulateNumbers = { on_request = function(_, m)\n"
                          "  if m.num == 3 then error 'second is wrong' end\n"
                          "  if m.num == 4 then return { wrong = 1 } end end } }";
     const char *wanted[] = {"first.lua:2: first is wrong",
                             "cannot send what was returned by the handler at first.lua:1",
                             "second.lua:3: second is wrong",
-                            "cannot send what was returned by the handler at second.lua:2"};
+                            "cannot send what was returned by the handler at second.lua:2",
+                            "first.lua:1: tutorial.NumberRequest: expected tutorial.NumberRequest, got greet.GreetRequest",
+                            "first.lua:1: tutorial.NumberRequest: expected tutorial.NumberRequest, got string"};
     filter(first, second);
-    for (int i = 1; i <= 4; i++) {
+    for (int i = 1; i <= 6; i++) {
         struct test_call *call = open_call(NUMBERS), *up = server();
         forget_log();
         put_number(call, 50);
         say_number(call, (uint64_t)i);
         CHECK(logged(wanted[i - 1]));
+        CHECK(logged(" second.lua] ") == (i == 3 || i == 4));
         CHECK(!logged(": tidewire/pump.lua")); /* but in the traceback */
         CHECK_STR(status_of(call), "INTERNAL");
         CHECK_STR(call->text, "the handler failed");
