@@ -253,6 +253,117 @@ function Channel:values() end
 function Channel:count() end
 ---Nothing can be put any more; what is queued can still be got.
 function Channel:close() end
+---What a shared_dict stores: a string, number or boolean, or an integer of 64 bits that is no number.
+---@alias tidewire.Shareable string|number|boolean|ffi.cdata*
+
+---A `shared_dict` of the config.
+---@class tidewire.Dict
+local Dict = {}
+---@param key string|number
+---@return tidewire.Shareable? value
+---@return integer|string|nil flags that are not 0, or why there is no value
+function Dict:get(key) end
+---As get, what has expired included as long as it is there.
+---@param key string|number
+---@return tidewire.Shareable? value
+---@return integer|string|nil flags
+---@return boolean? is_stale
+function Dict:get_stale(key) end
+---@param key string|number
+---@param value tidewire.Shareable? nil deletes
+---@param seconds? number until it expires; 0 or none: never
+---@param flags? integer of 32 bits, the script's own
+---@return boolean? success
+---@return "no memory"|string|nil why
+---@return boolean? forcible others that had not expired had to go
+function Dict:set(key, value, seconds, flags) end
+---As set, but "no memory" instead of letting others go.
+---@param key string|number
+---@param value tidewire.Shareable?
+---@param seconds? number
+---@param flags? integer
+---@return boolean? success
+---@return "no memory"|string|nil why
+function Dict:safe_set(key, value, seconds, flags) end
+---As set, if the key is not there.
+---@param key string|number
+---@param value tidewire.Shareable
+---@param seconds? number
+---@param flags? integer
+---@return boolean? success
+---@return "exists"|"no memory"|string|nil why
+---@return boolean? forcible
+function Dict:add(key, value, seconds, flags) end
+---@param key string|number
+---@param value tidewire.Shareable
+---@param seconds? number
+---@param flags? integer
+---@return boolean? success
+---@return "exists"|"no memory"|string|nil why
+function Dict:safe_add(key, value, seconds, flags) end
+---As set, if the key is there.
+---@param key string|number
+---@param value tidewire.Shareable
+---@param seconds? number
+---@param flags? integer
+---@return boolean? success
+---@return "not found"|"no memory"|string|nil why
+---@return boolean? forcible
+function Dict:replace(key, value, seconds, flags) end
+---@param key string|number
+---@param number number|ffi.cdata*
+---@param init? number|ffi.cdata* what a key that is not there begins with
+---@param seconds? number until it then expires
+---@return number|ffi.cdata*|nil sum
+---@return "not found"|"not a number"|"out of range"|"no memory"|string|nil why
+---@return boolean? forcible where there is an init
+function Dict:incr(key, number, init, seconds) end
+---@param key string|number
+function Dict:delete(key) end
+---@param key string|number
+---@return number? seconds 0: never expires
+---@return "not found"|string|nil why
+function Dict:ttl(key) end
+---@param key string|number
+---@param seconds number 0: never
+---@return boolean? success
+---@return "not found"|string|nil why
+function Dict:expire(key, seconds) end
+---@param key string|number
+---@param value string|number|ffi.cdata*
+---@return integer? length of the list
+---@return "no memory"|"value not a list"|string|nil why
+function Dict:lpush(key, value) end
+---@param key string|number
+---@param value string|number|ffi.cdata*
+---@return integer? length of the list
+---@return "no memory"|"value not a list"|string|nil why
+function Dict:rpush(key, value) end
+---@param key string|number
+---@return string|number|ffi.cdata*|nil value
+---@return "value not a list"|string|nil why
+function Dict:lpop(key) end
+---@param key string|number
+---@return string|number|ffi.cdata*|nil value
+---@return "value not a list"|string|nil why
+function Dict:rpop(key) end
+---@param key string|number
+---@return integer? length 0 where there is no list
+---@return "value not a list"|string|nil why
+function Dict:llen(key) end
+---@param most? integer 1024; 0: all
+---@return string[]
+function Dict:get_keys(most) end
+---Lets everything expire.
+function Dict:flush_all() end
+---Removes what has expired.
+---@param most? integer 0 or none: all
+---@return integer removed
+function Dict:flush_expired(most) end
+---@return integer bytes
+function Dict:capacity() end
+---@return integer bytes
+function Dict:free_space() end
 
 ---How many coroutines of a worker may do something at once.
 ---@class tidewire.Semaphore
@@ -281,6 +392,9 @@ tidewire.DROP = {}
 tidewire.cancelled = {}
 ---@type table<tidewire.Code, tidewire.Code>
 tidewire.status = {}
+---By the names of the config's `shared_dict` sections.
+---@type table<string, tidewire.Dict>
+tidewire.shared = {}
 ---@type { id: integer, count: integer }
 tidewire.worker = {}
 

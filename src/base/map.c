@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/hash.h"
 #include "base/memory.h"
 
 struct map_entry {
@@ -13,13 +14,6 @@ struct map_entry {
     uint32_t hash, length;
     char key[];
 };
-
-static uint32_t hash_key(uint64_t seed, const void *key, size_t length) {
-    const uint8_t *byte = key;
-    uint64_t hash = seed;
-    for (size_t i = 0; i < length; i++) hash = (hash ^ byte[i]) * UINT64_C(0x9E3779B97F4A7C15), hash ^= hash >> 29;
-    return (uint32_t)(hash ^ hash >> 32);
-}
 
 static struct map_entry **find(const struct map *map, uint32_t hash, const void *key, size_t length) {
     struct map_entry **entry = &map->buckets[hash & (map->bucket_count - 1)];
@@ -46,14 +40,14 @@ static void grow(struct map *map) {
 
 void *map_get(const struct map *map, const void *key, size_t length) {
     if (!map->count) return NULL;
-    struct map_entry *entry = *find(map, hash_key(map->seed, key, length), key, length);
+    struct map_entry *entry = *find(map, hash_bytes(map->seed, key, length), key, length);
     return entry ? entry->value : NULL;
 }
 
 void *map_put(struct map *map, const void *key, size_t length, void *value) {
     if (!map->bucket_count && getrandom(&map->seed, sizeof map->seed, 0) < 0) map->seed = (uint64_t)(uintptr_t)map;
     if (map->count >= map->bucket_count) grow(map);
-    uint32_t hash = hash_key(map->seed, key, length);
+    uint32_t hash = hash_bytes(map->seed, key, length);
     struct map_entry **place = find(map, hash, key, length);
     if (*place) {
         void *before = (*place)->value;
@@ -72,7 +66,7 @@ void *map_put(struct map *map, const void *key, size_t length, void *value) {
 
 void *map_remove(struct map *map, const void *key, size_t length) {
     if (!map->count) return NULL;
-    struct map_entry **place = find(map, hash_key(map->seed, key, length), key, length), *entry = *place;
+    struct map_entry **place = find(map, hash_bytes(map->seed, key, length), key, length), *entry = *place;
     if (!entry) return NULL;
     void *value = entry->value;
     *place = entry->next;

@@ -7,11 +7,10 @@
 
 enum { MOST_ID = 64 };
 
-static bool is_id(const char *text) {
+bool build_is_id(const char *text) {
     size_t length = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_");
     return length && length <= MOST_ID && !text[length];
 }
-#define ID_RULE "letters, digits, \".\", \"-\" and \"_\", at most 64"
 
 static bool build_address(const struct build *build, cfg_t *section, struct config_upstream *peer) {
     const struct value *value = tree_value(section, "address", 0);
@@ -32,8 +31,8 @@ static bool build_tls(const struct build *build, cfg_t *section, struct config_u
 static bool check_names(const struct build *build, cfg_t *section, const struct config_upstream *peer) {
     const struct config *config = build->config;
     if (!config->node) return SECTION_FAULT(build, section, "a `peer` needs a `node`: our own id, at the top of the file");
-    if (!is_id(peer->peer.id))
-        return KEY_FAULT(build, section, "id", "\"%s\" is not the id of a peer: " ID_RULE, peer->peer.id);
+    if (!build_is_id(peer->peer.id))
+        return KEY_FAULT(build, section, "id", "\"%s\" is not the id of a peer: " BUILD_ID_RULE, peer->peer.id);
     if (!strcmp(peer->peer.id, config->node))
         return KEY_FAULT(build, section, "id", "\"%s\" is our own `node`", peer->peer.id);
     for (size_t i = 0; config->upstreams[i] != peer; i++) {
@@ -80,8 +79,8 @@ static bool check_listeners(const struct build *build) {
 bool build_peers(const struct build *build) {
     struct config *config = build->config;
     size_t count = tree_section_count(build->tree, "peer");
-    if (config->node && !is_id(config->node))
-        return KEY_FAULT(build, build->tree, "node", "\"%s\" is not an id: " ID_RULE, config->node);
+    if (config->node && !build_is_id(config->node))
+        return KEY_FAULT(build, build->tree, "node", "\"%s\" is not an id: " BUILD_ID_RULE, config->node);
     config->upstreams = memory_resize(config->upstreams, (config->upstream_count + count + 1) * sizeof *config->upstreams);
     for (size_t i = 0; i < count; i++) {
         struct config_upstream *peer = memory_new(sizeof *peer);

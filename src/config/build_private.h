@@ -34,4 +34,11 @@ char *build_fingerprint(cfg_t *section, enum section_id id, const struct config_
 
 /* build_peer.c: after build_listeners() and build_upstreams(), whose names they share. */
 bool build_peers(const struct build *build);
+
+/* What may be the id of a peer, and the name of a dictionary; for messages: BUILD_ID_RULE. */
+bool build_is_id(const char *text);
+#define BUILD_ID_RULE "letters, digits, \".\", \"-\" and \"_\", at most 64"
+
+/* build_dict.c */
+bool build_dicts(const struct build *build);
 #endif

@@ -123,6 +123,8 @@ void config_free(struct config **config) {
     free_list(old->proto);
     free_list(old->files);
     free(old->script_path);
+    for (size_t i = 0; i < old->dict_count; i++) free(old->dicts[i].name);
+    free(old->dicts);
     free(old->node);
     free(old->log.file);
     free(old);

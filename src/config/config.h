@@ -118,6 +118,11 @@ struct config_upstream {
     atomic_uint references;
 };
 
+struct config_dict {
+    char *name;
+    uint64_t size;
+};
+
 struct config_method {
     char *name;
     struct config_limits limits; /* the service's, with the method's own over them */
@@ -151,6 +156,8 @@ struct config {
     char **name_servers; /* "127.0.0.1:53"; ended by NULL; NULL: the system's */
     struct config_upstream **upstreams; /* with the peers */
     size_t upstream_count;
+    struct config_dict *dicts;
+    size_t dict_count;
     struct config_service *services;
     size_t service_count;
     struct config_limits limits;

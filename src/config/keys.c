@@ -63,6 +63,12 @@ const struct section sections[SECTION_COUNT] = {
     [SECTION_PEER_KEEPALIVE] = {.name = "keepalive",
                                 .parent = SECTION_PEER,
                                 .help = "PINGs on a silent connection that we have made, for as long as it stands."},
+    [SECTION_SHARED_DICT] = {.name = "shared_dict",
+                             .title = "NAME",
+                             .example = "tokens",
+                             .help = "A dictionary that the scripts of all workers share, as `tidewire.shared.NAME`: letters, "
+                                     "digits, `.`, `-` and `_`, at most 64. It keeps its contents over a reload that names it "
+                                     "with the same size; with another one it begins empty, and a line of the log says so."},
     [SECTION_SERVICE] = {.name = "service",
                          .title = "NAME",
                          .example = "greet.GreetService",
@@ -305,6 +311,11 @@ const struct key keys[] = {
      AT(config_upstream_keepalive, timeout),
      .help = "A PING that is not answered for so long ends the connection and, with UNAVAILABLE, its calls."},
 
+    {SECTION_SHARED_DICT, "size", VALUE_SIZE, .standard = "1MiB", .least = 16 * KIB, .most = 64 * GIB,
+     AT(config_dict, size),
+     .help = "All that it may take, its own table included: a short key and number take 64 bytes of it. Memory is used as "
+             "it fills. When it is full, what was used least recently goes."},
+
     {SECTION_SERVICE, "script", VALUE_TEXT, .is_list = true, .example = "\"greet.lua\"",
      .help = "The handler script, in `script_path`. With an `upstream`, its hooks are filters before that; several scripts "
              "filter one behind the other, responses the other way round."},
@@ -395,7 +406,6 @@ const size_t key_count = sizeof keys / sizeof *keys;
 
 static const struct later later_keys[] = {
     {SECTION_FILE, "admin"},
-    {SECTION_FILE, "shared_dict"},
     {SECTION_FILE, "bus"},
     {SECTION_FILE, "cors"},
     {SECTION_FILE, "route"},

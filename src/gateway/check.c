@@ -32,8 +32,8 @@ static bool check_scripts(struct revision *revision, struct error *error) {
                                                              .set_health = set_health});
     struct generation *generation = NULL;
     if (set)
-        generation =
-            generation_load(script, revision->config, revision->schema, revision->number, gone, NULL, error);
+        generation = generation_load(script, revision->config, revision->schema, revision->dicts, revision->number, gone,
+                                     NULL, error);
     bool is_fine = generation != NULL;
     if (generation) generation_retire(generation);
     loop_turn(loop);
@@ -52,7 +52,7 @@ bool gateway_check(const char *config_file, struct error *error) {
     atomic_uint alive = 0;
     struct revision *revision = revision_read(config_file, 1, &alive, error);
     if (!revision) return false;
-    bool is_fine = check_scripts(revision, error);
+    bool is_fine = revision_open_dicts(revision, NULL, error) && check_scripts(revision, error);
     revision_unref(&revision);
     return is_fine;
 }

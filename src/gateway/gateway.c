@@ -148,6 +148,7 @@ static void tell_what_stays(struct gateway *gateway, const struct config *config
 static void take(struct gateway *gateway) {
     const struct config *config = gateway->prepared->config;
     tell_what_stays(gateway, config);
+    if (gateway->in_force) dict_set_tell_changes(gateway->prepared->dicts, gateway->in_force->dicts);
     revision_unref(&gateway->in_force);
     gateway->in_force = gateway->prepared;
     gateway->prepared = NULL;
@@ -215,6 +216,11 @@ static void on_settled(void *context, struct worker *worker, const struct worker
 
 static void prepare(struct gateway *gateway, struct revision *revision) {
     gateway->prepared = revision;
+    if (!revision_open_dicts(revision, gateway->in_force, &gateway->fault)) {
+        refuse(gateway, gateway->fault.text);
+        reload_again(gateway);
+        return;
+    }
     gateway->fault.text[0] = '\0';
     gateway->awaited = gateway->worker_count;
     for (uint32_t i = 0; i < gateway->worker_count; i++) worker_prepare(gateway->workers[i], revision);

@@ -24,6 +24,11 @@ struct revision *revision_read(const char *file, uint32_t number, atomic_uint *a
     return revision;
 }
 
+bool revision_open_dicts(struct revision *revision, const struct revision *in_force, struct error *error) {
+    revision->dicts = dict_set_new(revision->config, in_force ? in_force->dicts : NULL, error);
+    return revision->dicts != NULL;
+}
+
 struct revision *revision_ref(struct revision *revision) {
     atomic_fetch_add(&revision->references, 1);
     return revision;
@@ -34,6 +39,7 @@ void revision_unref(struct revision **handle) {
     *handle = NULL;
     if (!revision || atomic_fetch_sub(&revision->references, 1) != 1) return;
     log_debug(NULL, "generation %u is gone", (unsigned)revision->number);
+    dict_set_free(&revision->dicts);
     schema_unref(&revision->schema);
     config_free(&revision->config);
     atomic_fetch_sub(revision->alive, 1);

@@ -95,8 +95,8 @@ static struct worker_generation *load(struct worker *worker, struct revision *re
     generation->router = router_new(revision->number, router_idle, generation);
     generation->upstreams = upstream_set_new(worker->upstreams, revision->config, error);
     if (generation->upstreams)
-        generation->scripts = generation_load(worker->script, revision->config, revision->schema, revision->number,
-                                              generation_gone, generation, error);
+        generation->scripts = generation_load(worker->script, revision->config, revision->schema, revision->dicts,
+                                              revision->number, generation_gone, generation, error);
     if (!generation->scripts) {
         generation_gone(generation);
         return NULL;

@@ -22,7 +22,7 @@
 static int not_served(lua_State *L) { return raise_not_served(L, lua_tostring(L, lua_upvalueindex(1))); }
 
 /* Of later versions: using one says so. */
-static const char *const later_tables[] = {"shared", "metrics", "http", NULL};
+static const char *const later_tables[] = {"metrics", "http", NULL};
 
 static void push_not_served(lua_State *L, const char *name) {
     lua_pushfstring(L, "tidewire.%s", name);
@@ -101,6 +101,7 @@ void bind_open(struct script *script) {
     bind_job_open(script);
     bind_topic_open(script);
     bind_json_open(script);
+    bind_dict_open(script);
     bind_peer_open(script);
     bind_channel_open(script);
     bind_semaphore_open(script);
@@ -126,6 +127,7 @@ void bind_push_tidewire(struct script *script, lua_State *L, const struct script
     bind_topic_add(L, script);
     bind_log_add(L, script);
     bind_json_add(L, script);
+    bind_dict_add(L, script);
     bind_client_add(L, script, file);
     bind_peer_add(L, script, file);
     bind_channel_add(L, script);

@@ -16,6 +16,8 @@ void bind_push_tidewire(struct script *script, lua_State *L, const struct script
 void bind_log_add(lua_State *L, struct script *script);
 void bind_peer_open(struct script *script); /* once a state */
 void bind_peer_add(lua_State *L, struct script *script, const struct script_file *file);
+void bind_dict_open(struct script *script); /* once a state */
+void bind_dict_add(lua_State *L, struct script *script);
 void bind_json_open(struct script *script); /* once a state */
 void bind_json_add(lua_State *L, struct script *script);
 void bind_channel_open(struct script *script); /* once a state */

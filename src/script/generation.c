@@ -118,10 +118,11 @@ static bool load(struct generation *generation, struct error *error) {
 }
 
 struct generation *generation_load(struct script *script, const struct config *config, struct schema *schema,
-                                   uint32_t number, void (*on_gone)(void *context), void *context,
-                                   struct error *error) {
+                                   const struct dict_set *dicts, uint32_t number,
+                                   void (*on_gone)(void *context), void *context, struct error *error) {
     if (!loader_load_lua_half(script, error)) return NULL;
     struct generation *generation = generation_new(script, config, schema, number);
+    generation->dicts = dicts;
     script->loading = generation;
     script_bound_heap(script, config->limits.handler_memory);
     bool is_fine = load(generation, error);

@@ -14,6 +14,7 @@
 #include "script/watchdog.h"
 
 struct call_handler;
+struct dict_set;
 struct upstream;
 struct upstream_set;
 
@@ -69,6 +70,7 @@ struct generation {
     struct script *script;
     const struct config *config;
     struct schema *schema;
+    const struct dict_set *dicts; /* the caller's; NULL: none */
     uint32_t number;
     uint32_t budget; /* watchdog ticks of code that is no stream's */
     void (*on_gone)(void *context);

@@ -112,4 +112,7 @@ bool twl_projection_plain_result(lua_State *L, const struct projection *projecti
 /* 64-bit integers in the form that the options ask for [-0, +1, m] */
 void twl_push_int64(lua_State *L, int64_t value, enum int64_form form);
 void twl_push_uint64(lua_State *L, uint64_t value, enum int64_form form);
+enum number_kind { NUMBER_NONE, NUMBER_SIGNED, NUMBER_UNSIGNED };
+/* What 64-bit integer the cdata or decimal string at `index` is, its bits to *bits. */
+enum number_kind twl_to_wide(lua_State *L, int index, uint64_t *bits);
 #endif

@@ -209,7 +209,4 @@ bool twl_object_settle(struct writer *writer, int index, struct object *object, 
 
 /* message_number.c */
 void twl_numbers_open(lua_State *L, struct twl_state *state);
-enum number_kind { NUMBER_NONE, NUMBER_SIGNED, NUMBER_UNSIGNED };
-/* What 64-bit integer the cdata or decimal string at `index` is, its bits to *bits. */
-enum number_kind twl_to_wide(lua_State *L, int index, uint64_t *bits);
 #endif

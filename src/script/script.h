@@ -13,6 +13,7 @@
 #include "rpc/rpc.h"
 #include "schema/schema.h"
 
+struct dict_set;
 struct topics;
 struct script;
 struct generation;
@@ -39,10 +40,11 @@ void script_free(struct script **script);
 
 /* Loads every script that the config names, checks each entry against the schema, and starts nothing: timers,
  * spawns and subscriptions of load code wait for generation_start(). NULL and `file:line: error: …` on any fault.
- * The config and the schema are kept by reference until the generation is gone: the caller must keep the config
- * alive until on_gone, and the schema is counted. */
+ * The config, the schema and the dictionaries (NULL: none) are kept by reference until the generation is gone: the
+ * caller must keep config and dictionaries alive until on_gone, and the schema is counted. */
 struct generation *generation_load(struct script *script, const struct config *config, struct schema *schema,
-                                   uint32_t number, void (*on_gone)(void *context), void *context, struct error *error);
+                                   const struct dict_set *dicts, uint32_t number,
+                                   void (*on_gone)(void *context), void *context, struct error *error);
 /* What its code may open streams to: the set of the same config, which outlives the generation. Before it starts. */
 void generation_set_upstreams(struct generation *generation, struct upstream_set *upstreams);
 /* Adds a route for every method that a script answers. */

@@ -187,6 +187,7 @@ void script_free(struct script **handle) {
     heap_clear(&script->heap);
     pool_clear(&script->fibers);
     buffer_free(&script->scratch);
+    buffer_free(&script->dict_bytes);
     free(script);
 }
 

@@ -59,6 +59,7 @@ struct script {
     const void *ctx_name;      /* the address of the string "ctx" */
     struct call *open_message; /* a message is being encoded into its queue */
     struct buffer scratch;     /* what publish and waiting sends encode into */
+    struct buffer dict_bytes;  /* what comes out of a shared_dict, on its way into Lua */
     uint32_t pulled;           /* messages that the running fiber has pulled since it was resumed */
     const struct call_message *first_message; /* of a hook's pump that begins, until it takes it */
     const char *converting; /* what a hook's pump can't do, should it raise now; NULL: it is the hook that raises */
@@ -75,7 +76,7 @@ struct script {
         int guard;    /* pcall, xpcall and coroutine.* that cancellation gets through */
         int cancelled, drop;
         int fail_meta, stream_meta, handle_meta, topic_meta, subscriber_meta, upstream_meta, peer_meta,
-            channel_meta, semaphore_meta;
+            channel_meta, semaphore_meta, dict_meta;
         int encode, write_reply, read_fields, add_traceback; /* C functions for protected calls */
         int each_one, each_list, filter_one, filter_list; /* pump.lua's */
         int reads; /* reads.lua's */

@@ -132,6 +132,23 @@ describe(path, function()
     assert.equal("OK", stream:status().code)
   end)
 
+  recipe("quota", "a user's calls count in all workers and over a reload, and end at the limit", function()
+    local gw = start("quota", "greet.GreetService", "workers = 2\n")
+    local one, other = connect(gw), connect(gw)
+    local function greet(channel, user)
+      return channel:call("greet.GreetService/Greet", { name = "x" }, { metadata = { ["x-user"] = user } })
+    end
+    assert.equal("hello x, call 1", greet(one, "ann").message.greeting)
+    assert.equal("hello x, call 2", greet(other, "ann").message.greeting)
+    assert.equal(2, gw:reload())
+    assert.equal("hello x, call 3", greet(one, "ann").message.greeting)
+    local refused = greet(other, "ann")
+    assert.equal("RESOURCE_EXHAUSTED", refused.code)
+    assert(refused.text:find "^again in %d+ seconds$", refused.text)
+    assert.equal("hello x, call 1", greet(other, "bob").message.greeting)
+    assert.equal("UNAUTHENTICATED", one:call("greet.GreetService/Greet", {}).code)
+  end)
+
   recipe("slow", "a reader that does not keep up gets the newest, and nobody waits for it", function()
     local gw = start("slow", "chat.ChatService", "limits { buffered_per_stream = 64KiB }\nworkers = 1\n")
     local method = "chat.ChatService/Chat"

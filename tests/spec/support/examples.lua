@@ -132,7 +132,7 @@ function examples.run(path)
   local scripts = { ["stock.lua"] = stock }
   local config = { 'workers = 1\nproto = { "page.proto" }\nlog { level = info  format = json  access = off }\n'
     .. 'listen "127.0.0.1:0" { }\nlisten "unix:stock.sock" { }\nupstream "stock" { target = "unix:stock.sock" }\n'
-    .. 'service "shop.Shop" { script = "stock.lua" }\n' }
+    .. 'shared_dict counters { size = 1MiB }\nservice "shop.Shop" { script = "stock.lua" }\n' }
   local proto, service = services(types, #list)
   config[#config + 1] = start_behind(list, proto)
   for i, block in ipairs(list) do

@@ -50,7 +50,7 @@ static void what_is_written_into_the_api_stays_in_its_file(void) {
         add_service(version, "greet.GreetService", "a.lua");
         add_service(version, "chat.ChatService", "b.lua");
         version->generation =
-            generation_load(world.script, &version->config, version->schema, 1, world_gone, version, &error);
+            generation_load(world.script, &version->config, version->schema, version->dicts, 1, world_gone, version, &error);
         if (!version->generation) fprintf(stderr, "%s\n", error.text);
         CHECK(version->generation);
         generation_retire(version->generation);
@@ -146,7 +146,7 @@ static void a_filter_of_wrong_fields_or_types_raises(void) {
 
 static void what_a_later_version_brings_says_so(void) {
     run_in_handler(
-        "for _, name in ipairs { 'shared', 'metrics', 'http' } do raises('tidewire.' .. name .. ' is not served', function() return tidewire[name].x end) end\n"
+        "for _, name in ipairs { 'metrics', 'http' } do raises('tidewire.' .. name .. ' is not served', function() return tidewire[name].x end) end\n"
         "raises('tidewire.test is not served', require, 'tidewire.test')");
     CHECK(strstr(load_error("return { Greet = { on_reload = true } }"), "on_reload is not served by this version yet"));
 }

@@ -16,7 +16,7 @@ static void filter(const char *first, const char *second) {
         version->services[i].upstream = upstream;
         if (second) version->services[i].more_scripts = scripts, version->services[i].more_script_names = names;
     }
-    version->generation = generation_load(world.script, &version->config, version->schema, world.version_count,
+    version->generation = generation_load(world.script, &version->config, version->schema, version->dicts, world.version_count,
                                           world_gone, version, &error);
     if (version->generation) generation_add_routes(version->generation, &version->router);
     put_in_force(version->generation ? version : NULL, &error);

@@ -497,7 +497,7 @@ static void misuse_names_the_signature(void) {
                "  raises('0.001', s.every, s, 0, print) raises('that a script has opened', s.half_close, s)\n"
                "  local tidewire = require 'tidewire'\n"
                "  raises('tidewire.sleep(seconds)', tidewire.sleep, 'x') raises('tidewire.sleep', tidewire.sleep, -1)\n"
-               "  raises('pkg.Service/Method', tidewire.open, 'x') raises('not served', function() return tidewire.shared.x end)\n"
+               "  raises('pkg.Service/Method', tidewire.open, 'x') raises('shared_dict NAME', function() return tidewire.shared.x end)\n"
                "  raises('not served', function() tidewire.metrics.x = 1 end)\n"
                "  return {} end }");
     struct test_call *call = unary(GREET, "x");

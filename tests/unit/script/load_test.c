@@ -49,12 +49,12 @@ static void a_service_that_no_schema_has_is_named_at_the_config(void) {
     struct version *version = new_version();
     write_file("main.lua", "return {}");
     add_service(version, "greet.GretService", "main.lua");
-    CHECK(!generation_load(world.script, &version->config, version->schema, 1, NULL, NULL, &error));
+    CHECK(!generation_load(world.script, &version->config, version->schema, version->dicts, 1, NULL, NULL, &error));
     CHECK_STR(error.text, "tidewire.conf:7: error: no .proto file has the service \"greet.GretService\" (did you mean "
                           "\"greet.GreetService\"?)");
     version = new_version();
     add_service(version, "greet.*", "missing.lua");
-    CHECK(!generation_load(world.script, &version->config, version->schema, 1, NULL, NULL, &error));
+    CHECK(!generation_load(world.script, &version->config, version->schema, version->dicts, 1, NULL, NULL, &error));
     CHECK(strstr(error.text, "missing.lua: error: cannot read the script"));
 }
 
@@ -84,7 +84,8 @@ static void what_one_script_writes_no_other_sees(void) {
                         "local t = require 'tidewire' assert(rawget(t, 'mine') == nil and rawget(t.log, 'mine') == nil) assert(t == require 'tidewire') return {}");
     add_service(version, "greet.GreetService", "a.lua");
     add_service(version, "chat.ChatService", "b.lua");
-    version->generation = generation_load(world.script, &version->config, version->schema, 1, world_gone, version, &error);
+    version->generation = generation_load(world.script, &version->config, version->schema, version->dicts, 1, world_gone,
+                                          version, &error);
     if (!version->generation) fprintf(stderr, "%s\n", error.text);
     CHECK(version->generation);
     generation_retire(version->generation);

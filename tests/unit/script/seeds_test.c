@@ -17,7 +17,7 @@ static void run_seed(const char *name) {
                                                               : "logger.Logger";
     add_service(version, service, name);
     version->generation =
-        generation_load(world.script, &version->config, version->schema, 1, world_gone, version, &error);
+        generation_load(world.script, &version->config, version->schema, version->dicts, 1, world_gone, version, &error);
     if (!version->generation) fprintf(stderr, "%s\n", error.text);
     CHECK(version->generation && !before);
     generation_add_routes(version->generation, &version->router);

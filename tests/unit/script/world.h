@@ -347,6 +347,7 @@ struct version { /* a generation and what holds it */
     struct config config;
     struct config_service services[8];
     struct schema *schema;
+    struct dict_set *dicts;
     struct router router;
     bool is_gone;
 };
@@ -434,8 +435,8 @@ static inline struct version *load_script(const char *text, struct error *error)
     add_service(version, "tutorial.NumberService", "main.lua");
     add_service(version, "chat.ChatService", "main.lua");
     add_service(version, "logger.Logger", "main.lua");
-    version->generation = generation_load(world.script, &version->config, version->schema, world.version_count,
-                                          world_gone, version, error);
+    version->generation = generation_load(world.script, &version->config, version->schema, version->dicts,
+                                          world.version_count, world_gone, version, error);
     if (!version->generation) return NULL;
     generation_add_routes(version->generation, &version->router);
     return version;

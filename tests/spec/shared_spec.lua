@@ -1,0 +1,266 @@
+-- shared_dict: what all workers, and all generations of scripts, share.
+local gateway = require "support.gateway"
+local client = require "support.client"
+
+-- Runs what the request says, with `dict` and `tidewire` at hand; the reply is what it returns, between blanks.
+local script = [[
+local tidewire = require "tidewire"
+local dict = tidewire.shared.things
+local function say(...)
+  local words = {}
+  for i = 1, select("#", ...) do words[i] = tostring((select(i, ...))) end
+  return table.concat(words, " ")
+end
+local names = { dict = dict, tidewire = tidewire, pcall = pcall, table = table, string = string, say = say,
+  ipairs = ipairs, require = require }
+return { Greet = function(_, request)
+  return { greeting = say(assert(load(request.name, "=spec", "t", names))()) }
+end }
+]]
+
+local config = [[
+workers = 2
+service "greet.GreetService" { script = "greet.lua" }
+]]
+
+local things = "shared_dict things { size = 64KiB }\n"
+
+local function start(dicts, text)
+  return gateway.start { scripts = { ["greet.lua"] = text or script }, config = config .. (dicts or things) }
+end
+
+-- What is said of a script that is refused.
+local function refusal(dicts, text)
+  local gw = gateway.prepare { scripts = { ["greet.lua"] = text }, config = config .. dicts }
+  local code, output = gateway.run { "check", "-c", gw:path "tidewire.conf" }
+  assert.equal(1, code, output)
+  return output
+end
+
+local function run(channel, code)
+  local answer = channel:call("greet.GreetService/Greet", { name = code }, client.soon)
+  assert.equal("OK", answer.code, answer.text)
+  return answer.message.greeting
+end
+
+-- A channel to each of the two workers.
+local function both(gw)
+  local one, other = client.connect(gw.address), client.connect(gw.address)
+  assert(run(one, "return tidewire.worker.id") ~= run(other, "return tidewire.worker.id"))
+  return one, other
+end
+
+-- Each line: code, and what it returns.
+local function check(channel, lines)
+  for code, expected in lines:gmatch "([^\n]-)%s*%-%->%s*([^\n]*)" do
+    assert.equal(expected, run(channel, "return " .. code), code)
+  end
+end
+
+describe("a shared_dict", function()
+  after_each(gateway.stop_all)
+
+  it("gives one worker what another has stored", function()
+    local one, other = both(start())
+    check(one, [[
+      dict:set("text", "a\0b")        --> true nil false
+      dict:set("number", 0.1, 0, 7)   --> true nil false
+      dict:set("yes", true)           --> true nil false
+      dict:set("no", false)           --> true nil false
+      dict:set(5, "by a number")      --> true nil false
+    ]])
+    check(other, [[
+      dict:get("text") == "a\0b"      --> true
+      dict:get("number")              --> 0.1 7
+      dict:get("yes")                 --> true
+      dict:get("no")                  --> false
+      dict:get("5")                   --> by a number
+      dict:get("nothing")             --> nil
+    ]])
+  end)
+
+  it("answers as ngx.shared does", function()
+    local channel = client.connect(start().address)
+    check(channel, [[
+      dict:add("a", 1)                --> true nil false
+      dict:add("a", 2)                --> false exists false
+      dict:safe_add("a", 2)           --> false exists false
+      dict:replace("b", 1)            --> false not found false
+      dict:replace("a", "text")       --> true nil false
+      dict:incr("a", 1)               --> nil not a number
+      dict:incr("b", 1)               --> nil not found
+      dict:incr("b", 1, 10)           --> 11 nil false
+      dict:incr("b", -0.5)            --> 10.5
+      dict:safe_set("b", 1)           --> true nil false
+      dict:ttl("b")                   --> 0
+      dict:expire("b", 1000)          --> true
+      dict:ttl("b") > 990             --> true
+      dict:expire("none", 1)          --> nil not found
+      dict:ttl("none")                --> nil not found
+      dict:get("")                    --> nil empty key
+      dict:set(("k"):rep(65536), 1)   --> nil key too long
+      dict:set("b", nil)              --> true nil false
+      dict:get("b")                   --> nil
+      dict:delete("a")                --> true nil false
+      dict:rpush("list", "x")         --> 1
+      dict:lpush("list", 2)           --> 2
+      dict:llen("list")               --> 2
+      dict:get("list")                --> nil value is a list
+      dict:lpop("list")               --> 2
+      dict:rpop("list")               --> x
+      dict:lpop("list")               --> nil
+      dict:llen("list")               --> 0
+      dict:set("c", 1)                --> true nil false
+      dict:lpush("c", 1)              --> nil value not a list
+      dict:lpop("c")                  --> nil value not a list
+      dict:llen("c")                  --> nil value not a list
+      table.concat(dict:get_keys())   --> c
+      say(dict:flush_all()) == ""     --> true
+      dict:get("c")                   --> nil
+      dict:get_stale("c")             --> 1 nil true
+      dict:flush_expired()            --> 1
+      dict:get_stale("c")             --> nil
+      dict:capacity()                 --> 65536
+      dict:free_space() > 60000       --> true
+      dict                            --> shared_dict things
+    ]])
+  end)
+
+  it("lets values expire", function()
+    local channel = client.connect(start().address)
+    assert.equal("1 nil false nil 1 nil true", run(channel, [[
+      local first = say(dict:incr("n", 1, 0, 0.02))
+      tidewire.sleep(0.03)
+      return first, dict:get("n"), say(dict:get_stale("n"))
+    ]]))
+  end)
+
+  it("says what its functions expect", function()
+    local channel = client.connect(start().address)
+    for code, expected in pairs {
+      ["dict.get('a')"] = "expected dict:get(key)",
+      ["dict:get({})"] = "expected dict:get(key)",
+      ["dict:set('a', {})"] = "expected dict:set(key, value[, seconds[, flags]])",
+      ["dict:set('a', 1, -1)"] = "expected dict:set(key, value[, seconds[, flags]])",
+      ["dict:set('a', 1, 0, 1.5)"] = "expected dict:set(key, value[, seconds[, flags]])",
+      ["dict:add('a', nil)"] = "expected dict:add(key, value[, seconds[, flags]])",
+      ["dict:incr('a', 'x')"] = "expected dict:incr(key, number[, init[, seconds]])",
+      ["dict:incr('a', 1, nil, 5)"] = "expected dict:incr(key, number[, init[, seconds]])",
+      ["dict:expire('a')"] = "expected dict:expire(key, seconds)",
+      ["dict:lpush('a', true)"] = "expected dict:lpush(key, value)",
+      ["dict:get_keys(-1)"] = "expected dict:get_keys([most])",
+      ["dict:gett('a')"] = 'a shared_dict has no "gett" (did you mean "get"?)',
+      ["tidewire.shared.thing:get('a')"] = 'tidewire.shared has no "thing" (did you mean "things"?)',
+    } do
+      local said = run(channel, "return pcall(function() " .. code .. " end)")
+      assert(said:find("false", 1, true) == 1 and said:find(expected, 1, true), code .. ": " .. said)
+    end
+  end)
+
+  it("lets what was used least recently go, or says that there is no memory", function()
+    local channel = client.connect(start("shared_dict things { size = 16KiB }\n").address)
+    check(channel, [[
+      dict:set("a", ("a"):rep(6000))       --> true nil false
+      dict:set("b", ("b"):rep(6000))       --> true nil false
+      #dict:get("a")                       --> 6000
+      dict:safe_set("c", ("c"):rep(6000))  --> false no memory false
+      dict:lpush("list", ("c"):rep(6000))  --> nil no memory
+      dict:set("c", ("c"):rep(6000))       --> true nil true
+      dict:get("b")                        --> nil
+      #dict:get("a") + #dict:get("c")      --> 12000
+      dict:set("d", ("d"):rep(20000))      --> false no memory false
+      #dict:get("a") + #dict:get("c")      --> 12000
+    ]])
+  end)
+
+  it("counts exactly what two workers count at once", function()
+    local gw = start()
+    local one, other = both(gw)
+    local count = "for _ = 1, 20000 do dict:incr('n', 1, 0) end"
+    local stream = one:open "greet.GreetService/Greet"
+    stream:send { name = count }
+    stream:half_close()
+    run(other, count)
+    stream:receive_all()
+    assert.equal("OK", stream:status().code)
+    assert.equal("40000", run(one, "return dict:get('n')"))
+  end)
+
+  it("cannot be written by load code, which may never be in force", function()
+    local writes = { "set('a', 1)", "incr('a', 1, 0)", "delete('a')", "lpush('a', 1)", "flush_all()", "expire('a', 1)" }
+    for _, write in ipairs(writes) do
+      local said = refusal(things, "require('tidewire').shared.things:" .. write .. "\n" .. script)
+      assert(said:find("load code cannot write", 1, true), said)
+    end
+    local gw = start(nil, [[
+      local tidewire = require "tidewire"
+      local things = tidewire.shared.things
+      assert(things:get "a" == nil)
+      tidewire.spawn(function() things:add("a", "spawned") end)
+    ]] .. script)
+    assert.equal("spawned", run(client.connect(gw.address), "return dict:get('a')"))
+  end)
+
+  it("that no shared_dict declares refuses the script, and names the section", function()
+    local said = refusal("", script)
+    assert(said:find("greet.lua:2", 1, true), said)
+    local expected = 'tidewire.shared has no "things": the config declares it with `shared_dict NAME { size = … }`'
+    assert(said:find(expected, 1, true), said)
+  end)
+end)
+
+describe("over a reload a shared_dict", function()
+  after_each(gateway.stop_all)
+
+  it("keeps what is in it, for old and new scripts in both workers", function()
+    local gw = start()
+    local one, other = both(gw)
+    run(one, "dict:set('a', 1) dict:rpush('l', 'x')")
+    gw:write("scripts/greet.lua", (script:gsub("local names", "dict:get('a')\nlocal names")))
+    assert.equal(2, gw:reload())
+    for _, channel in ipairs { one, other } do
+      assert.equal("1 1", run(channel, "return dict:get('a'), dict:llen('l')"))
+    end
+    run(other, "dict:incr('a', 1)")
+    assert.equal("2", run(one, "return dict:get('a')"))
+  end)
+
+  it("begins empty when its size changes, and the log says so", function()
+    local gw = start()
+    local channel = client.connect(gw.address)
+    run(channel, "dict:set('a', 1)")
+    gw:configure(config .. "shared_dict things { size = 128KiB }\n")
+    assert.equal(2, gw:reload())
+    gw:wait_for_log 'shared_dict "things" begins empty: its size was 65536 bytes and is 131072 now'
+    assert.equal("nil 131072", run(channel, "return dict:get('a'), dict:capacity()"))
+  end)
+
+  it("is untouched by one that is refused", function()
+    local gw = start()
+    local channel = client.connect(gw.address)
+    run(channel, "dict:set('a', 1)")
+    gw:write("scripts/greet.lua", "error 'no'")
+    gw:configure(config .. "shared_dict things { size = 128KiB }\n")
+    assert.is_nil(gw:reload())
+    assert.equal("1 65536", run(channel, "return dict:get('a'), dict:capacity()"))
+  end)
+
+  it("is still there for streams of the scripts that had it, when the config has it no more", function()
+    local gw = start(nil, [[
+      local dict = require("tidewire").shared.things
+      return { GreetStream = function(stream)
+        for message in stream:messages() do stream:send { greeting = tostring(dict:incr(message.name, 1, 0)) } end
+      end }
+    ]])
+    local stream = client.connect(gw.address):open "greet.GreetService/GreetStream"
+    stream:send { name = "n" }
+    assert.equal("1", stream:receive().greeting)
+    gw:write("scripts/greet.lua", "return {}")
+    gw:configure(config)
+    assert.equal(2, gw:reload())
+    stream:send { name = "n" }
+    assert.equal("2", stream:receive().greeting)
+    stream:half_close()
+    assert.equal("OK", stream:status().code)
+  end)
+end)
