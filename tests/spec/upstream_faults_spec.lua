@@ -261,6 +261,25 @@ describe("a server that", function()
     local passing = client.load(channels, { kind = "counters", count = 20, method = numbers })
     assert.is_table(passing:await("opened", 20))
     foreign.server(leaving):close_input() -- it says GOAWAY, and waits
+    -- What reaches it after it has decided to leave, and before its GOAWAY reaches us, it answers CANCELLED. From then
+    -- on it must get no call more.
+    local asking = channels[1]:open "chat.ChatService/Chat"
+    local function calls_of_leaving()
+      asking:send { message = leaving }
+      local calls = asking:receive(10 * gateway.slowness)
+      asking:receive(10 * gateway.slowness)
+      return calls.message
+    end
+    local calls
+    assert(process.await(20 * gateway.slowness, function()
+      calls = calls_of_leaving()
+      for _ = 1, 4 do -- each of the two targets has its turn
+        local stream = channels[1]:open(numbers)
+        stream:half_close()
+        stream:receive_all()
+      end
+      return calls == calls_of_leaving()
+    end))
     local function finish(load, streams)
       local counted = load:stop(60)
       assert.same({ 0, 0, streams, {} }, { counted.wrong, counted.broken, counted.ended, counted.reasons })
@@ -273,6 +292,7 @@ describe("a server that", function()
       passing = next
     end
     finish(passing, 20)
+    assert.equal(calls, calls_of_leaving())
     local received = lasting:state().received
     assert.is_table(lasting:await("received", received + 40)) -- they go on
     finish(lasting, 40)

@@ -35,7 +35,10 @@ return { GreetStream = relay, AccumulateNumbers = relay }
   ["counts.lua"] = [[
 local tidewire = require "tidewire"
 return { Chat = function(stream)
-  for _ in stream:messages() do
+  for asked in stream:messages() do
+    if asked.message ~= "" then
+      stream:send { message = tostring(tidewire.upstreams().other.targets[asked.message].calls) }
+    end
     local one = tidewire.upstreams().one
     local dials = 0
     for _, target in pairs(one.targets) do dials = dials + target.dials end
@@ -52,7 +55,7 @@ local services = {
 }
 
 -- GreetService goes to `one`, NumberService to `other`: each the inside of an `upstream` section. ChatService tells
--- what stands towards `one`.
+-- what stands towards `one`, and before that, asked for an address, how many calls the target of `other` there has had.
 -- options: as gateway.start(); more = what the config has besides; service = what GreetService's section has besides
 function ways.start(way, one, other, options)
   options = options or {}
