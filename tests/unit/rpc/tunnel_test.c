@@ -136,7 +136,7 @@ static void a_connection_that_takes_nothing_stops_the_server_in_the_tunnel(void)
     relay.way[0].is_stopped = true; /* from a to b */
     wait_until_still();
     CHECK(crowd[0].sent < MESSAGES);
-    CHECK(pending(link_at_a) > QUEUE_LEAST);
+    CHECK(pending(link_at_a) > 0); /* as much as b could ask: the windows for that come the way that is stopped */
     CHECK(pending(link_at_a) <= QUEUE_MOST);
     most = CROWD * 3 * limits.buffered_per_stream + QUEUE_MOST; /* queue, window, a message that is put together */
     CHECK(rpc_counters(rpc_a)->buffered <= most);
