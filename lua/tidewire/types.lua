@@ -379,6 +379,17 @@ function Semaphore:release() end
 ---@return integer
 function Semaphore:count() end
 
+---How often something may happen for each key, over all workers.
+---@class tidewire.Limit
+local Limit = {}
+---Never waits.
+---@param key string|number
+---@param n? number how many at once; 1
+---@return true? is_taken
+---@return "limited"|nil why
+---@return number? seconds until they could be taken
+function Limit:take(key, n) end
+
 ---@class tidewire.JobOptions
 ---@field worker? integer only in this worker; 0 is the first
 
@@ -413,6 +424,9 @@ function tidewire.channel(n) end
 ---@param n integer how many may hold it at once
 ---@return tidewire.Semaphore
 function tidewire.semaphore(n) end
+---@param options { name: string, rate: number, burst?: number, keys?: integer }
+---@return tidewire.Limit
+function tidewire.limit(options) end
 ---@param seconds number
 function tidewire.sleep(seconds) end
 ---@param f fun()

@@ -1,6 +1,7 @@
 /* gateway/check.c - gateway_check(): one worker's worth of loading, without a thread or a socket. */
 #include <stdatomic.h>
 
+#include "fanout/rate.h"
 #include "fanout/topic.h"
 #include "gateway/gateway.h"
 #include "gateway/paths.h"
@@ -18,6 +19,7 @@ static void gone(void *context) { (void)context; }
 
 static bool check_scripts(struct revision *revision, struct error *error) {
     struct topic_registry *registry = topic_registry_new(1, revision->config->limits.topics);
+    struct rate_registry *rates = rate_registry_new();
     struct rpc_limits limits = worker_rpc_limits(revision->config, 1);
     struct loop *loop = loop_new();
     struct rpc *rpc = rpc_new(loop, &limits);
@@ -27,6 +29,7 @@ static bool check_scripts(struct revision *revision, struct error *error) {
     struct script *script = script_new(&(struct script_host){.loop = loop,
                                                              .rpc = rpc,
                                                              .topics = topics,
+                                                             .rates = rates,
                                                              .worker_count = 1,
                                                              .lua_path = gateway_lua_path(),
                                                              .set_health = set_health});
@@ -44,6 +47,7 @@ static bool check_scripts(struct revision *revision, struct error *error) {
     upstreams_free(&upstreams);
     topics_free(&topics);
     topic_registry_free(&registry);
+    rate_registry_free(&rates);
     loop_free(&loop);
     return is_fine;
 }

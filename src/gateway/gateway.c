@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "fanout/rate.h"
 #include "fanout/topic.h"
 #include "gateway/entrance.h"
 #include "gateway/paths.h"
@@ -46,6 +47,7 @@ struct gateway {
     struct entrance *entrance;
     struct health *health;
     struct topic_registry *topics;
+    struct rate_registry *rates;
     struct peer_registry *peers;
     struct worker **workers;
     uint32_t worker_count, running; /* threads that have not stopped */
@@ -307,6 +309,7 @@ static void on_user_signal(void *context, int number) {
 static bool start_workers(struct gateway *gateway, const struct config *config, struct error *error) {
     gateway->topics = topic_registry_new(config->workers, config->limits.topics);
     topic_registry_set_most_history(gateway->topics, config->limits.history);
+    gateway->rates = rate_registry_new();
     gateway->peers = peer_registry_new();
     gateway->workers = memory_new(config->workers * sizeof(struct worker *));
     atomic_store(&gateway->census.serving, config->workers);
@@ -315,6 +318,7 @@ static bool start_workers(struct gateway *gateway, const struct config *config, 
         const struct worker_options options = {.index = i,
                                                .count = config->workers,
                                                .topics = gateway->topics,
+                                               .rates = gateway->rates,
                                                .peers = gateway->peers,
                                                .workers = gateway->workers,
                                                .census = &gateway->census,
@@ -383,6 +387,7 @@ static void serve(struct gateway *gateway, struct revision *first) {
     revision_unref(&gateway->in_force);
     timer_stop(gateway->loop, &gateway->drain_timer);
     topic_registry_free(&gateway->topics);
+    rate_registry_free(&gateway->rates);
     peer_registry_free(&gateway->peers);
     health_free(&gateway->health);
     mailbox_free(&gateway->reports);

@@ -354,6 +354,7 @@ static void *run(void *context) {
         .loop = worker->loop,
         .rpc = worker->rpc,
         .topics = worker->topics,
+        .rates = worker->options.rates,
         .worker = worker->options.index,
         .worker_count = worker->options.count,
         .lua_path = worker->options.lua_path,

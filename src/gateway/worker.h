@@ -15,6 +15,7 @@
 struct health;
 struct mailbox;
 struct peer_registry;
+struct rate_registry;
 struct topic_registry;
 struct worker;
 
@@ -34,6 +35,7 @@ struct worker_census {
 struct worker_options {
     uint32_t index, count;
     struct topic_registry *topics;
+    struct rate_registry *rates;
     struct peer_registry *peers;
     struct worker *const *workers; /* all, by index, once the first config is prepared */
     struct worker_census *census;

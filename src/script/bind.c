@@ -105,6 +105,7 @@ void bind_open(struct script *script) {
     bind_peer_open(script);
     bind_channel_open(script);
     bind_semaphore_open(script);
+    bind_limit_open(script);
 }
 
 static const struct twl_message_options *options_of_file(const struct generation *generation,
@@ -132,6 +133,7 @@ void bind_push_tidewire(struct script *script, lua_State *L, const struct script
     bind_peer_add(L, script, file);
     bind_channel_add(L, script);
     bind_semaphore_add(L, script);
+    bind_limit_add(L, script);
     set_functions(L, script, (const luaL_Reg[]){{"set_health", set_health}, {NULL, NULL}});
     lua_pushcfunction(L, twl_project);
     lua_setfield(L, -2, "project");

@@ -24,5 +24,7 @@ void bind_channel_open(struct script *script); /* once a state */
 void bind_channel_add(lua_State *L, struct script *script);
 void bind_semaphore_open(struct script *script); /* once a state */
 void bind_semaphore_add(lua_State *L, struct script *script);
+void bind_limit_open(struct script *script); /* once a state */
+void bind_limit_add(lua_State *L, struct script *script);
 int bind_print(lua_State *L);
 #endif

@@ -14,6 +14,7 @@
 #include "schema/schema.h"
 
 struct dict_set;
+struct rate_registry;
 struct topics;
 struct script;
 struct generation;
@@ -24,6 +25,7 @@ struct script_host {
     struct loop *loop;
     struct rpc *rpc;
     struct topics *topics;
+    struct rate_registry *rates; /* the process's */
     uint32_t worker, worker_count;
     const char *lua_path;  /* the folder that holds tidewire/… (lua/ of the checkout, or where it is installed) */
     /* A script set the health of a service ("" for the whole server). */

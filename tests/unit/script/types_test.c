@@ -26,6 +26,7 @@ static void push_live(lua_State *L) {
     set_index_of(L, script->ref.handle_meta, "Handle");
     set_index_of(L, script->ref.channel_meta, "Channel");
     set_index_of(L, script->ref.semaphore_meta, "Semaphore");
+    set_index_of(L, script->ref.limit_meta, "Limit");
     set_index_of(L, script->ref.dict_meta, "Dict");
     twl_methods_push(L);
     lua_setfield(L, -2, "Message");

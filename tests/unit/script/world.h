@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "check.h"
 #include "config/config.h"
+#include "fanout/rate.h"
 #include "fanout/topic.h"
 #include "net/loop.h"
 #include "net/mailbox.h"
@@ -355,6 +356,7 @@ struct version { /* a generation and what holds it */
 static struct {
     struct script *script;
     struct topic_registry *registry;
+    struct rate_registry *rates;
     struct topics *topics;
     char folder[64];
     struct version *version; /* in force */
@@ -395,8 +397,10 @@ static inline void open_world(void) {
     free(lib);
     world.registry = topic_registry_new(1, 1000);
     world.topics = topics_new(world.registry, 0, &world_loop);
+    world.rates = rate_registry_new();
     world.script = script_new(&(struct script_host){.loop = &world_loop,
                                                     .topics = world.topics,
+                                                    .rates = world.rates,
                                                     .worker_count = 1,
                                                     .lua_path = "lua",
                                                     .set_health = world_set_health});
@@ -490,6 +494,7 @@ static inline void close_world(void) {
     script_free(&world.script);
     topics_free(&world.topics);
     topic_registry_free(&world.registry);
+    rate_registry_free(&world.rates);
     CHECK_INT(world_loop.timer_count, 0);
     for (uint32_t i = 0; i < world.version_count; i++) {
         struct version *version = world.versions[i];
