@@ -36,11 +36,12 @@ describe("scripts/redact.lua", function()
       .. ('script_path = "%s/scripts"\nupstream "till" { target = "%s" }\n'):format(gateway.root, server.address)
       .. 'service "pay.Till" { script = "redact.lua"  upstream = "till" }\n' }
     local bill = '{"to":"%s","items":[{"name":"tea","notes":["a","by 4111 1111 1111 1111!"],'
-      .. '"with":{"notes":["milk","b"]}}],'
+      .. '"with":{"notes":["milk","b","order 1234567 4111 1111 1111 1111"]}}],'
       .. '"labels":{"of":"4111111111111111"},"gifts":{"ann":{"name":"of 4111-1111-1111-1111"}},'
       .. '"card":"4111111111111111"}'
     local hidden = bill:gsub("by 4111 1111 1111 1111", "by [card]"):gsub('"of":"4111111111111111"',
       '"of":"[card]"'):gsub("of 4111%-1111%-1111%-1111", "of [card]")
+      :gsub("order 1234567 4111 1111 1111 1111", "order [card]")
     for _, method in ipairs { "pay.Till/Pay", "pay.Till/PayAll" } do
       local code, output, errors = caller.run(bill:format "ann", gw.address, method)
       assert.same({ 0, "" }, { code, errors })
