@@ -1,6 +1,6 @@
 -- Before an upstream, whatever its messages are: numbers that could be a credit card's do not get through, in either
--- direction, in no text of a message, however deep; keys of maps are left as they are. Messages without one pass with the
--- bytes that they came with. Not for services with `int64 = string`, whose numbers look like texts.
+-- direction, in no text of a message, however deep; keys of maps are left as they are. Messages without one pass with
+-- the bytes that they came with. Not for services with `int64 = string`, whose numbers look like texts.
 local tidewire = require "tidewire"
 
 local function without_cards(text)

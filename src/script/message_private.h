@@ -182,10 +182,10 @@ _Noreturn void twl_write_fault(const struct writer *writer, const struct step *s
     __attribute__((format(printf, 3, 4)));
 _Noreturn void twl_write_mistyped(const struct writer *writer, const struct step *step, const char *expected,
                                   int index);
-/* The bits for a slot. */
 /* As twl_to_bits() for what is right at the first look at the value, which is of the `type`. False: it may be right
  * or wrong. Never raises. [-0, +0, -] */
 bool twl_plain_bits(lua_State *L, int index, int type, const struct field *field, uint64_t *bits);
+/* The bits for a slot. */
 uint64_t twl_to_bits(const struct writer *writer, int index, const struct step *step);
 /* The string or bytes, checked. */
 const char *twl_to_text(const struct writer *writer, int index, const struct step *step, size_t *length);
