@@ -146,7 +146,7 @@ static struct upstream *check(struct call *call, const struct claim *claim) {
     { .name = name_, .name_length = sizeof(name_) - 1, .value = value_, .value_length = length_ }
 #define FIXED(name_, value_) HEADER(name_, value_, sizeof(value_) - 1)
 
-static void pass_on(struct call *call, const struct upstream *upstream, const struct claim *claim) {
+static void pass_on(struct call *call, const struct upstream *upstream, const struct claim *claim, bool is_end) {
     const struct http_header headers[] = {FIXED(":method", "POST"),
                                           FIXED(":scheme", "http"),
                                           FIXED(":path", "/" PEER_SERVICE "/Connect"),
@@ -157,6 +157,7 @@ static void pass_on(struct call *call, const struct upstream *upstream, const st
                                           HEADER(PEER_DIAL, claim->dial.data, claim->dial.length)};
     const struct rpc_request request = {.headers = headers,
                                         .header_count = sizeof headers / sizeof *headers,
+                                        .is_end = is_end,
                                         .handler = &outward,
                                         .limits = &limits};
     const struct rpc_link_options options = {
@@ -176,10 +177,9 @@ static void pass_on(struct call *call, const struct upstream *upstream, const st
 
 static void on_request(struct call *call, const struct http_header *headers, size_t count, bool is_end) {
     struct claim claim = {0};
-    (void)is_end;
     for (size_t i = 0; i < count; i++) take_header(&claim, &headers[i]);
     const struct upstream *upstream = check(call, &claim);
-    if (upstream) pass_on(call, upstream, &claim);
+    if (upstream) pass_on(call, upstream, &claim, is_end);
 }
 
 static const struct call_handler handler = {.on_request = on_request, .on_close = closed};

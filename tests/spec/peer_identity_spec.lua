@@ -195,6 +195,7 @@ describe("a link that a foreign client opens", function()
     { "no metadata", { ["tidewire-node"] = false, ["tidewire-to"] = false, ["tidewire-instance"] = false,
       ["tidewire-dial"] = false }, "", "3" },
     { "nothing", {}, "" },
+    { "an end with its headers", {}, nil, "0" },
     { "a message that is no chunk", {}, raw.message "\255\255\255", "3" },
     { "a chunk of no HTTP/2", {}, chunk(("x"):rep(100)) },
     { "an HTTP/2 client's preface, where we are the client", {}, chunk(preface .. settings) },
@@ -215,8 +216,8 @@ describe("a link that a foreign client opens", function()
       assert.is_table(wire:expect { type = "DATA", stream = 1 })
       local metadata = claim(attempt[2])
       metadata[":scheme"] = "http"
-      wire:headers(3, METHOD, metadata)
-      wire:data(3, attempt[3], true)
+      wire:headers(3, METHOD, metadata, not attempt[3])
+      if attempt[3] then wire:data(3, attempt[3], true) end
       local ended = wire:trailers(3)
       if not ended then
         assert.is_table(wire:expect { type = "RST_STREAM", stream = 3 })
