@@ -146,13 +146,19 @@ static void on_writable(struct call *call) {
     note(wire);
 }
 
-static void on_close(struct call *call, enum status status, const char *text) {
-    struct call_wire *wire = call->data;
+/* A client that is gone looks like one that has cancelled, where the call was passed on from another worker. */
+static void end_like_call(struct call_wire *wire, enum status status, const char *text) {
     char reason[512];
     snprintf(reason, sizeof reason, "the call that carries it has ended: %s%s%s", status_name(status),
              *text ? ": " : "", text);
+    bool is_lost = !wire->is_client && status == STATUS_CANCELLED;
+    end_because(wire, status == STATUS_OK ? closed_by_peer : is_lost ? "lost, or cut by the peer" : reason);
+}
+
+static void on_close(struct call *call, enum status status, const char *text) {
+    struct call_wire *wire = call->data;
     wire->call = NULL;
-    if (wire->connection) end_because(wire, status == STATUS_OK ? closed_by_peer : reason);
+    if (wire->connection) end_like_call(wire, status, text);
     else release(wire);
 }
 
