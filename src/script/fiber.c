@@ -186,6 +186,7 @@ void fiber_wake(struct fiber *fiber, int arguments) {
     struct script *script = fiber->generation->script;
     leave_row(fiber);
     link_to_owner(fiber);
+    fiber->was_in_row = fiber->wait == WAIT_ROW;
     fiber->wait = WAIT_READY;
     fiber->arguments = (uint8_t)arguments;
     list_append(&script->ready, &fiber->place);
@@ -216,9 +217,9 @@ static void raise_in_wait(struct fiber *fiber) {
     resumed(fiber, status);
 }
 
-/* It has been given what it waited for, and only has not run yet. */
+/* It has been given what nobody else has now, and only has not run yet. */
 static bool has_result(const struct fiber *fiber) {
-    return fiber->wait == WAIT_READY && !fiber->is_cancel_due && lua_status(fiber->L) == LUA_YIELD;
+    return fiber->wait == WAIT_READY && fiber->was_in_row && !fiber->is_cancel_due;
 }
 
 void fiber_cancel(struct fiber *fiber) {

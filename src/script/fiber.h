@@ -82,6 +82,7 @@ struct fiber {
     bool is_cancelled;    /* tidewire.cancelled was raised */
     bool is_cancel_due;   /* ready, to be cancelled */
     bool was_told_closed; /* a send of its own stream has said nil, "closed" */
+    bool was_in_row;      /* of a WAIT_READY: that was a WAIT_ROW */
     bool is_plain;        /* runs without the right to wait */
     bool is_filter;       /* plain, and may not touch topics either */
     bool is_in_turn;      /* has stood in the row of senders: nobody is before it any more */
@@ -107,8 +108,8 @@ int fiber_call_plainly(struct fiber *fiber, int arguments, int results);
 void fiber_give(struct fiber *fiber, bool is_reusable);
 /* Out of its wait, to run later in this turn with the `arguments` values that were pushed on ->L. */
 void fiber_wake(struct fiber *fiber, int arguments);
-/* Cancels it now (never from inside Lua), or later in this turn. A fiber that runs, or whose wait has ended with a
- * result, is cancelled at its next wait: what it was given is not lost. */
+/* Cancels it now (never from inside Lua), or later in this turn. A fiber that runs, or whose WAIT_ROW has ended,
+ * is cancelled at its next wait: what it was given is not lost. */
 void fiber_cancel(struct fiber *fiber);
 void fiber_cancel_soon(struct fiber *fiber);
 /* As if it had returned: for kinds that said that results still stand. */
