@@ -145,9 +145,7 @@ static int push_part(lua_State *L, int part) {
     lua_remove(L, -2);
     if (lua_istable(L, -1)) return 1;
     lua_pop(L, 1);
-    lua_pushnil(L);
-    lua_pushliteral(L, "closed");
-    return 2;
+    return nil_and(L, "closed");
 }
 
 int answer_push_status(lua_State *L, struct script *script, int index) {

@@ -23,12 +23,6 @@ static struct channel *check_channel(lua_State *L, const char *signature) {
     return userdata_check(L, script_of(L)->ref.channel_meta, signature);
 }
 
-static int give_up(lua_State *L, const char *why) {
-    lua_pushnil(L);
-    lua_pushstring(L, why);
-    return 2;
-}
-
 /* ---- the ring, of the channel at index 1 ---- */
 
 static int place_of(const struct channel *channel, uint32_t number) {
@@ -64,7 +58,7 @@ static int put(lua_State *L) {
     struct channel *channel = check_channel(L, signature);
     uint64_t timeout = check_timeout(L, 3, signature);
     if (lua_isnoneornil(L, 2)) return luaL_error(L, "channel:put: nil cannot be put, it is what a closed channel gives");
-    if (channel->is_closed) return give_up(L, "closed");
+    if (channel->is_closed) return nil_and(L, "closed");
     lua_settop(L, 2);
     struct fiber *getter = fiber_first(&channel->getters);
     if (getter) {
@@ -73,7 +67,7 @@ static int put(lua_State *L) {
     } else if (channel->count < channel->room) {
         append(L, channel);
     } else if (timeout == 0) {
-        return give_up(L, "timeout");
+        return nil_and(L, "timeout");
     } else {
         struct fiber *fiber = fiber_wait_in_row(L, script_of(L), &channel->putters, timeout, "channel:put()");
         if (fiber->wait == WAIT_ROW) {
@@ -106,8 +100,8 @@ static int get_within(lua_State *L, struct channel *channel, uint64_t timeout) {
         push_from_putter(L, putter);
         return 1;
     }
-    if (channel->is_closed) return give_up(L, "closed");
-    if (timeout == 0) return give_up(L, "timeout");
+    if (channel->is_closed) return nil_and(L, "closed");
+    if (timeout == 0) return nil_and(L, "timeout");
     return fiber_yield(L, fiber_wait_in_row(L, script_of(L), &channel->getters, timeout, "channel:get()"));
 }
 

@@ -103,14 +103,8 @@ static double take_whole(lua_State *L, int index, double standard, double most, 
 
 /* ---- results ---- */
 
-static int fail(lua_State *L, const char *text) {
-    lua_pushnil(L);
-    lua_pushstring(L, text);
-    return 2;
-}
-
 static int push_result(lua_State *L, enum dict_result result) {
-    if (result != DICT_OK) return fail(L, result_texts[result]);
+    if (result != DICT_OK) return nil_and(L, result_texts[result]);
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -146,36 +140,35 @@ static void push_flags(lua_State *L, const struct dict_value *value) {
     else lua_pushnil(L);
 }
 
-static int get(lua_State *L) {
-    struct use use = check_use(L, "dict:get(key)");
-    if (use.fault) return fail(L, use.fault);
-    struct dict_value value;
-    enum dict_result result = dict_get(use.dict, use.key, use.now, &value, &use.script->dict_bytes, NULL);
+/* 0: it is there, and its value pushed; else so many results that say why not. `is_stale` NULL: not what has expired. */
+static int look_up(lua_State *L, const char *signature, struct dict_value *value, bool *is_stale) {
+    struct use use = check_use(L, signature);
+    if (use.fault) return nil_and(L, use.fault);
+    enum dict_result result = dict_get(use.dict, use.key, use.now, value, &use.script->dict_bytes, is_stale);
     if (result == DICT_NOT_FOUND) {
         lua_pushnil(L);
         return 1;
     }
-    if (result != DICT_OK) return fail(L, result_texts[result]);
-    push_value(L, &value);
+    if (result != DICT_OK) return nil_and(L, result_texts[result]);
+    push_value(L, value);
     forget_bytes(use.script);
+    return 0;
+}
+
+static int get(lua_State *L) {
+    struct dict_value value;
+    int failed = look_up(L, "dict:get(key)", &value, NULL);
+    if (failed) return failed;
     if (!value.flags) return 1;
     push_flags(L, &value);
     return 2;
 }
 
 static int get_stale(lua_State *L) {
-    struct use use = check_use(L, "dict:get_stale(key)");
-    if (use.fault) return fail(L, use.fault);
     struct dict_value value;
     bool is_stale;
-    enum dict_result result = dict_get(use.dict, use.key, use.now, &value, &use.script->dict_bytes, &is_stale);
-    if (result == DICT_NOT_FOUND) {
-        lua_pushnil(L);
-        return 1;
-    }
-    if (result != DICT_OK) return fail(L, result_texts[result]);
-    push_value(L, &value);
-    forget_bytes(use.script);
+    int failed = look_up(L, "dict:get_stale(key)", &value, &is_stale);
+    if (failed) return failed;
     push_flags(L, &value);
     lua_pushboolean(L, is_stale);
     return 3;
@@ -189,7 +182,7 @@ static int store(lua_State *L, enum dict_condition condition, bool is_safe, cons
     bool forcible = false, deletes = lua_isnil(L, 3) && condition == DICT_ALWAYS;
     if (!deletes && !take_value(L, 3, &value)) return raise_misuse(L, signature);
     uint32_t flags = (uint32_t)take_whole(L, 5, 0, UINT32_MAX, signature);
-    if (use.fault) return fail(L, use.fault);
+    if (use.fault) return nil_and(L, use.fault);
     if (deletes) {
         dict_delete(use.dict, use.key);
         return push_success(L, DICT_OK, false);
@@ -214,10 +207,10 @@ static int incr(lua_State *L) {
     if (!take_number(L, 3, &step) || (has_init && !take_number(L, 4, &init)) || (!has_init && !lua_isnoneornil(L, 5)))
         return raise_misuse(L, signature);
     uint64_t lifetime = take_lifetime(L, 5, signature);
-    if (use.fault) return fail(L, use.fault);
+    if (use.fault) return nil_and(L, use.fault);
     enum dict_result result =
         dict_add(use.dict, use.key, &step, has_init ? &init : NULL, lifetime, use.now, &sum, &forcible);
-    if (result != DICT_OK) return fail(L, result_texts[result]);
+    if (result != DICT_OK) return nil_and(L, result_texts[result]);
     push_value(L, &sum);
     if (!has_init) return 1;
     lua_pushnil(L);
@@ -227,17 +220,17 @@ static int incr(lua_State *L) {
 
 static int delete(lua_State *L) {
     struct use use = check_write(L, "dict:delete(key)");
-    if (use.fault) return fail(L, use.fault);
+    if (use.fault) return nil_and(L, use.fault);
     dict_delete(use.dict, use.key);
     return push_success(L, DICT_OK, false);
 }
 
 static int ttl(lua_State *L) {
     struct use use = check_use(L, "dict:ttl(key)");
-    if (use.fault) return fail(L, use.fault);
+    if (use.fault) return nil_and(L, use.fault);
     uint64_t left;
     enum dict_result result = dict_lifetime(use.dict, use.key, use.now, &left);
-    if (result != DICT_OK) return fail(L, result_texts[result]);
+    if (result != DICT_OK) return nil_and(L, result_texts[result]);
     lua_pushnumber(L, (double)left / (double)NS_PER_S);
     return 1;
 }
@@ -246,7 +239,7 @@ static int expire(lua_State *L) {
     static const char signature[] = "dict:expire(key, seconds)";
     struct use use = check_write(L, signature);
     uint64_t lifetime = check_seconds(L, 3, signature);
-    if (use.fault) return fail(L, use.fault);
+    if (use.fault) return nil_and(L, use.fault);
     return push_result(L, dict_set_lifetime(use.dict, use.key, lifetime, use.now));
 }
 
@@ -257,9 +250,9 @@ static int push(lua_State *L, bool at_front, const char *signature) {
     struct dict_value value;
     uint32_t count;
     if (!take_value(L, 3, &value) || value.type == DICT_BOOLEAN) return raise_misuse(L, signature);
-    if (use.fault) return fail(L, use.fault);
+    if (use.fault) return nil_and(L, use.fault);
     enum dict_result result = dict_push(use.dict, use.key, &value, at_front, use.now, &count);
-    if (result != DICT_OK) return fail(L, result_texts[result]);
+    if (result != DICT_OK) return nil_and(L, result_texts[result]);
     lua_pushnumber(L, count);
     return 1;
 }
@@ -270,14 +263,14 @@ static int rpush(lua_State *L) { return push(L, false, "dict:rpush" PUSH_ARGUMEN
 
 static int pop(lua_State *L, bool at_front, const char *signature) {
     struct use use = check_write(L, signature);
-    if (use.fault) return fail(L, use.fault);
+    if (use.fault) return nil_and(L, use.fault);
     struct dict_value value;
     enum dict_result result = dict_pop(use.dict, use.key, at_front, use.now, &value, &use.script->dict_bytes);
     if (result == DICT_NOT_FOUND) {
         lua_pushnil(L);
         return 1;
     }
-    if (result != DICT_OK) return fail(L, result_texts[result]);
+    if (result != DICT_OK) return nil_and(L, result_texts[result]);
     push_value(L, &value);
     forget_bytes(use.script);
     return 1;
@@ -288,10 +281,10 @@ static int rpop(lua_State *L) { return pop(L, false, "dict:rpop(key)"); }
 
 static int llen(lua_State *L) {
     struct use use = check_use(L, "dict:llen(key)");
-    if (use.fault) return fail(L, use.fault);
+    if (use.fault) return nil_and(L, use.fault);
     uint32_t count;
     enum dict_result result = dict_count(use.dict, use.key, use.now, &count);
-    if (result != DICT_OK) return fail(L, result_texts[result]);
+    if (result != DICT_OK) return nil_and(L, result_texts[result]);
     lua_pushnumber(L, count);
     return 1;
 }

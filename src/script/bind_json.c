@@ -7,12 +7,6 @@
 
 enum { SCRATCH_KEPT = 64 << 10 };
 
-static int nil_and(lua_State *L, const struct error *error) {
-    lua_pushnil(L);
-    lua_pushstring(L, error->text);
-    return 2;
-}
-
 static int encode(lua_State *L) {
     struct script *script = script_of(L);
     struct error error;
@@ -21,7 +15,7 @@ static int encode(lua_State *L) {
     const struct json_marks marks = {.null = lua_touserdata(L, -1), .array = script->ref.json_array};
     struct buffer *scratch = &script->scratch;
     buffer_clear(scratch);
-    if (!json_value_encode(L, 1, &marks, scratch, &error)) return nil_and(L, &error);
+    if (!json_value_encode(L, 1, &marks, scratch, &error)) return nil_and(L, error.text);
     lua_pushlstring(L, (const char *)buffer_bytes(scratch), buffer_length(scratch));
     if (scratch->capacity > SCRATCH_KEPT) buffer_free(scratch);
     return 1;
@@ -36,7 +30,7 @@ static int decode(lua_State *L) {
     bool is_fine = json_value_decode(L, text, length, script->ref.json_null, script->ref.json_array,
                                      &script->scratch, &error);
     if (script->scratch.capacity > SCRATCH_KEPT) buffer_free(&script->scratch);
-    return is_fine ? 1 : nil_and(L, &error);
+    return is_fine ? 1 : nil_and(L, error.text);
 }
 
 static int array(lua_State *L) {

@@ -96,11 +96,7 @@ static int acquire(lua_State *L) {
         struct fiber *fiber = fiber_wait_in_row(L, script, &semaphore->waiters, timeout, "semaphore:acquire()");
         return fiber_yield(L, fiber);
     }
-    if (!semaphore->free) {
-        lua_pushnil(L);
-        lua_pushliteral(L, "timeout");
-        return 2;
-    }
+    if (!semaphore->free) return nil_and(L, "timeout");
     semaphore->free--;
     hold(semaphore, script->running ? script->running->stream : NULL);
     lua_pushboolean(L, 1);

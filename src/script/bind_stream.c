@@ -17,12 +17,6 @@ enum {
     SCRATCH_KEPT = 64 << 10, /* the encoding buffer is given back when it has grown beyond */
 };
 
-static int nil_and(lua_State *L, const char *word) {
-    lua_pushnil(L);
-    lua_pushstring(L, word);
-    return 2;
-}
-
 static bool is_own(const struct script *script, const struct stream *stream) {
     return script->running && script->running->stream == stream && !script->running->is_plain;
 }

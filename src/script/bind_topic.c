@@ -314,11 +314,7 @@ static int subscribe(lua_State *L) {
     struct generation *user = check_user(L, topic, SUBSCRIBE_SIGNATURE);
     refuse_in_filter(L, "topic:subscribe()");
     struct stream *stream = to_stream(L, 2);
-    if (stream && stream->is_over) {
-        lua_pushnil(L);
-        lua_pushliteral(L, "closed");
-        return 2;
-    }
+    if (stream && stream->is_over) return nil_and(L, "closed");
     check_subject(L, topic, stream);
     struct subscriber *subscriber = new_subscriber(L, topic, user, stream);
     if (!stream) {

@@ -35,6 +35,14 @@ bool is_drop(struct script *script, lua_State *L, int index) {
     return lua_touserdata(L, index) == script->drop;
 }
 
+bool is_list(lua_State *L, int index) {
+    if (!lua_istable(L, index)) return false;
+    lua_rawgeti(L, index, 1);
+    bool is = !lua_isnil(L, -1);
+    lua_pop(L, 1);
+    return is;
+}
+
 /* A failure is a table { status, text, details } that the script may have laid hands on: nothing is taken for
  * granted. The strings stay alive in the table. */
 bool to_failure(struct script *script, lua_State *L, int index, struct failure *failure) {

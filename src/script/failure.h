@@ -1,5 +1,5 @@
-/* script/failure.h - the error values with a meaning: tidewire.fail(…), tidewire.cancelled; and
- * tidewire.DROP. */
+/* script/failure.h - the error values with a meaning: tidewire.fail(…), tidewire.cancelled; and what hooks may
+ * return in the place of a message: tidewire.DROP, a list. */
 #ifndef TIDEWIRE_SCRIPT_FAILURE_H
 #define TIDEWIRE_SCRIPT_FAILURE_H
 #include <luajit-2.1/lua.h>
@@ -21,6 +21,8 @@ struct failure {
 bool to_failure(struct script *script, lua_State *L, int index, struct failure *failure);
 bool is_cancelled(struct script *script, lua_State *L, int index);
 bool is_drop(struct script *script, lua_State *L, int index);
+/* Whether what a hook has returned is a list of messages, and not one. */
+bool is_list(lua_State *L, int index);
 /* Pushes the google.rpc.Status with the list of message objects at `index`, or nil when there is none.
  * Raises. */
 void push_status_details(lua_State *L, enum status status, const char *text, int index);

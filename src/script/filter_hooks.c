@@ -108,14 +108,6 @@ int filter_half_close(lua_State *L, struct filter_direction *d) {
 
 /* ---- what hooks return ---- */
 
-static bool is_list(lua_State *L, int index) {
-    if (!lua_istable(L, index)) return false;
-    lua_rawgeti(L, index, 1);
-    bool is = !lua_isnil(L, -1);
-    lua_pop(L, 1);
-    return is;
-}
-
 static void check_list(lua_State *L, int index) {
     int length = (int)lua_objlen(L, index), count = 0;
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) count++;

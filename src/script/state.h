@@ -117,6 +117,13 @@ struct generation *check_generation(lua_State *L, const struct script *script, c
 struct log_scope script_scope(const struct script *script);
 
 static inline void push_ref(lua_State *L, int reference) { lua_rawgeti(L, LUA_REGISTRYINDEX, reference); }
+
+/* What a function returns that could not do it: nil, and why. */
+static inline int nil_and(lua_State *L, const char *why) {
+    lua_pushnil(L);
+    lua_pushstring(L, why);
+    return 2;
+}
 static inline void drop_ref(lua_State *L, int *reference) {
     luaL_unref(L, LUA_REGISTRYINDEX, *reference);
     *reference = LUA_NOREF;

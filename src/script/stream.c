@@ -425,14 +425,6 @@ static bool send_value(struct stream *stream, struct fiber *fiber) {
     return true;
 }
 
-static bool is_list(lua_State *L, int index) {
-    if (!lua_istable(L, index)) return false;
-    lua_rawgeti(L, index, 1);
-    bool is = !lua_isnil(L, -1);
-    lua_pop(L, 1);
-    return is;
-}
-
 /* What sends nothing: false and DROP, as a whole or in a list. */
 static bool is_nothing(struct script *script, lua_State *L, int index) {
     return !lua_toboolean(L, index) || is_drop(script, L, index);
