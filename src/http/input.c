@@ -147,10 +147,11 @@ static void on_settings(struct http_session *session, bool is_ack) {
 }
 
 static void on_goaway(struct http_session *session, const nghttp2_goaway *frame) {
-    char text[160];
-    int length = frame->opaque_data_len < 100 ? (int)frame->opaque_data_len : 100;
-    snprintf(text, sizeof text, "GOAWAY from the peer, error %u: %.*s", frame->error_code, length,
-             length ? (const char *)frame->opaque_data : "");
+    enum { QUOTED = 100 };
+    char text[QUOTED + 64];
+    int length = frame->opaque_data_len < QUOTED ? (int)frame->opaque_data_len : QUOTED;
+    snprintf(text, sizeof text, "GOAWAY from the peer: %s%s%.*s", nghttp2_http2_strerror(frame->error_code),
+             length ? ", " : "", length, length ? (const char *)frame->opaque_data : "");
     http_session_set_reason(session, text, strlen(text));
     session->is_goaway_received = true;
     http_session_tell_room(session);

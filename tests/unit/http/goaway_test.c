@@ -116,7 +116,7 @@ static void a_client_gives_up_the_streams_that_a_goaway_leaves_out(void) {
     close(rig.fd);
     rig.fd = -1;
     WAIT(&rig, !side->session);
-    CHECK_STR(side->reason, "GOAWAY from the peer, error 0: max_age");
+    CHECK_STR(side->reason, "GOAWAY from the peer: NO_ERROR, max_age");
     rig_close(&rig);
 }
 
