@@ -280,12 +280,28 @@ function gateway:stop()
   return fault
 end
 
+local case = "" -- the one that runs
+require("busted").subscribe({ "test", "start" }, function(element) case = element.name end)
+
+-- What a case that failed leaves behind is gone after it: the end of every gateway's log is printed at once.
+local function tell_logs()
+  for one in pairs(running) do
+    local lines = {}
+    for line in one:log():gmatch "[^\n]+" do lines[#lines + 1] = line end
+    print(("\n--- the gateway of \"%s\", which failed"):format(case))
+    print(table.concat(lines, "\n", math.max(1, #lines - 39)))
+    print "--- so far"
+  end
+end
+require("busted").subscribe({ "failure", "it" }, tell_logs)
+require("busted").subscribe({ "error", "it" }, tell_logs)
+
 -- For after_each.
 function gateway.stop_all()
   for _, act in ipairs(before_stop) do act() end
   local faults = {}
   for one in pairs(running) do faults[#faults + 1] = one:stop() end
-  if #faults > 0 then error("the gateway: " .. table.concat(faults, "\n"), 0) end
+  if #faults > 0 then error(("the gateway of \"%s\": %s"):format(case, table.concat(faults, "\n")), 0) end
 end
 
 return gateway
