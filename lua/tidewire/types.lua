@@ -46,8 +46,19 @@ function Message:type() end
 
 ---@class tidewire.Handle
 local Handle = {}
----Stops the timer, or cancels the coroutine. A timer's function that runs goes on.
+---Stops the timer, or ends the subscription. A timer's function that runs goes on.
 function Handle:cancel() end
+
+---What `spawn` returns.
+---@class tidewire.Spawned
+local Spawned = {}
+---Raises tidewire.cancelled in its wait.
+function Spawned:cancel() end
+---Waits for the end of its function: true and what that has returned; false and its error; nil and why there is neither.
+---@param timeout? number
+---@return boolean? returned
+---@return any ... "cancelled" or "timeout" behind nil
+function Spawned:wait(timeout) end
 
 ---@class tidewire.Stream
 ---@field ctx table the script's own table, empty at the start
@@ -161,7 +172,7 @@ function Stream:after(seconds, f) end
 function Stream:every(seconds, f) end
 ---@param f fun(stream: tidewire.Stream, ...: any)
 ---@param ... any
----@return tidewire.Handle
+---@return tidewire.Spawned
 function Stream:spawn(f, ...) end
 ---Runs last, when the call is over; may not wait.
 ---@param f fun(stream: tidewire.Stream, code: tidewire.Code, text: string)
@@ -431,7 +442,7 @@ function tidewire.limit(options) end
 function tidewire.sleep(seconds) end
 ---@param f fun()
 ---@param options? tidewire.SpawnOptions
----@return tidewire.Handle
+---@return tidewire.Spawned
 function tidewire.spawn(f, options) end
 ---@class tidewire.CallOptions
 ---@field metadata? table<string, string|string[]>

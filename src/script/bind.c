@@ -125,6 +125,7 @@ void bind_push_tidewire(struct script *script, lua_State *L, const struct script
     lua_newtable(L);
     bind_failure_add(L, script);
     bind_job_add(L, script);
+    bind_time_add(L, script);
     bind_topic_add(L, script);
     bind_log_add(L, script);
     bind_json_add(L, script);

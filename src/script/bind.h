@@ -14,6 +14,7 @@ void bind_push_tidewire(struct script *script, lua_State *L, const struct script
 
 /* The parts that have no header of their own, each into the table at the top; and print. */
 void bind_log_add(lua_State *L, struct script *script);
+void bind_time_add(lua_State *L, struct script *script);
 void bind_peer_open(struct script *script); /* once a state */
 void bind_peer_add(lua_State *L, struct script *script, const struct script_file *file);
 void bind_dict_open(struct script *script); /* once a state */

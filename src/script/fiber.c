@@ -188,7 +188,7 @@ void fiber_wake(struct fiber *fiber, int arguments) {
     link_to_owner(fiber);
     fiber->was_in_row = fiber->wait == WAIT_ROW;
     fiber->wait = WAIT_READY;
-    fiber->arguments = (uint8_t)arguments;
+    fiber->arguments = (uint16_t)arguments;
     list_append(&script->ready, &fiber->place);
     loop_defer(script->host.loop, LOOP_RUN, &script->ready_task);
 }

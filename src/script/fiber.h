@@ -23,6 +23,7 @@
 
 struct fiber;
 struct generation;
+struct job;
 struct script;
 struct stream;
 
@@ -71,12 +72,13 @@ struct fiber {
     struct message *message;
     struct publishing *publishing; /* of a WAIT_PUBLISH; subscriber.h */
     void (*on_leave)(struct fiber *fiber); /* the wait ends, however: lets go of what it held; NULL: nothing */
+    struct job *awaits; /* in the row of its waiters; else NULL */
     int value; /* of a channel's put that waits: a reference on what is put */
     struct timer timer;   /* of the wait */
     uint64_t due;         /* of a WAIT_TURN: when the WAIT_RECV that it may become times out; 0: never */
     int thread;           /* reference on L */
+    uint16_t arguments;   /* on L, for when a ready fiber runs */
     uint8_t wait;         /* enum fiber_wait */
-    uint8_t arguments;    /* on L, for when a ready fiber runs */
     bool is_loads;        /* what load code started: ends when the next generation takes over */
     bool is_condemned;    /* its owner is over: the next wait is cancelled */
     bool is_cancelled;    /* tidewire.cancelled was raised */

@@ -1,4 +1,4 @@
-/* script/job.c - see job.h; and the functions of tidewire that have to do with time. */
+/* script/job.c - see job.h */
 #include "script/job.h"
 
 #include <pthread.h>
@@ -23,11 +23,13 @@ struct job {
     struct stream *stream;
     struct job_handle *handle; /* the script's, or NULL once it is collected */
     struct fiber *fiber;       /* runs the function; a spawn's waits to begin */
+    struct list waiters;       /* fibers in handle:wait() */
     struct origin origin;
     struct timer timer;
     uint64_t interval; /* ns; 0: once */
     uint64_t delay;    /* ns until the first time */
     int function;
+    int results;   /* a spawn's: the handle's table */
     int arguments; /* a spawn's, on its fiber */
     bool is_spawn;
     bool has_begun;
@@ -36,9 +38,19 @@ struct job {
     bool is_over;    /* freed when its fiber has ended */
 };
 
-/* What a script holds: it may outlive the job, and the job it. */
+/* What has come of a spawned function. */
+enum job_result {
+    JOB_CANCELLED, /* or it is none that has begun here */
+    JOB_RETURNED,
+    JOB_FAILED,
+};
+
+/* What a script holds: it may outlive the job, and the job it. Results stand in the environment table of a spawn's, so
+ * that they go with it. */
 struct job_handle {
     struct job *job;
+    uint8_t result; /* enum job_result, once there is no job any more */
+    uint32_t count; /* values in the table */
 };
 
 static struct script *script_of_job(const struct job *job) { return job->generation->script; }
@@ -48,6 +60,7 @@ static void free_job(struct job *job) {
     timer_stop(script->host.loop, &job->timer);
     list_remove(&job->node);
     drop_ref(script->L, &job->function);
+    drop_ref(script->L, &job->results);
     if (job->handle) job->handle->job = NULL;
     free(job);
 }
@@ -76,10 +89,57 @@ static void report(struct fiber *fiber, enum fiber_outcome outcome) {
     }
 }
 
+/* The values from `first` on of the fiber's stack, for the handle's table. */
+static void keep_results(struct job *job, lua_State *L, int first) {
+    int count = lua_gettop(L) - first + 1;
+    job->handle->count = (uint32_t)count;
+    if (!count) return;
+    lua_checkstack(L, 2);
+    push_ref(L, job->results);
+    for (int i = 0; i < count; i++) {
+        lua_pushvalue(L, first + i);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_pop(L, 1);
+}
+
+/* Onto `to`: what handle:wait() gives for it; the values, if any, stand on `from` from `first` on. */
+static int push_outcome(lua_State *to, enum job_result result, lua_State *from, int first) {
+    if (result == JOB_CANCELLED) return nil_and(to, "cancelled");
+    int count = lua_gettop(from) - first + 1;
+    lua_checkstack(to, count + 1);
+    lua_pushboolean(to, result == JOB_RETURNED);
+    for (int i = 0; i < count; i++) {
+        lua_pushvalue(from, first + i);
+        lua_xmove(from, to, 1);
+    }
+    return count + 1;
+}
+
+static void tell_waiters(struct job *job, enum job_result result, lua_State *L, int first) {
+    struct fiber *waiter;
+    lua_checkstack(L, 1);
+    while ((waiter = fiber_first(&job->waiters))) fiber_wake(waiter, push_outcome(waiter->L, result, L, first));
+    if (!job->handle) return;
+    job->handle->result = (uint8_t)result;
+    if (result != JOB_CANCELLED) keep_results(job, L, first);
+}
+
+static enum job_result result_of(const struct fiber *fiber, enum fiber_outcome outcome) {
+    if (outcome == FIBER_RETURNED) return JOB_RETURNED;
+    bool is_cancel = outcome == FIBER_DROPPED || is_cancelled(fiber->generation->script, fiber->L, -1);
+    return is_cancel ? JOB_CANCELLED : JOB_FAILED;
+}
+
 static bool job_ended(struct fiber *fiber, enum fiber_outcome outcome) {
     struct job *job = fiber->context;
     struct stream *stream = fiber->stream;
-    report(fiber, outcome); /* may end the stream and its jobs, this one excepted while it has a fiber */
+    enum job_result result = result_of(fiber, outcome);
+    int first = result == JOB_FAILED ? lua_gettop(fiber->L) : 1;
+    /* May end the stream, with those of its coroutines that wait for this one, and its jobs, this one excepted while it
+     * has a fiber. */
+    report(fiber, outcome);
+    if (job->is_spawn) tell_waiters(job, result, fiber->L, first);
     job->fiber = NULL;
     if (job->is_over || !job->interval) free_job(job);
     if (stream) stream_settle(stream);
@@ -178,18 +238,61 @@ void jobs_end(struct list *jobs) {
 
 /* ---- handles ---- */
 
-static int cancel(lua_State *L) {
-    struct script *script = script_of(L);
-    const struct job_handle *handle = userdata_check(L, script->ref.handle_meta, "handle:cancel()");
+static int cancel_timer(lua_State *L) {
+    const struct job_handle *handle = userdata_check(L, script_of(L)->ref.handle_meta, "handle:cancel()");
+    if (handle->job) finish_job(handle->job);
+    return 0;
+}
+
+static int cancel_spawned(lua_State *L) {
+    const struct job_handle *handle = userdata_check(L, script_of(L)->ref.spawned_meta, "handle:cancel()");
     struct job *job = handle->job;
     if (!job) return 0;
-    if (!job->is_spawn)
-        finish_job(job);
-    else if (!job->has_begun)
-        fiber_drop(job->fiber);
-    else
+    if (job->has_begun)
         fiber_cancel_soon(job->fiber);
+    else
+        fiber_drop(job->fiber);
     return 0;
+}
+
+/* ---- waiting for what a spawned function returns ---- */
+
+static void forget_awaited(struct fiber *fiber) { fiber->awaits = NULL; }
+
+static bool waits_for(const struct job *job, const struct fiber *waiter) {
+    const struct fiber *fiber = job->fiber;
+    while (fiber && fiber != waiter) fiber = fiber->awaits ? fiber->awaits->fiber : NULL;
+    return fiber;
+}
+
+static int push_results(lua_State *L, const struct job_handle *handle) {
+    if (handle->result == JOB_CANCELLED) return nil_and(L, "cancelled");
+    int count = (int)handle->count;
+    luaL_checkstack(L, count + 2, "handle:wait()");
+    lua_pushboolean(L, handle->result == JOB_RETURNED);
+    lua_getfenv(L, 1);
+    int table = lua_gettop(L);
+    for (int i = 1; i <= count; i++) lua_rawgeti(L, table, i);
+    lua_remove(L, table);
+    return count + 1;
+}
+
+static int wait(lua_State *L) {
+    static const char signature[] = "handle:wait([timeout])";
+    struct script *script = script_of(L);
+    const struct job_handle *handle = userdata_check(L, script->ref.spawned_meta, signature);
+    uint64_t timeout = check_timeout(L, 2, signature);
+    struct job *job = handle->job;
+    if (!job) return push_results(L, handle);
+    if (timeout == 0) return nil_and(L, "timeout");
+    if (script->running && waits_for(job, script->running))
+        return luaL_error(L, "handle:wait(): this coroutine would wait for itself");
+    struct fiber *fiber = fiber_wait_in_row(L, script, &job->waiters, timeout, "handle:wait()");
+    if (fiber->wait == WAIT_ROW) {
+        fiber->awaits = job;
+        fiber->on_leave = forget_awaited;
+    }
+    return fiber_yield(L, fiber);
 }
 
 static int forget(lua_State *L) {
@@ -205,22 +308,33 @@ static struct list *jobs_of_owner(const struct job *job) {
     return job->is_loads ? &job->generation->load_jobs : &job->generation->jobs;
 }
 
+/* It does nothing. */
+static struct job_handle *push_handle(lua_State *L, const struct script *script, bool is_spawn) {
+    struct job_handle *handle =
+        userdata_new(L, is_spawn ? script->ref.spawned_meta : script->ref.handle_meta, sizeof *handle);
+    *handle = (struct job_handle){.result = JOB_CANCELLED};
+    return handle;
+}
+
 /* The job for the function at `index`, its handle pushed. It begins now, or with its generation. */
-static struct job *new_job(lua_State *L, struct script *script, struct stream *stream, int index,
-                           bool is_loads) {
+static struct job *new_job(lua_State *L, struct script *script, struct stream *stream, int index, bool is_loads,
+                           bool is_spawn) {
     struct generation *generation = stream ? stream->generation : script_generation(script);
     if (!generation || generation->is_gone || (is_loads && generation->is_retired))
         luaL_error(L, "this generation of the scripts is over: nothing of it can begin any more");
-    struct job_handle *handle = userdata_new(L, script->ref.handle_meta, sizeof *handle);
+    struct job_handle *handle = push_handle(L, script, is_spawn);
     struct job *job = handle->job = memory_new(sizeof *job);
     lua_pushvalue(L, index);
     job->function = luaL_ref(L, LUA_REGISTRYINDEX);
+    job->results = LUA_NOREF;
     job->origin = function_origin(L, index);
     job->handle = handle;
     job->generation = generation;
     job->stream = stream;
     job->is_loads = is_loads;
+    job->is_spawn = is_spawn;
     list_init(&job->node);
+    list_init(&job->waiters);
     list_append(jobs_of_owner(job), &job->node);
     timer_init(&job->timer, fire);
     return job;
@@ -251,12 +365,6 @@ static bool is_for_this_worker(lua_State *L, struct script *script, int index) {
     return is;
 }
 
-static int push_inert_handle(lua_State *L, struct script *script) {
-    struct job_handle *handle = userdata_new(L, script->ref.handle_meta, sizeof *handle);
-    handle->job = NULL;
-    return 1;
-}
-
 static void check_function(lua_State *L, int index, const char *signature) {
     if (!lua_isfunction(L, index)) raise_misuse(L, signature);
 }
@@ -275,9 +383,12 @@ static int new_timer(lua_State *L, struct stream *stream, int index, bool is_rep
     check_function(L, index + 1, signature);
     if (!stream) {
         names_check_options(L, index + 2, options, signature);
-        if (!is_for_this_worker(L, script, index + 2)) return push_inert_handle(L, script);
+        if (!is_for_this_worker(L, script, index + 2)) {
+            push_handle(L, script, false);
+            return 1;
+        }
     }
-    struct job *job = new_job(L, script, stream, index + 1, !stream && is_load_code(script));
+    struct job *job = new_job(L, script, stream, index + 1, !stream && is_load_code(script), false);
     job->delay = seconds;
     job->interval = is_repeating ? seconds : 0;
     job->is_on_grid = is_repeating && !stream && script->loading != NULL;
@@ -301,11 +412,13 @@ static bool wants_to_serve(lua_State *L, int index) {
     return wants;
 }
 
-/* The function at `index` with the `arguments` values at the top (below the handle that new_job has pushed).
- */
+/* The function at `index` with the `arguments` values behind it; the handle that new_job has pushed is at the top. */
 static void put_on_fiber(lua_State *L, struct job *job, int index, int arguments) {
     struct fiber *fiber = take_fiber(job);
-    job->is_spawn = true;
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    job->results = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_setfenv(L, -2);
     job->arguments = arguments + (job->stream != NULL);
     lua_checkstack(fiber->L, arguments + 4);
     push_ref(fiber->L, job->function);
@@ -320,8 +433,11 @@ static int spawn(lua_State *L) {
     struct script *script = script_of(L);
     check_function(L, 1, signature);
     names_check_options(L, 2, options, signature);
-    if (!is_for_this_worker(L, script, 2)) return push_inert_handle(L, script);
-    struct job *job = new_job(L, script, NULL, 1, is_load_code(script) && !wants_to_serve(L, 2));
+    if (!is_for_this_worker(L, script, 2)) {
+        push_handle(L, script, true);
+        return 1;
+    }
+    struct job *job = new_job(L, script, NULL, 1, is_load_code(script) && !wants_to_serve(L, 2), true);
     put_on_fiber(L, job, 1, 0);
     begin_if_started(script, job);
     return 1;
@@ -350,42 +466,19 @@ int job_stream_spawn(lua_State *L) {
     int arguments = lua_gettop(L) - 2;
     if (arguments > 200) return luaL_error(L, "stream:spawn: at most 200 arguments");
     luaL_checkstack(L, arguments + 4, signature);
-    struct job *job = new_job(L, script_of(L), stream, 2, false);
+    struct job *job = new_job(L, script_of(L), stream, 2, false, true);
     put_on_fiber(L, job, 2, arguments);
     begin(job);
-    return 1;
-}
-
-/* ---- sleep and the clocks ---- */
-
-static int sleep_for(lua_State *L) {
-    struct script *script = script_of(L);
-    uint64_t duration = check_seconds(L, 1, "tidewire.sleep(seconds)");
-    struct fiber *fiber = fiber_wait(L, script, WAIT_SLEEP, "tidewire.sleep()");
-    if (fiber->wait == WAIT_SLEEP) fiber_set_timeout(fiber, loop_update_now(script->host.loop) + duration);
-    return fiber_yield(L, fiber);
-}
-
-static int now(lua_State *L) {
-    lua_pushnumber(L, (double)clock_wall() / NS_PER_S);
-    return 1;
-}
-
-static int whole_seconds(lua_State *L) {
-    lua_pushnumber(L, (double)(clock_wall() / NS_PER_S));
-    return 1;
-}
-
-static int monotonic(lua_State *L) {
-    lua_pushnumber(L, (double)clock_monotonic() / NS_PER_S);
     return 1;
 }
 
 void bind_job_open(struct script *script) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, set_grid_origin);
-    const luaL_Reg functions[] = {{"cancel", cancel}, {NULL, NULL}};
-    script->ref.handle_meta = userdata_class(script, "a handle", functions, forget);
+    const luaL_Reg timers[] = {{"cancel", cancel_timer}, {NULL, NULL}};
+    const luaL_Reg spawned[] = {{"cancel", cancel_spawned}, {"wait", wait}, {NULL, NULL}};
+    script->ref.handle_meta = userdata_class(script, "a timer", timers, forget);
+    script->ref.spawned_meta = userdata_class(script, "a handle", spawned, forget);
 }
 
 void bind_job_add(lua_State *L, struct script *script) {
@@ -393,11 +486,5 @@ void bind_job_add(lua_State *L, struct script *script) {
     set_functions(L, script, (const luaL_Reg[]){{"at", timer_at}, {"every", timer_every}, {NULL, NULL}});
     names_close(L, "tidewire.timer");
     lua_setfield(L, -2, "timer");
-    set_functions(L, script,
-                  (const luaL_Reg[]){{"spawn", spawn},
-                                     {"sleep", sleep_for},
-                                     {"now", now},
-                                     {"time", whole_seconds},
-                                     {"monotonic", monotonic},
-                                     {NULL, NULL}});
+    set_functions(L, script, (const luaL_Reg[]){{"spawn", spawn}, {NULL, NULL}});
 }

@@ -28,6 +28,6 @@ int job_stream_after(lua_State *L);
 int job_stream_every(lua_State *L);
 int job_stream_spawn(lua_State *L);
 void bind_job_open(struct script *script); /* once a state */
-/* tidewire.timer, .spawn, .sleep and the clocks, into the table at the top. */
+/* tidewire.timer and .spawn, into the table at the top. */
 void bind_job_add(lua_State *L, struct script *script);
 #endif

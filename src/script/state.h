@@ -75,7 +75,7 @@ struct script {
     struct {
         int guard;    /* pcall, xpcall and coroutine.* that cancellation gets through */
         int cancelled, drop;
-        int fail_meta, stream_meta, handle_meta, topic_meta, subscriber_meta, upstream_meta, peer_meta,
+        int fail_meta, stream_meta, handle_meta, spawned_meta, topic_meta, subscriber_meta, upstream_meta, peer_meta,
             channel_meta, semaphore_meta, limit_meta, dict_meta;
         int encode, write_reply, read_fields, add_traceback; /* C functions for protected calls */
         int each_one, each_list, filter_one, filter_list; /* pump.lua's */

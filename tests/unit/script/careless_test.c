@@ -105,7 +105,7 @@ static void a_wrong_name_raises_and_names_the_nearest(void) {
         "local topic = tidewire.topic('t', { type = 'chat.ChatMessage' })\n"
         "raises('a topic has no \"pubish\" (did you mean \"publish\"?)', function() topic:pubish {} end)\n"
         "raises('a subscription has no \"cancle\" (did you mean \"cancel\"?)', function() topic:subscribe(print):cancle() end)\n"
-        "raises('a handle has no \"stop\"', function() tidewire.timer.at(1, print):stop() end)\n"
+        "raises('a timer has no \"stop\"', function() tidewire.timer.at(1, print):stop() end)\n"
         "raises('a stream has no \"sned\" (did you mean \"send\"?)', function() stream:sned {} end)\n"
         "raises('a stream has no \"nope\"', function() return stream.nope end) assert(stream.tls == nil)\n"
         "raises('(did you mean \"logger.Level\"?)', tidewire.enum, 'logger.Levl')\n"

@@ -24,6 +24,7 @@ static void push_live(lua_State *L) {
     lua_setfield(L, -2, "tidewire");
     set_index_of(L, script->ref.topic_meta, "Topic");
     set_index_of(L, script->ref.handle_meta, "Handle");
+    set_index_of(L, script->ref.spawned_meta, "Spawned");
     set_index_of(L, script->ref.channel_meta, "Channel");
     set_index_of(L, script->ref.semaphore_meta, "Semaphore");
     set_index_of(L, script->ref.limit_meta, "Limit");
