@@ -93,7 +93,7 @@ static bool end_what_is_due(struct http_session *session, uint64_t now) {
     }
     if (is_past(session->header_due, now)) {
         session->header_due = 0;
-        http_session_close(session, HTTP_ENHANCE_YOUR_CALM, "an unfinished header block");
+        session->kind->overdue(session);
     }
     return true;
 }

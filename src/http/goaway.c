@@ -30,7 +30,7 @@ void http_session_drain(struct http_session *session, const char *debug_text) {
     if (!session->is_server) {
         drain_client(session);
     } else if (session->phase == HTTP_OPEN) {
-        http_goaway_begin(session);
+        session->kind->drain(session);
     } else { /* its first request may wait in the kernel */
         session->drain_due = loop_now(session->worker->loop) + FIRST_WORDS_WAIT;
         http_deadlines_watch(session);

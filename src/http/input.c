@@ -86,11 +86,21 @@ static int on_header(nghttp2_session *h2, const nghttp2_frame *frame, nghttp2_rc
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
+static bool is_head(const struct http_fields *fields) {
+    for (size_t i = 0; i < fields->count && fields->headers[i].name[0] == ':'; i++) {
+        const struct http_header *field = &fields->headers[i];
+        if (field->name_length == 7 && memcmp(field->name, ":method", 7) == 0)
+            return field->value_length == 4 && memcmp(field->value, "HEAD", 4) == 0;
+    }
+    return false;
+}
+
 static void on_request(struct http_session *session, const nghttp2_frame *frame, bool is_end) {
     if (!http_session_is_alive(session)) return;
     const struct http_fields *fields = &session->worker->fields;
     struct http_stream *stream = http_stream_new(session, frame->hd.stream_id);
     stream->has_peer_ended = is_end;
+    stream->is_head = is_head(fields);
     nghttp2_session_set_stream_user_data(session->h2, frame->hd.stream_id, stream);
     session->events->on_request(session, stream, fields->headers, fields->count, is_end,
                                 session->is_too_large);
@@ -201,9 +211,9 @@ static int on_invalid_frame(nghttp2_session *h2, const nghttp2_frame *frame, int
     return 0;
 }
 
-/* The peer goes on with a request whose answer, a text, it has had in full. */
+/* The peer goes on with a request whose answer, a short one, it has had in full. */
 static bool is_in_vain(const struct http_stream *stream, uint8_t flags) {
-    return stream && stream->text && !(flags & NGHTTP2_FLAG_END_STREAM) &&
+    return stream && stream->is_whole && !(flags & NGHTTP2_FLAG_END_STREAM) &&
            nghttp2_session_get_stream_local_close(stream->session->h2, (int32_t)stream->id) == 1;
 }
 

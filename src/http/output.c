@@ -88,7 +88,7 @@ static int send_data(nghttp2_session *h2, nghttp2_frame *frame, const uint8_t *f
 static void end_early(struct http_session *session, int32_t id) {
     if (!session->is_server || nghttp2_session_get_stream_remote_close(session->h2, id) != 0) return;
     struct http_stream *stream = http_stream_find(session, id);
-    if (stream && !stream->text) http_stream_reset(stream, HTTP_NO_ERROR);
+    if (stream && !stream->is_whole) http_stream_reset(stream, HTTP_NO_ERROR);
 }
 
 /* nghttp2 says there what it has found wrong. */

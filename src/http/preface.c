@@ -33,7 +33,7 @@ size_t http_preface_take(struct http_session *session, const uint8_t *bytes, siz
         if (session->preface_matched < MAGIC_LENGTH) return left;
         session->phase = HTTP_OPEN;
         http_deadlines_watch(session); /* keepalive begins */
-        if (session->is_draining) http_goaway_begin(session);
+        if (session->is_draining) session->kind->drain(session);
         return left;
     }
     if (is_http1(bytes, length))

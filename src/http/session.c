@@ -46,6 +46,7 @@ static void submit_settings(struct http_session *session) {
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, limits->stream_window},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)headers},
         {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+        {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
     };
     nghttp2_settings_entry client[] = {
         {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
@@ -53,13 +54,17 @@ static void submit_settings(struct http_session *session) {
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, limits->stream_window},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)headers},
     };
-    nghttp2_submit_settings(session->h2, NGHTTP2_FLAG_NONE, session->is_server ? server : client, 4);
+    if (session->is_server)
+        nghttp2_submit_settings(session->h2, NGHTTP2_FLAG_NONE, server, sizeof server / sizeof *server);
+    else
+        nghttp2_submit_settings(session->h2, NGHTTP2_FLAG_NONE, client, sizeof client / sizeof *client);
     nghttp2_session_set_local_window_size(session->h2, NGHTTP2_FLAG_NONE, 0,
                                           (int32_t)limits->connection_window);
 }
 
 static void flush_task(struct task *task) {
-    http_output_flush(container_of(task, struct http_session, flush));
+    struct http_session *session = container_of(task, struct http_session, flush);
+    session->kind->flush(session);
 }
 
 static void release_task(struct task *task) {
@@ -76,6 +81,7 @@ struct http_session *http_session_new(struct http_worker *worker, bool is_server
                                       const struct http_limits *limits, const struct http_events *events,
                                       void *owner) {
     struct http_session *session = memory_new(sizeof *session);
+    session->kind = &http2_kind; /* until its client says otherwise */
     session->worker = worker;
     session->memory = http_memory_ref(worker->memory);
     session->is_server = is_server;
@@ -120,7 +126,7 @@ void http_session_set_reason(struct http_session *session, const char *reason, s
 void http_session_close(struct http_session *session, enum http_error error, const char *reason) {
     if (!http_session_is_alive(session)) return;
     http_session_set_reason(session, reason, strlen(reason));
-    http_goaway_submit(session, error, reason);
+    session->kind->say_close(session, error, reason);
     session->close_error = error;
     session->phase = HTTP_CLOSING;
     http_session_mark(session);
@@ -204,7 +210,7 @@ static void on_bytes(void *owner, const uint8_t *bytes, size_t length) {
         bytes += taken;
         length -= taken;
     }
-    if (session->phase == HTTP_OPEN && length) http_input_bytes(session, bytes, length);
+    if (session->phase == HTTP_OPEN && length) session->kind->bytes(session, bytes, length);
 }
 
 static void on_drained(void *owner) {
@@ -220,6 +226,6 @@ const struct connection_events http_connection_events = {on_ready, on_bytes, on_
 void http_session_set_window_open(struct http_session *session, bool is_open) {
     session->is_window_closed = !is_open;
     if (!is_open || !http_session_is_alive(session)) return;
-    http_input_return_window(session);
+    session->kind->return_window(session);
     http_session_mark(session);
 }

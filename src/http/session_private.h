@@ -1,5 +1,6 @@
 /* http/session_private.h - what the files of this room share: the worker, the session, the stream.
  *
+ *   kinds.c     where HTTP/1 and HTTP/2 part: a table of functions for each
  *   worker.c    nghttp2's settings and call table, made once for a thread
  *   session.c   a session's life: ready, open, closing, lingering, gone; the connection's events
  *   preface.c   what the first bytes of a client say
@@ -80,7 +81,34 @@ struct http_walk {
     uint8_t head_length, head[13];
 };
 
+/* What a session does in the way of its version of HTTP. What has no entry here is common to both, or is a client's and
+ * so HTTP/2's alone. The functions of streams are those of stream.h. */
+struct http_kind {
+    void (*bytes)(struct http_session *session, const uint8_t *bytes, size_t length);
+    void (*flush)(struct http_session *session);
+    /* The session begins to take its leave, and is open. */
+    void (*drain)(struct http_session *session);
+    /* It is about to close: the last words to the peer. */
+    void (*say_close)(struct http_session *session, enum http_error error, const char *reason);
+    /* header_due has passed: what the peer has begun to say is not there. */
+    void (*overdue)(struct http_session *session);
+    /* The user has opened the connection's window. */
+    void (*return_window)(struct http_session *session);
+    void (*respond)(struct http_stream *stream, const struct http_header *headers, size_t count, bool is_end);
+    void (*respond_whole)(struct http_stream *stream, const struct http_header *headers, size_t count,
+                          const void *body, size_t length);
+    void (*upgrade)(struct http_stream *stream, const struct http_header *headers, size_t count);
+    void (*resume)(struct http_stream *stream);
+    void (*finish)(struct http_stream *stream, const struct http_header *trailers, size_t count);
+    void (*reset)(struct http_stream *stream, enum http_error error);
+    void (*consumed)(struct http_stream *stream, size_t length);
+    void (*widen)(struct http_stream *stream, uint32_t window);
+    enum http_version (*version)(const struct http_stream *stream);
+};
+extern const struct http_kind http2_kind;
+
 struct http_session {
+    const struct http_kind *kind;
     nghttp2_session *h2;
     struct http_worker *worker;
     struct http_memory *memory;
@@ -122,7 +150,7 @@ struct http_stream {
     struct http_session *session;
     void *user;
     struct http_trailers *trailers; /* wait for the end of the body */
-    const char *text;               /* what is left of a body that is a constant text; else NULL */
+    struct http_text *text;         /* a body that was given whole; else NULL */
     uint32_t id;
     uint32_t consumed;       /* given back by the user, not yet told to nghttp2 */
     bool has_body : 1;       /* a data source is attached */
@@ -134,6 +162,8 @@ struct http_stream {
     bool has_peer_ended : 1; /* END_STREAM has come */
     bool is_reset : 1;       /* by us: the user hears nothing more but on_close */
     bool was_reset_here : 1;
+    bool is_head : 1;        /* its answer has no body */
+    bool is_whole : 1;       /* it was answered by http_stream_respond_whole() */
 };
 
 /* session.c */
@@ -147,6 +177,12 @@ void http_session_finish_closing(struct http_session *session);
 /* The user may look for room again. */
 void http_session_tell_room(struct http_session *session);
 void http_session_set_reason(struct http_session *session, const char *reason, size_t length);
+
+/* kinds.c */
+const struct http_header *http_header_find(const struct http_header *headers, size_t count, const char *name,
+                                           size_t length);
+/* A response with this status, the first of its headers, has no body (204, 304). */
+bool http_status_is_bare(const struct http_header *headers, size_t count);
 
 /* preface.c */
 /* How many of the bytes belong to the preface; the phase has changed when all of it has come. */

@@ -1,5 +1,6 @@
-/* http/stream.c - what the user does with a stream. Everything is queued here and leaves with the next flush.
+/* http/stream.c - what the user does with a stream of HTTP/2. Everything is queued here and leaves with the next flush.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,10 +30,14 @@ static struct http_trailers *copy_trailers(struct http_memory *memory, const str
     return trailers;
 }
 
-/* nghttp2's form of the fields, in scratch that the next call reuses; nghttp2 copies the bytes. */
-static const nghttp2_nv *to_names_values(struct http_worker *worker, const struct http_header *headers,
-                                         size_t count) {
-    if (worker->names_values_capacity < count) {
+struct http_text {
+    size_t length, sent;
+    uint8_t bytes[];
+};
+
+/* nghttp2's form of the fields, in scratch that the next call reuses; nghttp2 copies the bytes. One more fits. */
+static nghttp2_nv *to_names_values(struct http_worker *worker, const struct http_header *headers, size_t count) {
+    if (worker->names_values_capacity <= count) {
         worker->names_values_capacity = count + 32;
         worker->names_values =
             memory_resize(worker->names_values, worker->names_values_capacity * sizeof(nghttp2_nv));
@@ -71,6 +76,7 @@ static void release(struct http_stream *stream) {
     if (session->recent == stream) session->recent = NULL;
     session->stream_count--;
     http_memory_give(session->memory, stream->trailers);
+    http_memory_give(session->memory, stream->text);
     pool_give(&session->worker->streams, stream);
 }
 
@@ -168,54 +174,76 @@ struct http_stream *http_session_open(struct http_session *session, const struct
     return stream;
 }
 
-void http_stream_set_user(struct http_stream *stream, void *user) { stream->user = user; }
-struct http_session *http_stream_session(const struct http_stream *stream) {
-    return stream->session;
-}
-uint32_t http_stream_id(const struct http_stream *stream) { return stream->id; }
-bool http_stream_was_reset_here(const struct http_stream *stream) { return stream->was_reset_here; }
-
-static void respond(struct http_stream *stream, const struct http_header *headers, size_t count,
-                    nghttp2_data_source_read_callback read, bool is_finished) {
+static void respond_with(struct http_stream *stream, const nghttp2_nv *fields, size_t count,
+                         nghttp2_data_source_read_callback read) {
     struct http_session *session = stream->session;
-    if (stream->is_reset || stream->is_answered || !session->is_server) return;
     nghttp2_data_provider body = {.source.ptr = stream, .read_callback = read};
-    nghttp2_submit_response(session->h2, (int32_t)stream->id,
-                            to_names_values(session->worker, headers, count), count, read ? &body : NULL);
+    nghttp2_submit_response(session->h2, (int32_t)stream->id, fields, count, read ? &body : NULL);
     stream->is_answered = true;
     stream->has_body = read != NULL;
-    stream->is_finished |= is_finished;
+    stream->is_finished |= !read;
     http_session_mark(session);
 }
 
-void http_stream_respond(struct http_stream *stream, const struct http_header *headers, size_t count,
-                         bool is_end) {
-    respond(stream, headers, count, is_end ? NULL : read_body, is_end);
+static bool may_respond(const struct http_stream *stream) {
+    return !stream->is_reset && !stream->is_answered && stream->session->is_server;
+}
+
+static void respond(struct http_stream *stream, const struct http_header *headers, size_t count, bool is_end) {
+    if (!may_respond(stream)) return;
+    bool is_bare = is_end || stream->is_head || http_status_is_bare(headers, count);
+    respond_with(stream, to_names_values(stream->session->worker, headers, count), count, is_bare ? NULL : read_body);
 }
 
 static ssize_t read_text(nghttp2_session *h2, int32_t id, uint8_t *bytes, size_t length, uint32_t *flags,
                          nghttp2_data_source *source, void *user_data) {
-    struct http_stream *stream = source->ptr;
+    struct http_text *text = ((struct http_stream *)source->ptr)->text;
     (void)h2;
     (void)id;
     (void)user_data;
-    size_t left = strlen(stream->text);
-    if (left <= length) {
-        length = left;
+    if (text->length - text->sent <= length) {
+        length = text->length - text->sent;
         *flags |= NGHTTP2_DATA_FLAG_EOF;
     }
-    memcpy(bytes, stream->text, length);
-    stream->text += length;
+    memcpy(bytes, text->bytes + text->sent, length);
+    text->sent += length;
     return (ssize_t)length;
 }
 
-void http_stream_respond_text(struct http_stream *stream, const struct http_header *headers, size_t count,
-                              const char *text) {
-    stream->text = text;
-    respond(stream, headers, count, read_text, true);
+static void respond_whole(struct http_stream *stream, const struct http_header *headers, size_t count,
+                          const void *body, size_t length) {
+    struct http_session *session = stream->session;
+    if (!may_respond(stream)) return;
+    nghttp2_nv *fields = to_names_values(session->worker, headers, count);
+    char digits[24];
+    bool is_bare = http_status_is_bare(headers, count);
+    if (!is_bare && !http_header_find(headers, count, "content-length", 14)) {
+        int digit_count = snprintf(digits, sizeof digits, "%zu", length);
+        fields[count++] = (nghttp2_nv){.name = (uint8_t *)"content-length",
+                                       .namelen = 14,
+                                       .value = (uint8_t *)digits,
+                                       .valuelen = (size_t)digit_count};
+    }
+    stream->is_whole = stream->is_finished = true;
+    bool has_body = length && !is_bare && !stream->is_head;
+    if (has_body) {
+        stream->text = http_memory_take(session->memory, sizeof *stream->text + length);
+        *stream->text = (struct http_text){.length = length};
+        memcpy(stream->text->bytes, body, length);
+    }
+    respond_with(stream, fields, count, has_body ? read_text : NULL);
 }
 
-void http_stream_resume(struct http_stream *stream) {
+/* RFC 8441 section 5: what would be 101 is 200. */
+static void upgrade(struct http_stream *stream, const struct http_header *headers, size_t count) {
+    if (!may_respond(stream)) return;
+    nghttp2_nv *fields = to_names_values(stream->session->worker, headers, count);
+    memmove(fields + 1, fields, count * sizeof *fields);
+    fields[0] = (nghttp2_nv){.name = (uint8_t *)":status", .namelen = 7, .value = (uint8_t *)"200", .valuelen = 3};
+    respond_with(stream, fields, count + 1, read_body);
+}
+
+static void resume(struct http_stream *stream) {
     struct http_session *session = stream->session;
     if (stream->is_reset) return;
     if (stream->is_deferred) {
@@ -229,7 +257,7 @@ void http_stream_resume(struct http_stream *stream) {
     http_session_mark(session);
 }
 
-void http_stream_finish(struct http_stream *stream, const struct http_header *trailers, size_t count) {
+static void finish(struct http_stream *stream, const struct http_header *trailers, size_t count) {
     if (stream->is_finished || stream->is_reset) return;
     stream->is_finished = true;
     /* nghttp2 asks for no body, not even an empty one, while the peer's window is closed; trailers may leave all the
@@ -240,10 +268,10 @@ void http_stream_finish(struct http_stream *stream, const struct http_header *tr
         return;
     }
     if (count) stream->trailers = copy_trailers(stream->session->memory, trailers, count);
-    http_stream_resume(stream);
+    resume(stream);
 }
 
-void http_stream_reset(struct http_stream *stream, enum http_error error) {
+static void reset(struct http_stream *stream, enum http_error error) {
     if (stream->is_reset) return;
     stream->is_reset = true;
     nghttp2_submit_rst_stream(stream->session->h2, NGHTTP2_FLAG_NONE, (int32_t)stream->id, (uint32_t)error);
@@ -252,7 +280,7 @@ void http_stream_reset(struct http_stream *stream, enum http_error error) {
 
 /* nghttp2 tells the peer when half the window has been given back; it is asked in steps of an eighth, because
  * that costs a look-up of the stream. */
-void http_stream_consumed(struct http_stream *stream, size_t length) {
+static void consumed(struct http_stream *stream, size_t length) {
     struct http_session *session = stream->session;
     stream->consumed += (uint32_t)length;
     if (stream->is_reset || stream->consumed < session->limits.stream_window / 8) return;
@@ -261,7 +289,7 @@ void http_stream_consumed(struct http_stream *stream, size_t length) {
     http_session_mark(session);
 }
 
-void http_stream_widen(struct http_stream *stream, uint32_t window) {
+static void widen(struct http_stream *stream, uint32_t window) {
     struct http_session *session = stream->session;
     int32_t id = (int32_t)stream->id;
     uint32_t most = session->limits.connection_window;
@@ -271,3 +299,34 @@ void http_stream_widen(struct http_stream *stream, uint32_t window) {
     nghttp2_session_set_local_window_size(session->h2, NGHTTP2_FLAG_NONE, id, (int32_t)window);
     http_session_mark(session);
 }
+
+static enum http_version version(const struct http_stream *stream) {
+    (void)stream;
+    return HTTP_2;
+}
+
+static void say_goaway(struct http_session *session, enum http_error error, const char *reason) {
+    http_goaway_submit(session, error, reason);
+}
+
+static void header_block_overdue(struct http_session *session) {
+    http_session_close(session, HTTP_ENHANCE_YOUR_CALM, "an unfinished header block");
+}
+
+const struct http_kind http2_kind = {
+    .bytes = http_input_bytes,
+    .flush = http_output_flush,
+    .drain = http_goaway_begin,
+    .say_close = say_goaway,
+    .overdue = header_block_overdue,
+    .return_window = http_input_return_window,
+    .respond = respond,
+    .respond_whole = respond_whole,
+    .upgrade = upgrade,
+    .resume = resume,
+    .finish = finish,
+    .reset = reset,
+    .consumed = consumed,
+    .widen = widen,
+    .version = version,
+};

@@ -70,6 +70,7 @@ static void settings_tell_the_limits(void) {
     CHECK_INT(setting(&frame, 3), usual_limits.streams);
     CHECK_INT(setting(&frame, 4), usual_limits.stream_window);
     CHECK_INT(setting(&frame, 6), (long long)usual_limits.headers);
+    CHECK_INT(setting(&frame, 8), 1); /* extended CONNECT */
     CHECK_INT(setting(&frame, 9), 1);
     frame = wait_frame(&rig, WINDOW_UPDATE);
     CHECK_INT(read_number(frame.payload), usual_limits.connection_window - 65535);

@@ -500,6 +500,56 @@ static void a_text_is_sent_and_stops_only_who_goes_on_uploading(void) {
     rig_close(&rig);
 }
 
+static void answer_whole(struct side *side, enum event event, struct exchange *exchange) {
+    (void)side;
+    char body[] = "nine bytes";
+    if (event == ON_REQUEST) http_stream_respond_whole(exchange->stream, ok_headers, 1, body, 9);
+    memset(body, 'x', sizeof body); /* it has its own */
+}
+
+static struct exchange *ask(struct rig *rig, const struct http_header *headers) {
+    struct exchange *exchange = exchange_new(&rig->client);
+    exchange->stream = http_session_open(rig->client.session, headers, 4, false, exchange);
+    WAIT(rig, exchange->is_closed);
+    CHECK_INT(exchange->error, HTTP_NO_ERROR);
+    return exchange;
+}
+
+static void a_whole_answer_says_its_length_and_needs_no_source(void) {
+    struct rig rig;
+    rig_open_pair(&rig, &usual_limits);
+    rig.server.on_event = answer_whole;
+    struct exchange *call = ask(&rig, post_headers);
+    CHECK_STR(call->headers, ":status: 200\ncontent-length: 9\n");
+    CHECK_MEM(buffer_bytes(&call->received), buffer_length(&call->received), "nine byte", 9);
+    CHECK_INT(rig.server.seen[BODY_READY], 0);
+    rig_close(&rig);
+}
+
+static void answer_at_length(struct side *side, enum event event, struct exchange *exchange) {
+    (void)side;
+    if (event != ON_REQUEST) return;
+    http_stream_respond(exchange->stream, ok_headers, 1, false);
+    buffer_append_text(&exchange->body, "text");
+    http_stream_finish(exchange->stream, NULL, 0);
+}
+
+static void no_answer_to_head_has_a_body(void) {
+    static const struct http_header head[] = {FIELD(":method", "HEAD"), FIELD(":scheme", "http"),
+                                              FIELD(":path", "/"), FIELD(":authority", "a")};
+    struct rig rig;
+    rig_open_pair(&rig, &usual_limits);
+    rig.server.on_event = answer_whole;
+    struct exchange *call = ask(&rig, head);
+    CHECK_STR(call->headers, ":status: 200\ncontent-length: 9\n");
+    CHECK_INT(buffer_length(&call->received), 0);
+    rig.server.on_event = answer_at_length;
+    call = ask(&rig, head);
+    CHECK_STR(call->headers, ":status: 200\n");
+    CHECK_INT(buffer_length(&call->received), 0);
+    rig_close(&rig);
+}
+
 static void padding_does_not_eat_the_window(void) {
     struct rig rig;
     struct http_limits limits = usual_limits;
@@ -686,6 +736,8 @@ int main(void) {
     RUN(a_widened_stream_takes_more_and_never_less);
     RUN(a_closed_connection_window_stops_all_streams_until_it_opens);
     RUN(a_text_is_sent_and_stops_only_who_goes_on_uploading);
+    RUN(a_whole_answer_says_its_length_and_needs_no_source);
+    RUN(no_answer_to_head_has_a_body);
     RUN(padding_does_not_eat_the_window);
     RUN(a_thousand_streams_open_and_reset_cost_the_peer_nothing);
     RUN(streams_beyond_the_limit_are_refused);

@@ -142,6 +142,7 @@ struct http_session {
     bool is_server, is_draining, is_window_closed, is_closing, refuses, is_setting_up, is_relay;
 };
 struct http_stream {
+    enum http_version version; /* 0: HTTP/2 */
     struct list node;
     struct http_session *session;
     void *user;
@@ -254,12 +255,31 @@ void http_stream_respond(struct http_stream *stream, const struct http_header *h
     stream->is_finished = is_end;
     fake_write_headers(&stream->headers, headers, count);
 }
-void http_stream_respond_text(struct http_stream *stream, const struct http_header *headers, size_t count,
-                              const char *text) {
-    CHECK(!stream->user);
-    http_stream_respond(stream, headers, count, false);
+void http_stream_respond_whole(struct http_stream *stream, const struct http_header *headers, size_t count,
+                               const void *body, size_t length) {
+    char digits[24];
+    int digit_count = snprintf(digits, sizeof digits, "%zu", length);
+    struct http_header all[64];
+    bool has_length = false;
+    CHECK(count < sizeof all / sizeof *all);
+    for (size_t i = 0; i < count; i++) {
+        all[i] = headers[i];
+        has_length |= headers[i].name_length == 14 && memcmp(headers[i].name, "content-length", 14) == 0;
+    }
+    if (!has_length)
+        all[count++] = (struct http_header){.name = "content-length",
+                                            .value = digits,
+                                            .name_length = 14,
+                                            .value_length = (size_t)digit_count};
+    http_stream_respond(stream, all, count, false);
     stream->is_finished = true;
-    buffer_append_text(&stream->body, text);
+    buffer_append(&stream->body, body, length);
+}
+void http_stream_upgrade(struct http_stream *stream, const struct http_header *headers, size_t count) {
+    http_stream_respond(stream, headers, count, false);
+}
+enum http_version http_stream_version(const struct http_stream *stream) {
+    return stream->version ? stream->version : HTTP_2;
 }
 void http_stream_resume(struct http_stream *stream) { CHECK(!stream->is_closed); }
 void http_stream_finish(struct http_stream *stream, const struct http_header *trailers, size_t count) {
