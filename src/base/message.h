@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MESSAGE_PREFIX = 5 };
+enum { MESSAGE_PREFIX = 5, MESSAGE_COMPRESSED = 1 /* the flag in it */ };
 
 struct message {
     uint32_t references;

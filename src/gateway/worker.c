@@ -102,6 +102,7 @@ static struct worker_generation *load(struct worker *worker, struct revision *re
         return NULL;
     }
     generation_set_upstreams(generation->scripts, generation->upstreams);
+    router_set_schema(generation->router, revision->schema);
     pass_add_routes(generation->router, revision->config, generation->upstreams);
     generation_add_routes(generation->scripts, generation->router);
     peer_add_routes(generation->router, generation->upstreams);

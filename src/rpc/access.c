@@ -65,8 +65,10 @@ void access_closed(struct rpc_call *call) {
     log_write_access(&line);
 }
 
-void access_refused(struct rpc_connection *connection, const char *path, size_t path_length,
-                    enum status status) {
+void access_refused(const struct arrival *arrival, enum status status) {
+    struct rpc_connection *connection = arrival->connection;
+    const char *path = arrival->request.path.data;
+    size_t path_length = arrival->request.path.length;
     if (connection->is_internal || !log_access_is_on()) return;
     struct buffer *method = &connection->rpc->scratch;
     buffer_clear(method);
@@ -78,7 +80,7 @@ void access_refused(struct rpc_connection *connection, const char *path, size_t 
     buffer_append_byte(method, 0);
     struct log_access line = {.scope = connection->log,
                               .peer = rpc_connection_peer(connection),
-                              .protocol = "grpc",
+                              .protocol = arrival->dialect ? arrival->dialect->name : "http",
                               .status = status_name(status),
                               .reason = reasons[REASON_CLIENT]};
     line.scope.method = (const char *)buffer_bytes(method);

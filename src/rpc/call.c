@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "rpc/call_private.h"
+#include "rpc/coding.h"
 #include "rpc/grpc_client.h"
 #include "rpc/raw.h"
 #include "rpc/router_private.h"
@@ -55,6 +56,11 @@ struct rpc_call *call_new(struct rpc_connection *connection, struct account *acc
     return call;
 }
 
+void call_set_compressing(struct rpc_call *call, bool is_compressing) {
+    call->is_compressing = is_compressing;
+    call->is_recoded = is_compressing || call->codec == CODEC_JSON || call->dialect->pack;
+}
+
 void call_set_deadline(struct rpc_call *call, uint64_t deadline) {
     call->call.deadline = deadline;
     timer_start(call->call.rpc->loop, &call->timer, deadline);
@@ -71,6 +77,7 @@ static void call_free(struct rpc_call *call) {
     struct rpc_connection *connection = call->connection;
     inbound_drop(call);
     inbound_release(call);
+    if (call->outbox.first) call_drop_queued(call);
     list_remove(&call->ready);
     list_remove(&call->sibling);
     metadata_free(&call->headers);
@@ -132,21 +139,29 @@ void call_end(struct rpc_call *call, enum status status, enum call_reason reason
     call_settle(call);
 }
 
+static void send_end(struct rpc_call *call, const void *details, size_t details_length) {
+    if (details_length > STATUS_DETAILS_MOST) {
+        log_warn(&call->call.log, "status details of %zu bytes are left out, at most %d are sent",
+                 details_length, STATUS_DETAILS_MOST);
+        details_length = 0;
+    }
+    call->has_sent_end = true;
+    call->dialect->send_end(call, details, details_length);
+}
+
+/* The end may stand in the body, so it is queued when nothing else is any more. */
 void call_fail(struct rpc_call *call, enum status status, enum call_reason reason, const char *text) {
     if (call->state >= CALL_OVER) return;
     bool has_ended = call->state == CALL_FINISHING;
     /* Trailers that HTTP has already could only leave without the messages before them: a wrong answer. */
     if (has_ended && !call->is_client && call->outbox.bytes == 0) return;
     set_status(call, status, reason, text);
-    call_drop_queued(call);
-    if (call->stream) {
-        if (call->is_client || has_ended)
-            http_stream_reset(call->stream,
-                              status == STATUS_RESOURCE_EXHAUSTED ? HTTP_ENHANCE_YOUR_CALM : HTTP_CANCEL);
-        else
-            call->dialect->send_end(call, NULL, 0);
-    }
+    bool is_reset = call->is_client || has_ended;
+    if (call->stream && is_reset)
+        http_stream_reset(call->stream,
+                          status == STATUS_RESOURCE_EXHAUSTED ? HTTP_ENHANCE_YOUR_CALM : HTTP_CANCEL);
     call_settle(call);
+    if (call->stream && !is_reset) send_end(call, NULL, 0);
 }
 
 void call_conclude(struct rpc_call *call, enum status status, enum call_reason reason, const char *text) {
@@ -202,33 +217,22 @@ static bool has_something_to_read(const struct rpc_call *call) {
     return call->inbound.whole || (call->inbound.is_ended && !call->inbound.is_faulty && !call->is_end_told);
 }
 
-/* The one request of a method is inflated before its handler hears of it, so that a handler which is told of
- * a request has one. */
-static bool inflate_sole_request(struct rpc_call *call) {
+/* The one request of a method is read before its handler hears of it, so that a handler which is told of a request has
+ * one. */
+static bool read_sole_request(struct rpc_call *call) {
     struct framed framed;
-    struct message *message;
-    if (call->call.method->is_client_streaming || call->call.handler->takes_frames || !inbound_peek(call, &framed) ||
-        !framed.is_compressed)
-        return true;
-    switch (compressor_inflate(call->call.rpc->compressor, framed.data, framed.length, call->most_message,
-                               &message)) {
-    case INFLATE_OK:
-        inbound_replace(call, message);
-        return true;
-    case INFLATE_BROKEN:
-        call_fail(call, STATUS_INTERNAL, REASON_CLIENT, "the request could not be decompressed");
-        break;
-    case INFLATE_TOO_LARGE:
-        call->call.rpc->counters.limited++;
-        call_fail(call, STATUS_RESOURCE_EXHAUSTED, REASON_LIMIT,
-                  "received message after decompression larger than max");
-        break;
-    }
-    return false;
+    if (call->call.method->is_client_streaming || !inbound_peek(call, &framed)) return true;
+    bool is_inflated = framed.is_compressed && !call->call.handler->takes_frames;
+    if (!is_inflated && !call->reads_json) return true;
+    struct message *message = coding_read(call, &framed);
+    if (!message) return false;
+    inbound_replace(call, message);
+    call->reads_json = false;
+    return true;
 }
 
 static void tell_open(struct rpc_call *call) {
-    if (call->state != CALL_ARRIVING || !inflate_sole_request(call)) return;
+    if (call->state != CALL_ARRIVING || !read_sole_request(call)) return;
     call->state = CALL_OPEN;
     call->was_opened = true;
     if (has_something_to_read(call)) call->news |= NEWS_READABLE;
@@ -307,13 +311,13 @@ void call_on_data(void *user, const uint8_t *bytes, size_t length) {
         raw_receive(call, bytes, length);
         return;
     }
-    inbound_receive(call, bytes, length);
+    call->dialect->receive(call, bytes, length);
     count_sole_message(call);
     call_wake(call, NEWS_READABLE);
 }
 
 void call_on_end(struct rpc_call *call) {
-    inbound_end(call);
+    call->dialect->end(call);
     count_sole_message(call);
     call_wake(call, NEWS_READABLE);
 }
@@ -374,12 +378,13 @@ void call_finish_for(struct rpc_call *call, enum status status, enum call_reason
         call_drop_queued(call);
         call->call.messages_out = call->call.bytes_out = 0;
     }
-    set_status(call, status, reason, text);
+    bool is_unsaid = call->is_mute && status == STATUS_OK; /* the handler believes that its reply was sent */
+    if (!is_unsaid) set_status(call, status, reason, text);
     call->state = CALL_FINISHING;
     inbound_drop(call);
     if (call->partner) raw_part(call, HTTP_CANCEL);
     if (!call->stream) return;
-    call->dialect->send_end(call, details, details_length);
+    send_end(call, details, details_length);
     account_ended(call);
 }
 

@@ -4,6 +4,7 @@
 #include "net/loop.h"
 #include "rpc/call.h"
 #include "rpc/client_private.h"
+#include "rpc/dialect.h"
 #include "rpc/inbound.h"
 #include "rpc/outbox.h"
 #include "rpc/peer_metadata.h"
@@ -41,14 +42,6 @@ enum call_reason {
 
 enum call_encoding { ENCODING_IDENTITY, ENCODING_GZIP };
 
-/* How a call looks on the wire. */
-struct dialect {
-    const char *name; /* "grpc" */
-    void (*send_headers)(struct rpc_call *call);
-    /* Server: trailers, or everything in one where nothing has been sent, with call->status and call->text. */
-    void (*send_end)(struct rpc_call *call, const void *details, size_t details_length);
-};
-
 struct rpc_call {
     struct call call; /* what handlers hold */
     const struct dialect *dialect;
@@ -78,6 +71,7 @@ struct rpc_call {
     uint8_t state, news, status;
     uint8_t reason;           /* who ended it, for the access line */
     uint8_t encoding;         /* of the peer's messages */
+    uint8_t codec;            /* of the messages both ways, as the content types say */
     bool is_client : 1;
     bool is_waiting : 1;      /* a client call without a stream yet */
     bool is_raw : 1;
@@ -90,7 +84,9 @@ struct rpc_call {
     bool is_choked : 1;       /* call_is_full() was true */
     bool has_sent_headers : 1;
     bool has_sent_end : 1;
-    bool is_proto_suffix : 1; /* content-type ends in +proto */
+    bool is_recoded : 1;      /* what is sent is not just a prefix and the bytes that the handler gives */
+    bool reads_json : 1;      /* what waits in the inbound is JSON */
+    bool is_mute : 1;         /* a message has no form that its peer reads: status and text say why */
 };
 
 static inline struct rpc_call *rpc_call_of(struct call *call) { return container_of(call, struct rpc_call, call); }
@@ -106,6 +102,8 @@ struct rpc_call *call_new(struct rpc_connection *connection, struct account *acc
 void call_wake(struct rpc_call *call, unsigned news);
 /* Tells the handler its news, and copies what it leaves in the read buffer. May free the call. */
 void call_run(struct rpc_call *call);
+/* What is sent from now on is compressed where that makes it smaller. */
+void call_set_compressing(struct rpc_call *call, bool is_compressing);
 void call_set_deadline(struct rpc_call *call, uint64_t deadline);
 /* The peer is to blame: applied once the handler was told of what came before. */
 void call_fault(struct rpc_call *call, enum status status, enum call_reason reason, const char *format, ...)
@@ -150,7 +148,7 @@ void account_ended(struct rpc_call *call);
 /* rpc/access.c: the lines of the access log. */
 void access_opened(struct rpc_call *call);
 void access_closed(struct rpc_call *call);
-void access_refused(struct rpc_connection *connection, const char *path, size_t path_length, enum status status);
+void access_refused(const struct arrival *arrival, enum status status);
 
 /* The one reply of a method leaves together with its status: until then the call may still fail, and is then answered
  * by the status alone. */

@@ -110,7 +110,7 @@ static void on_session_end(struct http_session *session, const char *reason) {
 }
 
 const struct http_events rpc_server_events = {
-    .on_request = grpc_server_request,
+    .on_request = arrival_request,
     .on_data = call_on_data,
     .on_end = on_server_end,
     .on_close = call_on_close,

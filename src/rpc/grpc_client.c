@@ -5,12 +5,11 @@
 
 #include "base/clock.h"
 #include "rpc/call_private.h"
-#include "rpc/grpc_request.h"
 #include "rpc/raw.h"
 #include "rpc/status_text.h"
 #include "rpc/timeout.h"
 
-static const struct dialect grpc;
+static const struct dialect grpc_client;
 static const struct metadata no_metadata;
 
 /* ---- asking ---- */
@@ -34,12 +33,12 @@ void grpc_client_write_fields(struct rpc *rpc, const struct rpc_request *request
 
 /* The one who opens it may send at once: there is no on_open. */
 struct rpc_call *grpc_client_new(struct rpc *rpc, const struct rpc_request *request) {
-    struct rpc_call *call = call_new(rpc->waiting, request->account, &grpc, request->method, request->handler,
+    struct rpc_call *call = call_new(rpc->waiting, request->account, &grpc_client, request->method, request->handler,
                                      request->data, request->limits);
     call->call.metadata = &no_metadata;
     call->state = CALL_OPEN;
     call->was_opened = call->has_sent_headers = true;
-    call->is_compressing = request->compresses;
+    call_set_compressing(call, request->compresses);
     uint64_t timeout = request->timeout < TIMEOUT_MOST ? request->timeout : TIMEOUT_MOST;
     if (timeout) call_set_deadline(call, call->call.opened + timeout);
     return call;
@@ -84,7 +83,14 @@ static void cancel(struct rpc_call *call, const void *details, size_t details_le
     http_stream_reset(call->stream, HTTP_CANCEL);
 }
 
-static const struct dialect grpc = {.name = "grpc", .send_headers = send_nothing, .send_end = cancel};
+static const struct dialect grpc_client = {
+    .name = "grpc",
+    .malformed = STATUS_INTERNAL,
+    .receive = inbound_receive,
+    .end = inbound_end,
+    .send_headers = send_nothing,
+    .send_end = cancel,
+};
 
 /* ---- the answer ---- */
 
@@ -202,7 +208,7 @@ void grpc_client_response(void *user, const struct http_header *headers, size_t 
     }
     const struct http_header *type = find(headers, count, "content-type"),
                              *encoding = find(headers, count, "grpc-encoding");
-    if (!type || grpc_content_of((struct text){type->value, type->value_length}) == CONTENT_OTHER) {
+    if (!type || !dialect_type_is_grpc((struct text){type->value, type->value_length})) {
         read_http_status(call, headers, count);
         return;
     }

@@ -98,27 +98,23 @@ static void widen_window(const struct rpc_call *call, uint64_t length) {
     http_stream_widen(call->stream, length < call->most_queued ? (uint32_t)length : call->most_queued);
 }
 
-/* Payload bytes for the message; the prefix is whole. Takes at most what the message lacks. */
-static size_t partial_add(struct rpc_call *call, const uint8_t *bytes, size_t available) {
+/* Makes room for `need` bytes of the message, of which `have` are there; it will have at most `most`. */
+static struct message *partial_grow(struct rpc_call *call, uint64_t have, uint64_t need, uint64_t most) {
     struct inbound *in = &call->inbound;
-    uint64_t length = payload_length(in->prefix), have = in->have - MESSAGE_PREFIX;
-    size_t step = available < length - have ? available : (size_t)(length - have);
     struct message *message = in->partial;
-    if (!message) widen_window(call, length);
-    if (!message || message->capacity < have + step) {
-        uint64_t capacity = grown_capacity(call, have, have + step, length);
-        message = message ? message_resize(message, capacity) : message_new(capacity);
-        in->partial = message;
-        account_charge(call, capacity - in->charged);
-        in->charged = capacity;
-    }
-    if (step) memcpy(message->data + have, bytes, step);
-    message->length = (uint32_t)(have + step);
-    partial_received(call, step);
-    if (have + step < length) return step;
+    if (message && message->capacity >= need) return message;
+    uint64_t capacity = grown_capacity(call, have, need, most);
+    in->partial = message = message ? message_resize(message, capacity) : message_new(capacity);
+    account_charge(call, capacity - in->charged);
+    in->charged = capacity;
+    return message;
+}
 
-    memcpy(message->prefix, in->prefix, MESSAGE_PREFIX);
-    struct range *range = range_append(call, message->prefix, MESSAGE_PREFIX + length);
+/* The partial message is whole, its prefix written. */
+static void partial_done(struct rpc_call *call) {
+    struct inbound *in = &call->inbound;
+    struct message *message = in->partial;
+    struct range *range = range_append(call, message->prefix, MESSAGE_PREFIX + (size_t)message->length);
     range->owner = message;
     range->owed = in->owed;
     range->charged = in->charged;
@@ -126,6 +122,22 @@ static size_t partial_add(struct rpc_call *call, const uint8_t *bytes, size_t av
     in->have = in->owed = 0;
     in->charged = 0;
     count_whole(in, 1);
+}
+
+/* Payload bytes for the message; the prefix is whole. Takes at most what the message lacks. */
+static size_t partial_add(struct rpc_call *call, const uint8_t *bytes, size_t available) {
+    struct inbound *in = &call->inbound;
+    uint64_t length = payload_length(in->prefix), have = in->have - MESSAGE_PREFIX;
+    size_t step = available < length - have ? available : (size_t)(length - have);
+    if (!in->partial) widen_window(call, length);
+    struct message *message = partial_grow(call, have, have + step, length);
+    if (step) memcpy(message->data + have, bytes, step);
+    message->length = (uint32_t)(have + step);
+    partial_received(call, step);
+    if (have + step < length) return step;
+
+    memcpy(message->prefix, in->prefix, MESSAGE_PREFIX);
+    partial_done(call);
     return step;
 }
 
@@ -232,7 +244,56 @@ void inbound_end(struct rpc_call *call) {
     in->is_ended = true;
     if (in->is_faulty || !in->have) return;
     in->is_faulty = true;
-    call_fault(call, STATUS_INTERNAL, REASON_CLIENT, "the stream ended inside of a message");
+    call_fault(call, call->dialect->malformed, REASON_CLIENT, "the stream ended inside of a message");
+}
+
+/* ---- messages without a prefix ---- */
+
+static bool refuse_larger(struct rpc_call *call, uint64_t length) {
+    if (length <= call->most_message) return false;
+    call->inbound.is_faulty = true;
+    call->call.rpc->counters.limited++;
+    call_fault(call, STATUS_RESOURCE_EXHAUSTED, REASON_LIMIT, "received message larger than max (%llu vs. %u)",
+               (unsigned long long)length, call->most_message);
+    return true;
+}
+
+/* `have` counts a prefix that nothing has come for, as everywhere. */
+void inbound_receive_whole(struct rpc_call *call, const uint8_t *bytes, size_t length) {
+    struct inbound *in = &call->inbound;
+    if (in->is_faulty || in->is_ended || !length) return;
+    if (!in->have) in->have = MESSAGE_PREFIX;
+    uint64_t have = in->have - MESSAGE_PREFIX;
+    if (refuse_larger(call, have + length)) return;
+    struct message *message = partial_grow(call, have, have + length, call->most_message);
+    memcpy(message->data + have, bytes, length);
+    message->length = (uint32_t)(have + length);
+    partial_received(call, length);
+}
+
+void inbound_end_whole(struct rpc_call *call) {
+    struct inbound *in = &call->inbound;
+    if (in->is_ended) return;
+    in->is_ended = true;
+    if (in->is_faulty) return;
+    if (!in->partial) in->partial = message_new(0);
+    message_set_prefix(in->partial, call->encoding != ENCODING_IDENTITY && in->partial->length);
+    partial_done(call);
+}
+
+void inbound_put(struct rpc_call *call, struct message *message, bool is_compressed, uint32_t owed) {
+    struct inbound *in = &call->inbound;
+    if (in->is_faulty || in->is_ended || refuse_larger(call, message->length)) {
+        message_unref(&message);
+        return;
+    }
+    message_set_prefix(message, is_compressed);
+    struct range *range = range_append(call, message->prefix, MESSAGE_PREFIX + (size_t)message->length);
+    range->owner = message;
+    range->owed = owed;
+    range->charged = message->capacity;
+    account_charge(call, range->charged);
+    count_whole(in, 1);
 }
 
 /* ---- taking ---- */

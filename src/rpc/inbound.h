@@ -57,6 +57,11 @@ struct framed {
 /* Faults (flags, sizes, an end inside a message) are told by call_fault(). */
 void inbound_receive(struct rpc_call *call, const uint8_t *bytes, size_t length);
 void inbound_end(struct rpc_call *call);
+/* The same for a body that is one message without a prefix, whose length nobody knows before its end. */
+void inbound_receive_whole(struct rpc_call *call, const uint8_t *bytes, size_t length);
+void inbound_end_whole(struct rpc_call *call);
+/* A message that has come in another way; takes the reference. `owed`: bytes of the peer's window that it took. */
+void inbound_put(struct rpc_call *call, struct message *message, bool is_compressed, uint32_t owed);
 /* False when no whole message waits. The bytes live until the next inbound_take() or inbound_release(). */
 bool inbound_take(struct rpc_call *call, struct framed *framed);
 /* The first message without taking it. */

@@ -1,5 +1,6 @@
 /* rpc/messages.c - the messages of a call, in and out: what handlers take, and what they give. */
 #include "rpc/call_private.h"
+#include "rpc/coding.h"
 
 /* ---- receiving ---- */
 
@@ -14,24 +15,6 @@ static enum call_next broken(struct rpc_call *call) {
     inbound_drop(call);
     call->is_hungry = true;
     return CALL_EMPTY;
-}
-
-static struct message *inflate(struct rpc_call *call, const void *data, size_t length) {
-    struct message *inflated;
-    switch (compressor_inflate(call->call.rpc->compressor, data, length, call->most_message, &inflated)) {
-    case INFLATE_OK:
-        return inflated;
-    case INFLATE_TOO_LARGE:
-        call->call.rpc->counters.limited++;
-        call_fault(call, STATUS_RESOURCE_EXHAUSTED, REASON_LIMIT,
-                   "received message after decompression larger than max");
-        break;
-    default:
-        call_fault(call, STATUS_INTERNAL, REASON_CLIENT, "a message could not be decompressed");
-        break;
-    }
-    broken(call);
-    return NULL;
 }
 
 static enum call_next nothing_to_receive(struct rpc_call *call) {
@@ -65,11 +48,11 @@ enum call_next call_receive(struct call *public, struct call_message *message) {
     struct framed framed;
     enum call_next next = take(call, &framed);
     if (next != CALL_MESSAGE) return next;
-    if (framed.is_compressed) {
-        struct message *inflated = inflate(call, framed.data, framed.length);
-        if (!inflated) return CALL_EMPTY;
-        inbound_lend(call, inflated);
-        *message = (struct call_message){.data = inflated->data, .length = inflated->length, .owner = inflated};
+    if (framed.is_compressed || call->reads_json) {
+        struct message *read = coding_read(call, &framed);
+        if (!read) return broken(call);
+        inbound_lend(call, read);
+        *message = (struct call_message){.data = read->data, .length = read->length, .owner = read};
     } else {
         *message = (struct call_message){.data = framed.data, .length = framed.length, .owner = framed.owner};
     }
@@ -77,15 +60,25 @@ enum call_next call_receive(struct call *public, struct call_message *message) {
 }
 
 enum call_next call_receive_frame(struct call *public, struct call_frame *frame) {
+    struct rpc_call *call = rpc_call_of(public);
     struct framed framed;
-    enum call_next next = take(rpc_call_of(public), &framed);
+    enum call_next next = take(call, &framed);
     if (next != CALL_MESSAGE) return next;
+    if (call->reads_json) {
+        struct message *read = coding_read(call, &framed);
+        if (!read) return broken(call);
+        inbound_lend(call, read);
+        framed = (struct framed){.data = read->data, .length = read->length, .owner = read};
+    }
     *frame = (struct call_frame){framed.data, framed.length, framed.owner, framed.is_compressed};
     return taken(public, frame->length);
 }
 
 struct message *call_inflate(struct call *public, const struct call_frame *frame) {
-    return inflate(rpc_call_of(public), frame->data, frame->length);
+    struct rpc_call *call = rpc_call_of(public);
+    struct message *inflated = coding_inflate(call, frame->data, frame->length);
+    if (!inflated) broken(call);
+    return inflated;
 }
 
 bool call_peer_compresses(const struct call *public) { return rpc_call_of_const(public)->encoding == ENCODING_GZIP; }
@@ -137,65 +130,70 @@ static void queued(struct rpc_call *call, size_t framed, size_t length) {
     if (call->stream) http_stream_resume(call->stream);
 }
 
-/* Sent as it is where compression gains nothing: the flag is each message's own (gRPC: doc/compression.md).
- */
-static void send_compressed(struct rpc_call *call, const void *data, size_t length) {
-    struct rpc *rpc = call->call.rpc;
-    struct buffer *out = &rpc->compressed;
-    buffer_clear(out);
-    compressor_deflate(rpc->compressor, data, length, out);
-    bool is_smaller = buffer_length(out) < length;
-    const void *bytes = is_smaller ? buffer_bytes(out) : data;
-    size_t size = is_smaller ? buffer_length(out) : length;
-    queued(call, outbox_add_copy(&call->outbox, &rpc->outboxes, bytes, size, is_smaller), length);
+static bool recode(struct rpc_call *call, const void *data, size_t length, struct message *shared) {
+    size_t framed;
+    if (!coding_queue(call, data, length, shared, &framed)) return false;
+    queued(call, framed, length);
+    return true;
 }
 
 bool call_send_bytes(struct call *public, const void *data, size_t length) {
     struct rpc_call *call = rpc_call_of(public);
     if (!may_send(call)) return false;
-    if (call->is_compressing && length) {
-        send_compressed(call, data, length);
-    } else {
-        queued(call, outbox_add_copy(&call->outbox, &public->rpc->outboxes, data, length, false), length);
-    }
+    if (call->is_recoded) return recode(call, data, length, NULL);
+    queued(call, outbox_add_copy(&call->outbox, &public->rpc->outboxes, data, length, 0), length);
     return true;
 }
 
 bool call_send(struct call *public, struct message *message) {
     struct rpc_call *call = rpc_call_of(public);
-    if (message->length < OUTBOX_REFERENCE_LEAST || call->is_compressing)
-        return call_send_bytes(public, message->data, message->length);
     if (!may_send(call)) return false;
-    queued(call, outbox_add_reference(&call->outbox, &public->rpc->outboxes, message), message->length);
+    if (call->is_recoded) return recode(call, message->data, message->length, message);
+    struct outbox_pool *pool = &public->rpc->outboxes;
+    queued(call, message->length < OUTBOX_REFERENCE_LEAST
+                     ? outbox_add_copy(&call->outbox, pool, message->data, message->length, 0)
+                     : outbox_add_reference(&call->outbox, pool, message),
+           message->length);
+    return true;
+}
+
+static bool send_inflated(struct call *public, const struct call_frame *frame) {
+    struct message *inflated = call_inflate(public, frame);
+    bool is_sent = inflated && call_send(public, inflated);
+    message_unref(&inflated);
+    return is_sent;
+}
+
+static bool send_compressed_frame(struct rpc_call *call, const struct call_frame *frame) {
+    if (!may_send(call)) return false;
+    queued(call, coding_queue_compressed(call, frame->data, frame->length), frame->length);
     return true;
 }
 
 bool call_send_frame(struct call *public, const struct call_frame *frame) {
     struct rpc_call *call = rpc_call_of(public);
-    if (frame->is_compressed && !call->is_compressing) {
-        struct message *inflated = inflate(call, frame->data, frame->length);
-        bool is_sent = inflated && call_send(public, inflated);
-        message_unref(&inflated);
-        return is_sent;
-    }
+    if (frame->is_compressed)
+        return call->is_compressing && call->codec != CODEC_JSON ? send_compressed_frame(call, frame)
+                                                                 : send_inflated(public, frame);
     if (!may_send(call)) return false;
     struct outbox_pool *pool = &public->rpc->outboxes;
-    bool is_referenced = frame->owner && !frame->is_compressed && frame->length >= OUTBOX_REFERENCE_LEAST;
+    if (call->codec == CODEC_JSON || call->dialect->pack) return recode(call, frame->data, frame->length, NULL);
+    bool is_referenced = frame->owner && frame->length >= OUTBOX_REFERENCE_LEAST;
     queued(call, is_referenced ? outbox_add_reference(&call->outbox, pool, frame->owner)
-                               : outbox_add_copy(&call->outbox, pool, frame->data, frame->length, frame->is_compressed),
+                               : outbox_add_copy(&call->outbox, pool, frame->data, frame->length, 0),
            frame->length);
     return true;
 }
 
 void call_compress(struct call *public) {
     struct rpc_call *call = rpc_call_of(public);
-    if (call->accepts_gzip && !call->has_sent_headers) call->is_compressing = true;
+    if (call->accepts_gzip && !call->has_sent_headers) call_set_compressing(call, true);
 }
 
 struct buffer *call_begin_message(struct call *public) {
     struct rpc_call *call = rpc_call_of(public);
     if (!call_is_open(public)) return NULL;
-    if (!call->is_compressing) return outbox_begin(&call->outbox, &public->rpc->outboxes);
+    if (!call->is_recoded) return outbox_begin(&call->outbox, &public->rpc->outboxes);
     buffer_clear(&public->rpc->scratch);
     return &public->rpc->scratch;
 }
@@ -203,18 +201,18 @@ struct buffer *call_begin_message(struct call *public) {
 void call_end_message(struct call *public) {
     struct rpc_call *call = rpc_call_of(public);
     if (!call->has_sent_headers) call->dialect->send_headers(call);
-    if (call->is_compressing) {
+    if (call->is_recoded) {
         struct buffer *scratch = &public->rpc->scratch;
         call_send_bytes(public, scratch->data, buffer_length(scratch));
         return;
     }
-    size_t framed = outbox_end(&call->outbox, false);
+    size_t framed = outbox_end(&call->outbox);
     queued(call, framed, framed - MESSAGE_PREFIX);
 }
 
 void call_abandon_message(struct call *public) {
     struct rpc_call *call = rpc_call_of(public);
-    if (!call->is_compressing) outbox_abandon(&call->outbox, &public->rpc->outboxes);
+    if (!call->is_recoded) outbox_abandon(&call->outbox, &public->rpc->outboxes);
 }
 
 bool call_is_full(struct call *public) {

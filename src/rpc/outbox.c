@@ -115,8 +115,8 @@ static struct buffer *chunk_with_room(struct outbox *outbox, struct outbox_pool 
     return &last->chunk;
 }
 
-static void write_prefix(uint8_t *at, size_t length, bool is_compressed) {
-    at[0] = is_compressed;
+static void write_prefix(uint8_t *at, size_t length, uint8_t flags) {
+    at[0] = flags;
     at[1] = (uint8_t)(length >> 24);
     at[2] = (uint8_t)(length >> 16);
     at[3] = (uint8_t)(length >> 8);
@@ -136,10 +136,10 @@ static size_t added(struct outbox *outbox, size_t length) {
 }
 
 size_t outbox_add_copy(struct outbox *outbox, struct outbox_pool *pool, const void *data, size_t length,
-                       bool is_compressed) {
+                       uint8_t flags) {
     struct buffer *chunk = chunk_with_room(outbox, pool, MESSAGE_PREFIX + length);
     uint8_t *at = buffer_reserve(chunk, MESSAGE_PREFIX + length);
-    write_prefix(at, length, is_compressed);
+    write_prefix(at, length, flags);
     if (length) memcpy(at + MESSAGE_PREFIX, data, length);
     buffer_commit(chunk, MESSAGE_PREFIX + length);
     return added(outbox, length);
@@ -151,6 +151,16 @@ size_t outbox_add_reference(struct outbox *outbox, struct outbox_pool *pool, str
     piece->message = message_ref(message);
     append(outbox, piece);
     return added(outbox, message->length);
+}
+
+size_t outbox_add_packed(struct outbox *outbox, struct outbox_pool *pool, struct message *message) {
+    struct piece *piece = pool_take(&pool->pieces);
+    piece->message = message;
+    piece->position = MESSAGE_PREFIX;
+    append(outbox, piece);
+    outbox->bytes += message->length;
+    outbox->messages++;
+    return message->length;
 }
 
 /* Large pieces become what HTTP sends without a copy; small ones fill up the last chunk. */
@@ -188,11 +198,11 @@ static void become_message(struct piece *piece, size_t length) {
     piece->position = 0;
 }
 
-size_t outbox_end(struct outbox *outbox, bool is_compressed) {
+size_t outbox_end(struct outbox *outbox) {
     struct piece *piece = outbox->last;
     size_t begun = outbox->begun, length = piece->chunk.end - begun - MESSAGE_PREFIX;
     outbox->begun = 0;
-    write_prefix(piece->chunk.data + begun, length, is_compressed);
+    write_prefix(piece->chunk.data + begun, length, 0);
     if (begun == HEAD && length >= BECOME_LEAST) become_message(piece, length);
     return added(outbox, length);
 }

@@ -46,12 +46,14 @@ struct outbox {
 
 /* All return the bytes that were queued. */
 size_t outbox_add_copy(struct outbox *outbox, struct outbox_pool *pool, const void *data, size_t length,
-                       bool is_compressed);
+                       uint8_t flags);
 /* Takes a reference of its own. */
 size_t outbox_add_reference(struct outbox *outbox, struct outbox_pool *pool, struct message *message);
 struct buffer *outbox_begin(struct outbox *outbox, struct outbox_pool *pool);
-size_t outbox_end(struct outbox *outbox, bool is_compressed);
+size_t outbox_end(struct outbox *outbox);
 void outbox_abandon(struct outbox *outbox, struct outbox_pool *pool);
+/* What is in it is the message as it leaves, without a prefix before it; takes the reference over. */
+size_t outbox_add_packed(struct outbox *outbox, struct outbox_pool *pool, struct message *message);
 /* Bytes of any kind, for a raw outbox; nothing else may be added to it. */
 void outbox_add_raw(struct outbox *outbox, struct outbox_pool *pool, const void *bytes, size_t length);
 /* Hands over `length` bytes, at most outbox.bytes. */

@@ -50,7 +50,8 @@ static void cancel(struct rpc_call *call, const void *details, size_t details_le
 }
 
 static const struct metadata no_metadata;
-static const struct dialect raw_client = {.name = "grpc", .send_headers = send_nothing, .send_end = cancel};
+static const struct dialect raw_client = {
+    .name = "grpc", .malformed = STATUS_INTERNAL, .send_headers = send_nothing, .send_end = cancel};
 
 /* The deadline is told to the server; the server call's timer watches it for both. */
 struct rpc_call *raw_new(struct rpc *rpc, const struct rpc_request *request) {

@@ -16,6 +16,7 @@ struct router {
     struct map routes;   /* "pkg.Service/Method" → struct call_route */
     struct map services; /* names of the services that have a route */
     struct map patterns; /* "pkg.Service", "pkg.*", "*" → struct call_route */
+    const struct schema *schema;
     uint32_t generation;
     bool is_retired;
     size_t calls;
@@ -93,6 +94,8 @@ const struct call_route *router_find(const struct router *router, const char *se
     return *is_known_service && route && !route->is_rest ? NULL : route;
 }
 
+void router_set_schema(struct router *router, const struct schema *schema) { router->schema = schema; }
+const struct schema *router_schema(const struct router *router) { return router->schema; }
 uint32_t router_generation(const struct router *router) { return router->generation; }
 size_t router_call_count(const struct router *router) { return router->calls; }
 

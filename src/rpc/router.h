@@ -41,6 +41,9 @@ void router_add_rest(struct router *router, const char *pattern, const struct ca
 /* Service and method as in the path. NULL: `is_known_service` tells which of the two statuses texts is due. */
 const struct call_route *router_find(const struct router *router, const char *service, size_t service_length,
                                      const char *method, size_t method_length, bool *is_known_service);
+/* The types of the messages, for whoever needs them by name. Borrowed: it lives as long as the router. NULL at first. */
+void router_set_schema(struct router *router, const struct schema *schema);
+const struct schema *router_schema(const struct router *router);
 uint32_t router_generation(const struct router *router);
 size_t router_call_count(const struct router *router);
 /* No new calls; on_idle follows, at once when there are none open. */

@@ -7,6 +7,7 @@
 #include "net/connection.h"
 #include "rpc/call_private.h"
 #include "rpc/call_wire.h"
+#include "rpc/coding.h"
 #include "rpc/tunnel.h"
 #include "rpc/status_text.h"
 
@@ -34,6 +35,7 @@ struct rpc *rpc_new(struct loop *loop, const struct rpc_limits *limits) {
     pool_init(&rpc->ranges, sizeof(struct range), RANGES_KEPT);
     outbox_pool_init(&rpc->outboxes);
     rpc->compressor = compressor_new();
+    rpc->twin = coding_twin_new(rpc);
     rpc->waiting = rpc_connection_new_without_wire(rpc, true);
     rpc->own = account_new(rpc);
     return rpc;
@@ -66,6 +68,8 @@ void rpc_free(struct rpc **handle) {
     header_block_free(&rpc->block);
     buffer_free(&rpc->scratch);
     buffer_free(&rpc->compressed);
+    buffer_free(&rpc->coded);
+    coding_twin_free(&rpc->twin);
     free(rpc);
 }
 

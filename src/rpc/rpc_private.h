@@ -37,6 +37,8 @@ struct rpc {
     struct header_block block; /* scratch for what is sent as headers */
     struct buffer scratch;     /* messages before compression, texts */
     struct buffer compressed;  /* messages after it */
+    struct buffer coded;       /* messages in the other codec */
+    struct coding_twin *twin;
     bool is_draining;
 };
 
@@ -93,9 +95,6 @@ void rpc_connection_drain(struct rpc_connection *connection);
 /* Tells every call that is ready now. */
 void rpc_run_ready(struct rpc *rpc);
 
-/* rpc/grpc_server.c */
-void grpc_server_request(struct http_session *session, struct http_stream *stream, const struct http_header *headers,
-                         size_t count, bool is_end, bool is_too_large);
 /* rpc/account.c */
 void account_stalled(struct timer *timer);
 /* The connection that it is of goes. */

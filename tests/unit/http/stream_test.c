@@ -459,7 +459,7 @@ static void answer_with_text(struct side *side, enum event event, struct exchang
     (void)side;
     if (event != ON_REQUEST) return;
     http_stream_set_user(exchange->stream, NULL);
-    http_stream_respond_text(exchange->stream, ok_headers, 2, "a text");
+    http_stream_respond_whole(exchange->stream, ok_headers, 2, "a text", 6);
     exchange->is_closed = true;
     exchange->side->closed++;
 }

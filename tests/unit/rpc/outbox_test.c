@@ -73,7 +73,7 @@ static void what_goes_in_comes_out(void) {
                 struct buffer *out = outbox_begin(&outbox, &pool);
                 for (uint32_t at = 0; at < length; at += 100)
                     buffer_append(out, bytes + at, length - at < 100 ? length - at : 100);
-                CHECK_INT(outbox_end(&outbox, false), length + 5);
+                CHECK_INT(outbox_end(&outbox), length + 5);
                 expect(&expected, bytes, length, false);
                 break;
             }

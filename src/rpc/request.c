@@ -1,7 +1,6 @@
-/* rpc/grpc_request.c - see grpc_request.h */
-#include "rpc/grpc_request.h"
+/* rpc/request.c - see request.h */
+#include "rpc/request.h"
 
-#include <string.h>
 #include <strings.h>
 
 static bool is(struct text text, const char *literal, size_t length) {
@@ -18,47 +17,44 @@ static struct text trimmed(struct text text) {
     return text;
 }
 
-/* The text before the first `separator`; `rest` is what follows it. */
-static struct text cut(struct text text, char separator, struct text *rest) {
+struct text text_cut(struct text text, char separator, struct text *rest) {
     const char *at = text.length ? memchr(text.data, separator, text.length) : NULL;
     size_t length = at ? (size_t)(at - text.data) : text.length, skip = at ? 1 : 0;
     *rest = (struct text){text.data + length + skip, text.length - length - skip};
     return trimmed((struct text){text.data, length});
 }
 
-static bool names_gzip(struct text list) {
+bool text_lists(struct text list, const char *word) {
     while (list.length)
-        if (IS(cut(list, ',', &list), "gzip")) return true;
+        if (text_is(text_cut(list, ',', &list), word)) return true;
     return false;
 }
 
-enum grpc_content grpc_content_of(struct text type) {
-    static const char name[] = "application/grpc";
-    size_t length = sizeof name - 1;
-    if (type.length < length || strncasecmp(type.data, name, length) != 0) return CONTENT_OTHER;
-    struct text suffix = {type.data + length, type.length - length}, parameters;
-    bool has_parameters = suffix.length && suffix.data[0] == ';';
-    if (suffix.length && suffix.data[0] != '+' && !has_parameters)
-        return CONTENT_OTHER; /* application/grpc-web */
-    suffix = cut(suffix, ';', &parameters);
-    if (suffix.length <= 1) return CONTENT_PLAIN;
-    return suffix.length == 6 && strncasecmp(suffix.data, "+proto", 6) == 0 ? CONTENT_PROTO
-                                                                            : CONTENT_UNKNOWN_SUFFIX;
+static enum codec codec_of(struct text suffix) {
+    if (suffix.length <= 1) return CODEC_PLAIN; /* "application/grpc+" too */
+    if (suffix.length == 6 && strncasecmp(suffix.data, "+proto", 6) == 0) return CODEC_PROTO;
+    return suffix.length == 5 && strncasecmp(suffix.data, "+json", 5) == 0 ? CODEC_JSON : CODEC_UNKNOWN;
 }
 
-static void read_content_type(struct grpc_request *request, struct text value) {
+struct text request_type_split(struct text type, enum codec *codec) {
+    struct text parameters, base = text_cut(type, ';', &parameters);
+    const char *plus = base.length ? memchr(base.data, '+', base.length) : NULL;
+    size_t length = plus ? (size_t)(plus - base.data) : base.length;
+    *codec = codec_of((struct text){base.data + length, base.length - length});
+    return (struct text){base.data, length};
+}
+
+static void read_header(struct request *request, struct text name, struct text value) {
     struct text parameters;
-    request->content = grpc_content_of(value);
-    request->type = cut(value, ';', &parameters);
-}
-
-static void read_header(struct grpc_request *request, struct text name, struct text value) {
     switch (name.length) {
     case 4:
         if (IS(name, "host")) request->hosts++;
         break;
     case 5:
         if (IS(name, ":path")) request->path = value;
+        break;
+    case 6:
+        if (IS(name, "accept")) request->accept = value;
         break;
     case 7:
         if (IS(name, ":method")) request->method = value;
@@ -71,7 +67,7 @@ static void read_header(struct grpc_request *request, struct text name, struct t
         break;
     case 12:
         if (IS(name, "content-type")) {
-            read_content_type(request, value);
+            request->type = text_cut(value, ';', &parameters);
         } else if (IS(name, "grpc-timeout")) {
             request->timeout = value;
             request->has_timeout = true;
@@ -81,22 +77,22 @@ static void read_header(struct grpc_request *request, struct text name, struct t
         if (IS(name, "grpc-encoding")) request->encoding = value;
         break;
     case 20:
-        if (IS(name, "grpc-accept-encoding")) request->accepts_gzip |= names_gzip(value);
+        if (IS(name, "grpc-accept-encoding")) request->accepts_gzip |= text_lists(value, "gzip");
         break;
     default:
         break;
     }
 }
 
-struct grpc_request grpc_request_read(const struct http_header *headers, size_t count) {
-    struct grpc_request request = {0};
+struct request request_read(const struct http_header *headers, size_t count) {
+    struct request request = {0};
     for (size_t i = 0; i < count; i++)
         read_header(&request, (struct text){headers[i].name, headers[i].name_length},
                     (struct text){headers[i].value, headers[i].value_length});
     return request;
 }
 
-bool grpc_path_split(struct text path, struct text *service, struct text *method) {
+bool request_path_split(struct text path, struct text *service, struct text *method) {
     if (path.length < 2 || path.data[0] != '/') return false;
     const char *slash = memrchr(path.data + 1, '/', path.length - 1);
     if (!slash) return false;

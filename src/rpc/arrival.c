@@ -1,0 +1,213 @@
+/* rpc/arrival.c - which requests become calls. What is checked, and in which order, is what grpc-go does; how a refusal
+ * is written is the dialect's. */
+#include <stdio.h>
+
+#include "rpc/call_private.h"
+#include "rpc/router_private.h"
+#include "rpc/timeout.h"
+
+enum { QUOTED_MOST = 200 /* of a name that the peer sent, in a text to it */ };
+
+static const struct metadata no_metadata;
+
+/* ---- refusing ---- */
+
+static void count_refused(const struct arrival *arrival, enum status status) {
+    struct rpc *rpc = arrival->connection->rpc;
+    rpc->counters.calls_started++;
+    rpc->counters.calls_ended[status]++;
+    access_refused(arrival, status);
+}
+
+void arrival_answer(const struct arrival *arrival, enum status status, const struct header_block *block,
+                    const void *body, size_t body_length) {
+    if (body)
+        http_stream_respond_whole(arrival->stream, block->headers, block->count, body, body_length);
+    else
+        http_stream_respond(arrival->stream, block->headers, block->count, true);
+    count_refused(arrival, status);
+}
+
+/* To a client that speaks nothing of what is spoken here, in a form that people can read. */
+static bool refuse_plain(const struct arrival *arrival, const char *http_status, enum status status) {
+    static const char text[] =
+        "This is a gRPC server: it answers POST requests whose content-type is application/grpc.\n";
+    struct header_block *block = &arrival->connection->rpc->block;
+    header_block_begin(block, 0, NULL, NULL);
+    header_block_add(block, ":status", 7, http_status, 3);
+    HEADER_BLOCK_ADD(block, "content-type", "text/plain");
+    arrival_answer(arrival, status, block, text, sizeof text - 1);
+    return false;
+}
+
+/* Returns false: a check that fails ends with it. */
+static bool refuse(const struct arrival *arrival, enum refusal refusal, enum status status, const char *text) {
+    arrival->dialect->refuse(arrival, refusal, status, text);
+    return false;
+}
+
+static bool refuse_malformed(const struct arrival *arrival, const char *text) {
+    return refuse(arrival, REFUSED_MALFORMED, arrival->dialect->malformed, text);
+}
+
+static int quoted(struct text text) { return text.length < QUOTED_MOST ? (int)text.length : QUOTED_MOST; }
+
+static bool refuse_path(const struct arrival *arrival) {
+    struct text path = arrival->request.path;
+    char text[QUOTED_MOST + 64];
+    snprintf(text, sizeof text, "malformed method name: \"%.*s\"", quoted(path),
+             path.length ? path.data : "");
+    return refuse(arrival, REFUSED_PATH, STATUS_UNIMPLEMENTED, text);
+}
+
+static bool refuse_method(const struct arrival *arrival, struct text service, struct text method) {
+    char text[2 * QUOTED_MOST + 64];
+    if (arrival->is_known_service)
+        snprintf(text, sizeof text, "unknown method %.*s for service %.*s", quoted(method), method.data,
+                 quoted(service), service.data);
+    else
+        snprintf(text, sizeof text, "unknown service %.*s", quoted(service), service.data);
+    return refuse(arrival, REFUSED_PATH, STATUS_UNIMPLEMENTED, text);
+}
+
+static bool refuse_encoding(const struct arrival *arrival) {
+    struct text encoding = arrival->request.encoding;
+    char text[QUOTED_MOST + 64];
+    snprintf(text, sizeof text, "grpc-encoding \"%.*s\" is not supported", quoted(encoding), encoding.data);
+    return refuse(arrival, REFUSED_ENCODING, STATUS_UNIMPLEMENTED, text);
+}
+
+/* ---- checking ---- */
+
+static bool check_headers(const struct arrival *arrival, bool is_too_large) {
+    const struct request *request = &arrival->request;
+    if (is_too_large) {
+        static const char text[] = "the headers of the request are too large";
+        arrival->connection->rpc->counters.limited++;
+        return arrival->dialect ? refuse(arrival, REFUSED_AS_STATUS, STATUS_RESOURCE_EXHAUSTED, text)
+                                : refuse_plain(arrival, "431", STATUS_RESOURCE_EXHAUSTED);
+    }
+    if (request->authorities > 1 || request->hosts > 1)
+        return arrival->dialect ? refuse_malformed(arrival, "the request names more than one authority")
+                                : refuse_plain(arrival, "400", STATUS_INTERNAL);
+    if (request->has_connection) { /* RFC 9113 section 8.2.2 */
+        http_stream_reset(arrival->stream, HTTP_PROTOCOL_ERROR);
+        return false;
+    }
+    if (!arrival->dialect) return refuse_plain(arrival, "415", STATUS_INVALID_ARGUMENT);
+    return true;
+}
+
+/* `timeout` 0: none. A raw call's metadata and messages are the business of the server behind. */
+static bool check_values(const struct arrival *arrival, bool is_raw, const struct peer_metadata *metadata,
+                         uint64_t *timeout) {
+    const struct request *request = &arrival->request;
+    *timeout = 0;
+    if (request->has_timeout && !timeout_parse(request->timeout.data, request->timeout.length, timeout))
+        return refuse_malformed(arrival, "grpc-timeout is malformed");
+    if (!is_raw && !metadata) return refuse_malformed(arrival, "a -bin header is not base64");
+    if (!text_is(request->method, "POST"))
+        return refuse(arrival, REFUSED_VERB, STATUS_INTERNAL, "a call is a POST request");
+    if (!is_raw && arrival->codec == CODEC_UNKNOWN)
+        return refuse(arrival, REFUSED_TYPE, STATUS_UNIMPLEMENTED, "messages are served as +proto and +json only");
+    if (request->has_timeout && *timeout == 0)
+        return refuse(arrival, REFUSED_AS_STATUS, STATUS_DEADLINE_EXCEEDED, "the deadline has passed");
+    return true;
+}
+
+static const struct router *router_of(const struct rpc_connection *connection) {
+    return connection->router ? connection->router : connection->rpc->router;
+}
+
+static void find_route(struct arrival *arrival) {
+    const struct router *router = router_of(arrival->connection);
+    struct text service, method;
+    if (!router || !request_path_split(arrival->request.path, &service, &method)) return;
+    arrival->route = router_find(router, service.data, service.length, method.data, method.length,
+                                 &arrival->is_known_service);
+    if (arrival->route) arrival->method = arrival->route->method;
+}
+
+static bool check_route(const struct arrival *arrival) {
+    struct text service, method, encoding = arrival->request.encoding;
+    if (!router_of(arrival->connection))
+        return refuse(arrival, REFUSED_AS_STATUS, STATUS_UNAVAILABLE, "the server does not serve yet");
+    if (!request_path_split(arrival->request.path, &service, &method)) return refuse_path(arrival);
+    if (!arrival->route) return refuse_method(arrival, service, method);
+    if (encoding.length && !text_is(encoding, "identity") && !text_is(encoding, "gzip")) return refuse_encoding(arrival);
+    return true;
+}
+
+/* ---- accepting ---- */
+
+static struct rpc_call *accept_call(const struct arrival *arrival, uint64_t timeout) {
+    const struct call_route *route = arrival->route;
+    struct rpc_call *call = call_new(arrival->connection, arrival->connection->account, arrival->dialect,
+                                     arrival->method, route->handler, route->data, &route->limits);
+    router_call_opened(route);
+    call->call.route = route;
+    call->stream = arrival->stream;
+    call->codec = arrival->codec == CODEC_UNKNOWN ? CODEC_PLAIN : arrival->codec;
+    http_stream_set_user(arrival->stream, call);
+    if (timeout) call_set_deadline(call, call->call.opened + timeout);
+    access_opened(call);
+    return call;
+}
+
+static void accept_framed(const struct arrival *arrival, bool is_end) {
+    struct rpc_connection *connection = arrival->connection;
+    const struct request *request = &arrival->request;
+    uint64_t timeout;
+    struct peer_metadata *metadata =
+        peer_metadata_read(&connection->rpc->reader, arrival->headers, arrival->count, &connection->last_metadata);
+    if (!check_values(arrival, false, metadata, &timeout) || !check_route(arrival)) {
+        peer_metadata_unref(&metadata);
+        return;
+    }
+    struct rpc_call *call = accept_call(arrival, timeout);
+    call->call.metadata = &metadata->metadata;
+    call->peer_headers = metadata;
+    call->encoding = text_is(request->encoding, "gzip") ? ENCODING_GZIP : ENCODING_IDENTITY;
+    call->accepts_gzip = request->accepts_gzip;
+    call->reads_json = arrival->codec == CODEC_JSON;
+    call_set_compressing(call, call->encoding == ENCODING_GZIP && request->accepts_gzip);
+    if (arrival->dialect->begin) arrival->dialect->begin(call, arrival);
+    if (arrival->method->is_client_streaming) call_wake(call, NEWS_OPEN);
+    if (is_end) call_on_end(call);
+}
+
+static void accept_raw(const struct arrival *arrival, bool is_end) {
+    uint64_t timeout;
+    if (!check_values(arrival, true, NULL, &timeout)) return;
+    struct rpc_call *call = accept_call(arrival, timeout);
+    call->name = memory_copy(arrival->request.path.data + 1, arrival->request.path.length - 1);
+    call->call.log.method = call->name;
+    call->call.metadata = &no_metadata;
+    call->state = CALL_OPEN;
+    call->was_opened = true;
+    call->inbound.is_ended = is_end;
+    call->call.handler->on_request(&call->call, arrival->headers, arrival->count, is_end);
+}
+
+static bool translate(struct arrival *arrival) {
+    if (!arrival->dialect->translate) return true;
+    if (!arrival->dialect->translate(arrival)) return false;
+    struct text type = arrival->request.type;
+    arrival->request = request_read(arrival->headers, arrival->count);
+    arrival->request.type = type; /* what refusals repeat */
+    return true;
+}
+
+void arrival_request(struct http_session *session, struct http_stream *stream, const struct http_header *headers,
+                     size_t count, bool is_end, bool is_too_large) {
+    struct arrival arrival = {
+        .connection = http_session_owner(session), .stream = stream, .headers = headers, .count = count};
+    arrival.request = request_read(headers, count);
+    dialect_recognise(&arrival);
+    if (!check_headers(&arrival, is_too_large) || !translate(&arrival)) return;
+    find_route(&arrival);
+    if (arrival.route && !arrival.method)
+        accept_raw(&arrival, is_end);
+    else
+        accept_framed(&arrival, is_end);
+}
