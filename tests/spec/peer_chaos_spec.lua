@@ -12,7 +12,7 @@ describe("peers in trouble", function()
   after_each(gateway.stop_all)
 
   it("answer every stream, or end it, and come to rest", function()
-    local seed = tonumber(os.getenv "TIDEWIRE_CHAOS_SEED" or os.time())
+    local seed = tonumber(os.getenv "TIDEWIRE_CHAOS_SEED" or 20251121)
     math.randomseed(seed)
     local a, b = nodes.pair { workers = 2,
       peer = "linger = 20ms  backoff = 10ms  backoff_most = 100ms  connect_timeout = 1s  wait = 2s",

@@ -181,12 +181,13 @@ end
 
 function talk:tell(order) return self.stream:send { message = order } end
 
--- What the handler says; nil and the status when it has failed.
+-- What the handler says; nil and "no answer", or the status when it has failed.
 function talk:hear(seconds)
-  local message = self.stream:receive(seconds or 30 * gateway.slowness)
+  local message, why = self.stream:receive(seconds or 30 * gateway.slowness)
   if message then return message.message end
-  local status = self.stream:status(1)
-  return nil, status and status.code .. " " .. (status.text or "") or "no answer"
+  if why == "timeout" then return nil, "no answer" end
+  local status = self.stream:status()
+  return nil, status and status.code .. " " .. (status.text or "") or "no status"
 end
 
 function talk:ask(order, seconds)
