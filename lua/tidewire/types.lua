@@ -70,6 +70,7 @@ function Spawned:wait(timeout) end
 ---@field tls? tidewire.Tls
 ---@field node? string the id of the peer that has opened the stream; nil for every other client
 ---@field draining boolean the process is about to end
+---@field compressed boolean whether the message that its handler was given last came compressed
 ---@field upstream tidewire.ClientStream the same call to the service's `upstream`, opened when it is first used
 local Stream = {}
 
@@ -107,6 +108,10 @@ function Stream:send(message, timeout) end
 ---@return true? sent
 ---@return "closed"|"full"|nil why
 function Stream:try_send(message) end
+---Whether what is sent from now on is compressed, where that makes it smaller. To be said before the headers have left.
+---@param on? boolean true unless given
+---@return boolean compressing false where the client does not take it, or the headers have left without saying so
+function Stream:compress(on) end
 ---Ends the call after everything that was accepted has been sent.
 ---@param code? tidewire.Code
 ---@param text? string

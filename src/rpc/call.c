@@ -58,6 +58,7 @@ struct rpc_call *call_new(struct rpc_connection *connection, struct account *acc
 
 void call_set_compressing(struct rpc_call *call, bool is_compressing) {
     call->is_compressing = is_compressing;
+    call->names_gzip |= is_compressing;
     call->is_recoded = is_compressing || call->codec == CODEC_JSON || call->dialect->pack;
 }
 

@@ -84,6 +84,7 @@ struct call {
     uint64_t deadline;               /* monotonic ns; 0: none */
     uint64_t opened;                 /* monotonic ns */
     uint64_t messages_in, messages_out, bytes_in, bytes_out;
+    bool took_compressed; /* the message that was taken last came compressed */
     /* what rpc/ keeps for itself follows in rpc/call_private.h */
 };
 
@@ -114,8 +115,10 @@ bool call_send(struct call *call, struct message *message);
 bool call_send_bytes(struct call *call, const void *data, size_t length);
 /* As it is; but where the peer does not take compression, what is in it. */
 bool call_send_frame(struct call *call, const struct call_frame *frame);
-/* Compresses what is sent from now on, if the peer takes that and the headers have not left. Server calls. */
-void call_compress(struct call *call);
+/* Whether messages that are sent from now on are compressed, where that makes them smaller; at first, whether the peer
+ * does so. True when they are: never where the peer does not take it, or headers have left that do not name it. Server
+ * calls. */
+bool call_compress(struct call *call, bool is_on);
 /* Encodes in place: append the message's bytes to the returned buffer (and nothing else), then end or abandon it.
  * NULL when the call is over. No other function of this header may come in between, of no call. */
 struct buffer *call_begin_message(struct call *call);

@@ -80,6 +80,7 @@ struct rpc_call {
     bool is_hungry : 1;       /* call_receive() has said CALL_EMPTY, or nothing was asked yet */
     bool is_end_told : 1;     /* call_receive() has said CALL_END */
     bool is_compressing : 1;
+    bool names_gzip : 1;      /* our headers say so, or will: some of what we send may be compressed */
     bool accepts_gzip : 1;    /* server: the peer does */
     bool is_choked : 1;       /* call_is_full() was true */
     bool has_sent_headers : 1;

@@ -23,7 +23,7 @@ struct message *coding_inflate(struct rpc_call *call, const void *data, size_t l
  * NULL: one that is given to many calls is turned to JSON once. *queued: how many bytes that are. False: the message has
  * no JSON form, and the call ends by that. */
 bool coding_queue(struct rpc_call *call, const void *data, size_t length, struct message *shared, size_t *queued);
-/* The same for a message that is compressed already, of a call that is_compressing. Returns the bytes. */
+/* The same for a message that is compressed already, of a call that names_gzip. Returns the bytes. */
 size_t coding_queue_compressed(struct rpc_call *call, const void *data, size_t length);
 
 /* What coding_queue() keeps of the message that was turned last, until the turn ends; one a worker. */

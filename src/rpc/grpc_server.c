@@ -47,14 +47,14 @@ void grpc_send_headers(struct rpc_call *call) {
     static const struct http_header plain[] = {HEADER(":status", "200"),
                                                HEADER("content-type", "application/grpc")};
     call->has_sent_headers = true;
-    if (!call->headers && !call->is_recoded && call->codec == CODEC_PLAIN) {
+    if (!call->headers && !call->names_gzip && call->codec == CODEC_PLAIN) {
         http_stream_respond(call->stream, plain, 2, false);
         return;
     }
     struct header_block *block = &call->call.rpc->block;
     header_block_begin(block, 0, call->headers, NULL);
     begin_headers(call, block);
-    if (call->is_compressing) HEADER_BLOCK_ADD(block, "grpc-encoding", "gzip");
+    if (call->names_gzip) HEADER_BLOCK_ADD(block, "grpc-encoding", "gzip");
     header_block_add_metadata(block, call->headers);
     http_stream_respond(call->stream, block->headers, block->count, false);
 }

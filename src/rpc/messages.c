@@ -32,6 +32,7 @@ static enum call_next nothing_to_receive(struct rpc_call *call) {
 static enum call_next take(struct rpc_call *call, struct framed *framed) {
     if (call->state >= CALL_OVER) return CALL_END;
     if (!inbound_take(call, framed)) return nothing_to_receive(call);
+    call->call.took_compressed = framed->is_compressed;
     /* What was taken outside of a handler function is released in the call's next turn. */
     if (call->inbound.taken && call->call.rpc->running != call) call_wake(call, 0);
     return CALL_MESSAGE;
@@ -173,8 +174,8 @@ static bool send_compressed_frame(struct rpc_call *call, const struct call_frame
 bool call_send_frame(struct call *public, const struct call_frame *frame) {
     struct rpc_call *call = rpc_call_of(public);
     if (frame->is_compressed)
-        return call->is_compressing && call->codec != CODEC_JSON ? send_compressed_frame(call, frame)
-                                                                 : send_inflated(public, frame);
+        return call->names_gzip && call->codec != CODEC_JSON ? send_compressed_frame(call, frame)
+                                                             : send_inflated(public, frame);
     if (!may_send(call)) return false;
     struct outbox_pool *pool = &public->rpc->outboxes;
     if (call->codec == CODEC_JSON || call->dialect->pack) return recode(call, frame->data, frame->length, NULL);
@@ -185,9 +186,11 @@ bool call_send_frame(struct call *public, const struct call_frame *frame) {
     return true;
 }
 
-void call_compress(struct call *public) {
+bool call_compress(struct call *public, bool is_on) {
     struct rpc_call *call = rpc_call_of(public);
-    if (call->accepts_gzip && !call->has_sent_headers) call_set_compressing(call, true);
+    bool may = call->names_gzip || (call->accepts_gzip && !call->has_sent_headers);
+    call_set_compressing(call, is_on && may);
+    return call->is_compressing;
 }
 
 struct buffer *call_begin_message(struct call *public) {

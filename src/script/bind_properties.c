@@ -12,7 +12,7 @@
 #include "script/state.h"
 #include "script/stream.h"
 
-enum property { CTX = 1, ID, SERVICE, METHOD, PEER, PROTOCOL, TLS, UPSTREAM, DRAINING, NODE };
+enum property { CTX = 1, ID, SERVICE, METHOD, PEER, PROTOCOL, TLS, UPSTREAM, DRAINING, NODE, COMPRESSED };
 
 static const struct {
     const char *name;
@@ -20,7 +20,7 @@ static const struct {
 } properties[] = {
     {"ctx", CTX},           {"id", ID},   {"service", SERVICE},   {"method", METHOD},     {"peer", PEER},
     {"protocol", PROTOCOL}, {"tls", TLS}, {"upstream", UPSTREAM}, {"draining", DRAINING},
-    {"node", NODE},
+    {"node", NODE},         {"compressed", COMPRESSED},
 };
 
 static void set_text(lua_State *L, const char *name, const char *text) {
@@ -90,6 +90,9 @@ static int push_property(lua_State *L, struct stream *stream, enum property prop
         return 1;
     case TLS:
         return push_tls(L, call_tls(call));
+    case COMPRESSED:
+        lua_pushboolean(L, call->took_compressed);
+        return 1;
     default:
         lua_pushboolean(L, call_is_draining(call));
         return 1;

@@ -181,6 +181,17 @@ static int pending(lua_State *L) {
     return 2;
 }
 
+static int compress(lua_State *L) {
+    static const char signature[] = "stream:compress([on])";
+    script_settle(script_of(L));
+    struct stream *stream = check_own_stream(L, script_of(L), signature);
+    if (!lua_isnoneornil(L, 2) && !lua_isboolean(L, 2)) return raise_misuse(L, signature);
+    if (stream->is_client) return luaL_error(L, "%s: is for the stream that a handler answers", signature);
+    bool is_on = lua_isnoneornil(L, 2) || lua_toboolean(L, 2);
+    lua_pushboolean(L, !stream->is_over && call_compress(stream->call, is_on));
+    return 1;
+}
+
 /* ---- the end ---- */
 
 static int close_stream(lua_State *L) {
@@ -295,6 +306,7 @@ static const luaL_Reg functions[] = {
     {"send", send_message},
     {"try_send", try_send},
     {"pending", pending},
+    {"compress", compress},
     {"close", close_stream},
     {"reset", reset},
     {"hold", hold},

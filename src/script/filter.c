@@ -228,7 +228,7 @@ static void up_headers(struct call *up) {
     struct filter *filter = up->data;
     struct call *down = filter->down;
     if (filter->is_over || call_headers_are_sent(down)) return;
-    if (call_peer_compresses(up)) call_compress(down);
+    if (call_peer_compresses(up)) call_compress(down, true);
     add_missing(call_headers(down), up->metadata);
     if (down->method->is_client_streaming || down->method->is_server_streaming) call_send_headers(down);
 }

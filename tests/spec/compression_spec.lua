@@ -94,6 +94,70 @@ describe("compression", function()
     end
   end)
 
+  it("is what a handler says, message by message, once it has said so before the headers", function()
+    gw = gateway.start {
+      scripts = { ["greet.lua"] = [[
+        return {
+          GreetStream = function(stream)
+            for request in stream:messages() do
+              local is_on
+              if request.name == "on" then is_on = stream:compress() end
+              if request.name == "off" then is_on = stream:compress(false) end
+              stream:send { greeting = ("%s %s"):format(stream.compressed, is_on) .. ("-"):rep(1000) }
+            end
+          end,
+          GreetServerStream = function(stream, request)
+            if request.name == "early" then stream:compress() end
+            stream:send_headers()
+            stream:compress(false)
+            stream:send { greeting = "plain" .. ("-"):rep(1000) }
+            stream:send { greeting = tostring(stream:compress()) .. ("-"):rep(1000) }
+          end,
+        }
+      ]] },
+      config = [[ service "greet.GreetService" { script = "greet.lua" } ]],
+    }
+    wire = assert(raw.connect(gw.address))
+    -- The next message: whether it is compressed, and what it says before its filling.
+    local come = { "", [3] = "", [5] = "", [7] = "" }
+    local function reply(stream)
+      local data = come[stream]
+      local function length() return 5 + data:byte(4) * 256 + data:byte(5) end
+      while #data < 5 or #data < length() do data = data .. wire:expect({ type = "DATA", stream = stream }).bytes end
+      local message, is_compressed = data:sub(6, length()), data:byte(1) == 1
+      come[stream] = data:sub(length() + 1)
+      if is_compressed then message = gunzip(message) end
+      return is_compressed, message:sub(4):match "^([%w ]+)%-+$"
+    end
+    -- What the client compresses is answered alike, until the handler says otherwise.
+    wire:headers(1, "greet.GreetService/GreetStream",
+      { ["grpc-encoding"] = "gzip", ["grpc-accept-encoding"] = "gzip" })
+    wire:data(1, raw.message(gzip(raw.text(1, "off")), 1))
+    assert.same({ false, "true false" }, { reply(1) })
+    wire:data(1, raw.message(raw.text(1, "nothing")))
+    assert.same({ false, "false nil" }, { reply(1) })
+    wire:data(1, raw.message(gzip(raw.text(1, "on")), 1), true)
+    assert.same({ true, "true true" }, { reply(1) })
+
+    -- Headers that leave first can name it for later.
+    for i, name in ipairs { "early", "late" } do
+      local stream = 2 * i + 1
+      wire:headers(stream, "greet.GreetService/GreetServerStream", { ["grpc-accept-encoding"] = "gzip" })
+      wire:data(stream, raw.message(raw.text(1, name)), true)
+      local fields = wire:expect({ type = "HEADERS", stream = stream }).fields
+      assert.equal(name == "early" and "gzip" or nil, fields["grpc-encoding"])
+      assert.same({ false, "plain" }, { reply(stream) })
+      assert.same({ name == "early", tostring(name == "early") }, { reply(stream) })
+    end
+
+    -- Nobody gets what it has not said it takes.
+    wire:headers(7, "greet.GreetService/GreetServerStream", {})
+    wire:data(7, raw.message(raw.text(1, "early")), true)
+    assert.is_nil(wire:expect({ type = "HEADERS", stream = 7 }).fields["grpc-encoding"])
+    assert.same({ false, "plain" }, { reply(7) })
+    assert.same({ false, "false" }, { reply(7) })
+  end)
+
   it("cannot carry more than the message limit: a bomb is RESOURCE_EXHAUSTED and costs no memory", function()
     local before = gw:resident_bytes()
     local bomb = gzip(raw.text(1, "") .. ("\0"):rep(48 * 1048576))

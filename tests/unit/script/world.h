@@ -301,7 +301,10 @@ enum call_next call_receive_frame(struct call *base, struct call_frame *frame) {
 }
 struct message *call_inflate(struct call *call, const struct call_frame *frame) { return (void)call, (void)frame, NULL; }
 bool call_peer_compresses(const struct call *call) { return (void)call, false; }
-void call_compress(struct call *call) { (void)call; }
+bool call_compress(struct call *call, bool is_on) {
+    (void)call;
+    return is_on;
+}
 bool call_send_frame(struct call *call, const struct call_frame *frame) {
     return call_send_bytes(call, frame->data, frame->length);
 }
