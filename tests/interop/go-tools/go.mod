@@ -1,4 +1,5 @@
-// The programs that the interop run uses, pinned: grpcurl, h2spec, and the code generators of the grpc-go client.
+// The programs that the interop run uses, pinned: grpcurl, h2spec, grpc-go's interoperability client, and the code
+// generators of the grpc-go client.
 module tidewire.example/interop/tools
 
 go 1.25.0
@@ -6,6 +7,7 @@ go 1.25.0
 require (
 	github.com/fullstorydev/grpcurl v1.9.3
 	github.com/summerwind/h2spec v2.2.1+incompatible
+	google.golang.org/grpc v1.80.0
 	google.golang.org/grpc/cmd/protoc-gen-go-grpc v1.6.1
 	google.golang.org/protobuf v1.36.11
 )
@@ -21,6 +23,7 @@ require (
 	github.com/fatih/color v1.19.0 // indirect
 	github.com/go-jose/go-jose/v4 v4.1.3 // indirect
 	github.com/golang/protobuf v1.5.4 // indirect
+	github.com/google/uuid v1.6.0 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/jhump/protoreflect v1.17.0 // indirect
 	github.com/mattn/go-colorable v0.1.14 // indirect
@@ -36,5 +39,4 @@ require (
 	golang.org/x/text v0.33.0 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20260120221211-b8f7ae30c516 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260120221211-b8f7ae30c516 // indirect
-	google.golang.org/grpc v1.80.0 // indirect
 )
