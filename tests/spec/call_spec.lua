@@ -61,7 +61,7 @@ return greet
 -- What this tells in the end: a value of at least `least` that ten looks in a row find unchanged.
 local function settled(look, least)
   local value, unchanged = nil, 0
-  assert(process.await(20 * gateway.slowness, function()
+  assert(process.await(gateway.patience, function()
     local now = look()
     unchanged = now == value and unchanged + 1 or 0
     value = now
@@ -464,14 +464,14 @@ describe("tidewire call at a terminal", function()
     local typed = process.start({ "script", "-qec", line, "/dev/null" }, { talks = true })
     local seen = {}
     repeat
-      local text = assert(typed:read_line(20 * gateway.slowness))
+      local text = assert(typed:read_line(gateway.patience))
       seen[#seen + 1] = text:gsub("\r", "")
     until text:find "reads one JSON message"
     typed:write '{"name":"typed"}\n'
     repeat
-      local text = assert(typed:read_line(20 * gateway.slowness))
+      local text = assert(typed:read_line(gateway.patience))
     until text:find '{"greeting":"typed"}'
-    assert.equal(0, typed:wait(20 * gateway.slowness))
+    assert.equal(0, typed:wait(gateway.patience))
     typed:hang_up()
   end)
 end)

@@ -9,7 +9,7 @@ describe("the grpc++ client", function()
     local gw = gateway.start { file = "tests/interop/interop.conf" }
     local output = gw:path "grpc++"
     local code = process.start({ "build/interop-cpp/interop_cpp", gw.address }, { output = output })
-      :wait(120 * gateway.slowness)
+      :wait(2 * gateway.patience)
     local file = assert(io.open(output))
     local text = file:read "*a"
     file:close()

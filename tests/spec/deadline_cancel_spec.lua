@@ -76,7 +76,7 @@ describe("a deadline or a cancel", function()
   -- A client that resets the stream at its own deadline would be there first now and then: this one does not.
   local function open_with_deadline(path, name)
     local wire = assert(raw.connect(gw.address))
-    wire:headers(1, path, { ["grpc-timeout"] = "200m" })
+    wire:headers(1, path, { ["grpc-timeout"] = ("%dm"):format(client.brief.timeout * 1000) })
     wire:data(1, raw.message(raw.text(1, name)), path ~= bidi)
     return wire
   end
@@ -86,7 +86,7 @@ describe("a deadline or a cancel", function()
     gw:wait_for_log "closed DEADLINE_EXCEEDED"
     open("sleep"):cancel()
     gw:wait_for_log "closed CANCELLED"
-    assert.equal("DEADLINE_EXCEEDED", open("sleep", { timeout = 0.5 }):status().code)
+    assert.equal("DEADLINE_EXCEEDED", open("sleep", client.brief):status().code)
   end)
 
   it("ends a handler that waits for a message", function()
@@ -151,7 +151,7 @@ describe("a deadline or a cancel", function()
     for i = 1, 50, 2 do assert.equal("CANCELLED", streams[i]:status().code) end
     assert.equal("none", channel:call("greet.GreetService/Greet", { name = "remaining" }).message.greeting)
     channel:disconnect()
-    assert.equal(50, require("support.process").await(10 * gateway.slowness, function()
+    assert.equal(50, require("support.process").await(gateway.patience, function()
       local count = gw:count_in_log "closed CANCELLED"
       return count >= 50 and count
     end))

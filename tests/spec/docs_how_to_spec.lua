@@ -111,9 +111,9 @@ describe(path, function()
     stream:cancel()
     local done = gw:wait_for_log " done "
     assert(done:find "code=CANCELLED" and done:find "working=0", done)
-    assert.equal("DEADLINE_EXCEEDED", ask({ timeout = 0.3 * gateway.slowness }):status().code)
+    assert.equal("DEADLINE_EXCEEDED", ask(client.brief):status().code)
     -- Which of the two hears of the deadline first decides the code that the script sees.
-    assert(process.await(10 * gateway.slowness, function() return gw:count_in_log "working=0" == 2 end))
+    assert(process.await(gateway.patience, function() return gw:count_in_log "working=0" == 2 end))
     assert.is_false(gw:said "error")
   end)
 
@@ -213,7 +213,7 @@ describe(path, function()
     shown:play(call)
     local stranger = shown:start("client",
       "tidewire call --cacert ca.pem -d '{}' 127.0.0.1:50051 greet.GreetService/Greet")
-    assert.equal(1, stranger:wait(20))
+    assert.equal(1, stranger:wait(gateway.patience))
   end)
 
   recipe("pass", "one service is passed on and another is answered here", function()
@@ -263,12 +263,12 @@ describe(path, function()
       return reply.message and reply.message.greeting or reply.code
     end
     local function all_say(word)
-      return process.await(10 * gateway.slowness, function()
+      return process.await(gateway.patience, function()
         for _ = 1, 4 do if greeting() ~= word then return false end end
         return true
       end)
     end
-    assert.is_true(process.await(10 * gateway.slowness, function() return greeting() == "second" end))
+    assert.is_true(process.await(gateway.patience, function() return greeting() == "second" end))
     first:signal "TERM"
     assert.is_true(all_say "second")
     second:signal "TERM"
@@ -282,7 +282,7 @@ describe(path, function()
     local gw = start("health", "greet.GreetService")
     local channel = connect(gw)
     local function is(status)
-      return process.await(10 * gateway.slowness, function()
+      return process.await(gateway.patience, function()
         local stream = channel:open("grpc.health.v1.Health/Check", { bytes = true })
         stream:send "\10\18greet.GreetService"
         stream:half_close()
@@ -331,9 +331,9 @@ describe(path, function()
 
   recipe("etc/tidewire.service", "an installation has its unit, and examples that are fine where they lie", function()
     local folder = assert(require("posix.stdlib").mkdtemp((os.getenv "TMPDIR" or "/tmp") .. "/tidewire-XXXXXX"))
-    finally(function() process.start({ "rm", "-r", folder }):wait(10) end)
+    finally(function() process.start({ "rm", "-r", folder }):wait(gateway.patience) end)
     local build = os.getenv "TIDEWIRE_BUILD" or gateway.binary:match "^(.*)/src/tidewire$"
-    local function run(...) return process.start({ ... }, { output = folder .. "/output" }):wait(30) end
+    local function run(...) return process.start({ ... }, { output = folder .. "/output" }):wait(gateway.patience) end
     assert.equal(0, run("cmake", "--install", build, "--prefix", folder))
     local config = folder .. "/share/tidewire/examples/etc/tidewire.conf"
     assert.equal(0, run(folder .. "/bin/tidewire", "check", "-c", config))

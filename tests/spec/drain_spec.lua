@@ -130,7 +130,7 @@ describe("TERM", function()
 
   it("twice, or QUIT before or after it, ends at once", function()
     for _, signals in ipairs { { "TERM", "TERM" }, { "TERM", "QUIT" }, { "QUIT" } } do
-      local gw = start "drain_timeout = 60s"
+      local gw = start "drain_timeout = 1h"
       local stream = client.connect(gw.address):open "greet.GreetService/GreetStream"
       assert.equal("a", say(stream, "a"))
       gw:signal(signals[1])
@@ -138,7 +138,7 @@ describe("TERM", function()
         gw:wait_for_log "draining"
         gw:signal(signals[2])
       end
-      assert.equal(0, gw:wait_exit(5))
+      assert.equal(0, gw:wait_exit())
       assert.equal("UNAVAILABLE", stream:status().code)
     end
   end)
@@ -146,12 +146,12 @@ describe("TERM", function()
   it("without any connection ends at once", function()
     local gw = start()
     gw:signal "TERM"
-    assert.equal(0, gw:wait_exit(5))
+    assert.equal(0, gw:wait_exit())
   end)
 
   -- The process stands still while they connect and ask, so that TERM finds them in the kernel.
   it("answers those who had connected and asked just before it", function()
-    local gw = start "drain_timeout = 500ms"
+    local gw = start(("drain_timeout = %ds"):format(gateway.slowness))
     gw:signal "STOP"
     local wires = {}
     for i = 1, 20 do
@@ -194,8 +194,8 @@ describe("TERM", function()
     assert.equal("a", reply.message.greeting)
     server:signal "TERM"
     assert.is_truthy(server:wait_for_log "status=UNAVAILABLE") -- at the end of its drain_timeout
-    assert.equal(0, server:wait_exit(10))
+    assert.equal(0, server:wait_exit())
     gw:signal "TERM"
-    assert.equal(0, gw:wait_exit(10))
+    assert.equal(0, gw:wait_exit())
   end)
 end)

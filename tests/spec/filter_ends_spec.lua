@@ -78,13 +78,13 @@ describe("a filter whose hook", function()
   -- Nothing is left of the calls, on either side.
   local function all_is_over(calls)
     local chat = channel:open "chat.ChatService/Chat"
-    assert.is_true(process.await(10 * gateway.slowness, function()
+    assert.is_true(process.await(gateway.patience, function()
       chat:send {}
       return chat:receive().timestamp == nil -- 0
     end))
     chat:half_close()
     for _, name in ipairs { "first", "second" } do
-      assert.is_true(process.await(10 * gateway.slowness, function()
+      assert.is_true(process.await(gateway.patience, function()
         return gw:count_in_log(name .. " closed ") == calls
       end))
     end
@@ -105,7 +105,7 @@ describe("a filter whose hook", function()
     for _, method in ipairs { bidi, unary } do
       each_hook(function(hook)
         for act, code in pairs(expected) do
-          local call = channel:open(method, { timeout = (act == "wait" and 0.3 or 20) * gateway.slowness,
+          local call = channel:open(method, { timeout = (act == "wait" and client.brief or client.soon).timeout,
             metadata = { ["x-hook"] = hook, ["x-act"] = act } })
           call:send { name = "a" }
           call:half_close()

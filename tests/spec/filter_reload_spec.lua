@@ -66,17 +66,17 @@ describe("a reload under open filtered streams", function()
       gw:write("scripts/filter.lua", filter(i + 1))
       assert.equal(i + 1, gw:reload())
       assert.equal(("on its way %d %d"):format(i, i), assert(witnesses[i]:receive()).greeting)
-      assert.is_table(load:await("received", received + 100, 30 * gateway.slowness)) -- traffic goes on
+      assert.is_table(load:await("received", received + 100, gateway.patience)) -- traffic goes on
     end
     for i = 1, reloads do
       witnesses[i]:half_close()
       local status = witnesses[i]:status()
       assert.same({ "OK", tostring(i) }, { status.code, status.headers["x-script"][1] })
     end
-    local counted = load:stop(60)
+    local counted = load:stop(gateway.patience)
     assert.same({ 0, 0, 100, {} }, { counted.wrong, counted.broken, counted.ended, counted.reasons })
     assert.equal(counted.sent, counted.received)
-    for i = 1, reloads do gw:wait_for_log(("generation %d is gone"):format(i), nil, 30) end
+    for i = 1, reloads do gw:wait_for_log(("generation %d is gone"):format(i)) end
   end)
 
   it("that adds a script, or takes all away, changes new streams alone", function()

@@ -99,17 +99,17 @@ return {
 ]], "workers = 1")
     local stream = channel:open(echo_stream, client.soon)
     stream:send { number = 1 }
-    assert.equal(10, stream:receive(10).number)
+    assert.equal(10, stream:receive().number)
     stream:send { number = 2 }
     stream:send { number = 3 }
-    assert.equal(100, stream:receive(10).number) -- what a script sends itself goes to the client as it is
+    assert.equal(100, stream:receive().number) -- what a script sends itself goes to the client as it is
     local _, why = stream:receive(0.3)
     assert.equal("timeout", why)
     channel:call(echo, {}, client.soon)
-    assert.equal(20, stream:receive(10).number)
-    assert.equal(30, stream:receive(10).number)
+    assert.equal(20, stream:receive().number)
+    assert.equal(30, stream:receive().number)
     stream:half_close()
-    assert.equal("OK", stream:status(10).code)
+    assert.equal("OK", stream:status().code)
   end)
 
   it("passes headers, trailers, status and details of the upstream on", function()
@@ -160,18 +160,18 @@ return { Wait = {
     local stream = channel:open("interop.Interop/Wait", client.soon)
     stream:send { number = 3 }
     stream:half_close()
-    assert.equal(3, stream:receive(10).number)
+    assert.equal(3, stream:receive().number)
     stream:cancel()
     assert.equal("a call of Wait has ended", foreign.read_line())
     stream = channel:open("interop.Interop/Wait", client.soon)
     stream:send { number = 1 }
     stream:half_close()
-    assert.equal("enough", stream:status(10).text)
+    assert.equal("enough", stream:status().text)
     assert.equal("a call of Wait has ended", foreign.read_line())
-    stream = channel:open("interop.Interop/Wait", { timeout = 0.5 })
+    stream = channel:open("interop.Interop/Wait", client.brief)
     stream:send { number = 2 }
     stream:half_close()
-    assert.equal("DEADLINE_EXCEEDED", stream:status(10).code)
+    assert.equal("DEADLINE_EXCEEDED", stream:status().code)
     assert.equal("a call of Wait has ended", foreign.read_line())
     gw:wait_for_log "woken"
   end)
@@ -260,7 +260,8 @@ return { ["*"] = { on_open = function(stream)
 end } }
 ]])
     assert.equal("OK", channel:call(echo, { number = 1 }, client.soon).code)
-    assert.equal("ABORTED", channel:call(echo, { number = 1 }, { metadata = { ["x-no"] = "1" }, timeout = 10 }).code)
+    local no = { metadata = { ["x-no"] = "1" }, timeout = gateway.patience }
+    assert.equal("ABORTED", channel:call(echo, { number = 1 }, no).code)
   end)
 end)
 
@@ -317,9 +318,9 @@ return {
   },
 }
 ]]
-    local good = { metadata = { authorization = "Bearer good" }, timeout = 10 }
+    local good = { metadata = { authorization = "Bearer good" }, timeout = gateway.patience }
     assert.equal("UNAUTHENTICATED", channel:call("greet.GreetService/Greet", { name = "no" }, client.soon).code)
-    assert.equal("UNAUTHENTICATED", channel:open("greet.GreetService/GreetStream", client.soon):status(10).code)
+    assert.equal("UNAUTHENTICATED", channel:open("greet.GreetService/GreetStream", client.soon):status().code)
     assert.equal("PERMISSION_DENIED", channel:call("greet.GreetService/Greet", { name = "bad" }, good).code)
     assert.equal("OK", channel:call("greet.GreetService/Greet", { name = "good" }, good).code)
     server:wait_for_log "asked by good"
@@ -347,7 +348,8 @@ return { Greet = {
     local metadata = { ["x-set"] = "old", ["x-add"] = "one", ["x-remove"] = "gone", ["x-kept"] = { "1", "2" },
       ["x-kept-bin"] = "data" }
     local function seen(name)
-      return channel:call("greet.GreetService/Greet", { name = name }, { metadata = metadata, timeout = 10 })
+      return channel:call("greet.GreetService/Greet", { name = name },
+        { metadata = metadata, timeout = gateway.patience })
     end
     assert.equal("new", seen("x-set").message.greeting)
     assert.equal("one|two", seen("x-add").message.greeting)
@@ -381,7 +383,8 @@ return { Greet = { on_open = function(stream)
 end } }
 ]]
     local function call(to)
-      return channel:call("greet.GreetService/Greet", { name = "x" }, { metadata = { ["x-to"] = to }, timeout = 10 })
+      return channel:call("greet.GreetService/Greet", { name = "x" },
+        { metadata = { ["x-to"] = to }, timeout = gateway.patience })
     end
     assert.equal("OK", call().code)
     assert.equal("OK", call("one").code)

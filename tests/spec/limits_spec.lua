@@ -168,7 +168,7 @@ describe("the limit of", function()
     local third = raw.connect(gw.address)
     assert.is_true(third:await_gone())
     first:close()
-    assert.is_truthy(process.await(10 * gateway.slowness, function()
+    assert.is_truthy(process.await(gateway.patience, function()
       local again = raw.connect(gw.address)
       return again and again:expect({ type = "SETTINGS" }, 1)
     end))
@@ -176,11 +176,12 @@ describe("the limit of", function()
 
   it("idle time closes a connection without streams, with GOAWAY, and no other", function()
     local gw = start [[
-      limits { idle = 500ms }
+      limits { idle = 1s }
       service "greet.GreetService" { script = "greet.lua" }
     ]]
-    local idle, busy = assert(raw.connect(gw.address)), assert(raw.connect(gw.address))
-    busy:headers(1, "greet.GreetService/GreetStream")
+    local request = { send = "headers", stream = 1, fields = raw.request "greet.GreetService/GreetStream" }
+    local busy = assert(raw.connect(gw.address, { items = { request } })) -- from its first bytes on
+    local idle = assert(raw.connect(gw.address))
     assert.equal("NO_ERROR", idle:expect({ type = "GOAWAY" }).code)
     assert.is_true(idle:await_gone())
     busy:data(1, raw.message(raw.text(1, "a")), true)

@@ -185,7 +185,7 @@ describe("connections", function()
     local gw = start [[ listen "127.0.0.1:0" { } ]]
     local silent = assert(raw.connect(gw.address, { preface = false }))
     assert.is_string(greet(gw.address))
-    assert.is_true(silent:await_gone(30))
+    assert.is_true(silent:await_gone())
   end)
 end)
 
@@ -196,7 +196,7 @@ describe("tidewire --version", function()
       config = 'workers = 16\nservice "greet.GreetService" { script = "greet.lua" }' }
     local child = process.start({ "sh", "-c", "ulimit -v 1000000; exec \"$0\" run -c \"$1\"", gateway.binary,
       gw:path "tidewire.conf" }, { output = gw.output })
-    assert.equal(1, child:wait(20))
+    assert.equal(1, child:wait(gateway.patience))
     assert.is_truthy(gw:log():find "^worker %d+ has no thread: ")
   end)
 

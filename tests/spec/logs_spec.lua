@@ -30,7 +30,7 @@ describe("a log line", function()
     local gw = start "log { level = info }"
     local channel = client.connect(gw.address)
     for i = 1, 10 do channel:call("greet.GreetService/Greet", { name = ("n"):rep(i) }) end
-    assert.is_truthy(process.await(10 * gateway.slowness, function() return gw:count_in_log "an order" == 10 end))
+    assert.is_truthy(process.await(gateway.patience, function() return gw:count_in_log "an order" == 10 end))
     for line in gw:log():gmatch "[^\n]*an order[^\n]*" do
       local names = {}
       for name in line:gmatch " ([%w_]+)=" do names[#names + 1] = name end
@@ -56,7 +56,7 @@ describe("a log file that was moved away", function()
       gw:wait_for_log "generation 1"
       assert.is_truthy(os.rename(gw:path "lines.log", gw:path "lines.log.1"))
       gw:signal(signal)
-      assert.is_truthy(process.await(10 * gateway.slowness, function()
+      assert.is_truthy(process.await(gateway.patience, function()
         return unistd.access(gw:path "lines.log") == 0
       end))
       client.connect(address):call("greet.GreetService/Greet", { name = "a" })
@@ -76,14 +76,15 @@ describe("standard error that nobody reads", function()
     ]] }
     local child = process.start({ "sh", "-c", 'exec "$0" run -c "$1" 2>&1', gateway.binary, gw:path "tidewire.conf" },
       { talks = true })
-    local line repeat line = assert(child:read_line(10 * gateway.slowness)) until line:find "generation 1 is in force"
+    local line repeat line = assert(child:read_line(gateway.patience)) until line:find "generation 1 is in force"
     local channel = client.connect("unix:" .. gw:path "gateway.sock")
     channel:times("greet.GreetService/Greet", { name = "a" }, 2000) -- far more than a pipe holds
     channel:disconnect()
     local began = process.now()
     child:kill "TERM"
-    assert.equal(0, child:wait(10))
-    assert.is_true(process.now() - began < 2 * gateway.slowness, process.now() - began)
-    child:hang_up(1)
+    assert.equal(0, child:wait(gateway.patience))
+    -- A second of patience, and the end of a process on a busy machine.
+    assert.is_true(process.now() - began < 1 + 5 * gateway.slowness, process.now() - began)
+    child:hang_up()
   end)
 end)

@@ -33,7 +33,7 @@ describe("memory that many streams have taken", function()
   end
 
   local function await_resident(gw, is_wanted)
-    return process.await(30, function() return is_wanted(gw:resident_bytes()) end)
+    return process.await(gateway.patience, function() return is_wanted(gw:resident_bytes()) end)
   end
 
   it("goes when they end, however they end", function()

@@ -91,7 +91,7 @@ describe("a gateway that passes calls on", function()
 
   it("tells the server of a deadline", function()
     start()
-    local stream = channel:open("interop.Interop/Wait", { timeout = 1.5 })
+    local stream = channel:open("interop.Interop/Wait", client.brief)
     stream:send {}
     stream:half_close()
     assert.equal("DEADLINE_EXCEEDED", stream:status().code)
@@ -107,12 +107,12 @@ describe("a gateway that passes calls on", function()
     end
     foreign.kill()
     for _, stream in ipairs(streams) do
-      assert.equal("UNAVAILABLE", stream:status(10 * gateway.slowness).code)
+      assert.equal("UNAVAILABLE", stream:status().code)
     end
     assert.equal("UNAVAILABLE", channel:call("interop.Interop/Echo", {}, client.soon).code)
     local port = gw:wait_for_log("target=127"):match "target=127%.0%.0%.1:(%d+)"
     foreign.start("--port", port)
-    assert.is_true(process.await(20 * gateway.slowness, function()
+    assert.is_true(process.await(gateway.patience, function()
       return channel:call("interop.Interop/Echo", {}, client.soon).code == "OK"
     end))
   end)
@@ -181,7 +181,7 @@ service "greet.GreetService" { script = "greet.lua" }
     gw = behind.start(answers.address)
     local output = gw:path "grpc++"
     local code = process.start({ "build/interop-cpp/interop_cpp", gw.address }, { output = output })
-      :wait(120 * gateway.slowness)
+      :wait(2 * gateway.patience)
     local file = assert(io.open(output))
     local text = file:read "*a"
     file:close()

@@ -94,10 +94,10 @@ describe("a call that is passed on", function()
       local total = longest == 1 and 20000 or longest == 7 and 100000 or 1024 * 1024
       open()
       server:respond(1, answer)
-      local up = assert(client:pump(1, server, 1, { total = total, longest = longest, seed = seed, seconds = 60 }))
+      local up = assert(client:pump(1, server, 1, { total = total, longest = longest, seed = seed }))
       assert.same({ total, total }, { up.sent, up.taken })
       local down = assert(server:pump(1, client, 1,
-        { total = total, longest = longest, seed = -seed, seconds = 60, ["end"] = false }))
+        { total = total, longest = longest, seed = -seed, ["end"] = false }))
       assert.same({ total, total }, { down.sent, down.taken })
       server:respond(1, ok, true)
       assert.equal("0", assert(client:trailers(1)).fields["grpc-status"])
@@ -214,12 +214,12 @@ describe("a call that is passed on", function()
     assert(client:expect { type = "HEADERS", stream = 1 })
     local total = 5 * 1024 * 1024
     local before = gw:resident_bytes()
-    local options = { total = total, longest = 16384, seed = 5, seconds = 60, takes = false, quiet = 1 }
+    local options = { total = total, longest = 16384, seed = 5, takes = false, quiet = 1 }
     options["end"] = false
     local stuck = assert(server:pump(1, client, 1, options))
     -- The client's window, and what may be buffered here.
     assert.is_true(stuck.sent >= 65535 and stuck.sent <= 65536 + 128 * 1024, tostring(stuck.sent))
-    assert.is_true(gw:resident_bytes() - before < 2 * 1024 * 1024)
+    assert.is_true(gw:resident_bytes() - before < 2 * 1024 * 1024 * gateway.slowness)
     options.takes, options.offset = true, stuck.sent
     local rest = assert(server:pump(1, client, 1, options))
     assert.same({ total, total }, { rest.sent, rest.taken })
@@ -227,7 +227,7 @@ describe("a call that is passed on", function()
 
   it("holds back a client whose server does not read", function()
     open { service = "buffered_per_stream = 128KiB" }
-    local options = { total = 1024 * 1024, longest = 16384, seed = 5, seconds = 60, takes = false, quiet = 1 }
+    local options = { total = 1024 * 1024, longest = 16384, seed = 5, takes = false, quiet = 1 }
     local stuck = assert(client:pump(1, server, 1, options))
     assert.is_true(stuck.sent >= 65535 and stuck.sent <= 65536 + 128 * 1024, tostring(stuck.sent))
     options.takes, options.offset = true, stuck.sent
@@ -278,7 +278,7 @@ describe("a call that is passed on", function()
     assert.equal("14", assert(client:trailers(3)).fields["grpc-status"])
     server:respond(1, ok, true)
     assert.equal("0", assert(client:trailers(1)).fields["grpc-status"])
-    assert.is_truthy(process.await(10 * gateway.slowness, function() return gw:said "generation 1 is gone" end))
+    assert.is_truthy(process.await(gateway.patience, function() return gw:said "generation 1 is gone" end))
     other:close()
   end)
 end)

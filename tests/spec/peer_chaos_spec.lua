@@ -90,12 +90,12 @@ describe("peers in trouble", function()
     end
     local function works(one)
       local wanted = one.other .. " to " .. one.name .. ": x"
-      return process.await(10 * gateway.slowness, function() return one:ask "call x 3" == wanted end)
+      return process.await(gateway.patience, function() return one:ask "call x 3" == wanted end)
     end
     assert(works(a) and works(b), "seed " .. seed .. ": it does not recover")
     assert(nodes.await_connections(a, b, 0), "seed " .. seed .. ": a connection stays")
     for _, one in ipairs { a, b } do
-      local rests, last = one:await_counts(10, function(counts)
+      local rests, last = one:await_counts(function(counts)
         return counts.streams == 0 and counts.waiting == 0 and counts.connections == 0
       end)
       assert(rests, "seed " .. seed .. ": " .. last)

@@ -75,7 +75,7 @@ describe("etc/peer-a.conf and etc/peer-b.conf", function()
       one:half_close()
       assert.equal("OK", one:status().code)
     end
-    assert.is_true(process.await(10 * gateway.slowness, function() return connections() == 0 end))
+    assert.is_true(process.await(gateway.patience, function() return connections() == 0 end))
   end)
 
   it("lose nothing that is said just before a client goes", function()

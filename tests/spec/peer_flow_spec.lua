@@ -102,7 +102,7 @@ describe("between peers", function()
         talks[#talks + 1] = { talk = talk, wanted = order:match " (%d+) " .. " OK", name = one.name .. ": " .. order }
       end
     end
-    for _, one in ipairs(talks) do assert.equal(one.wanted, one.talk:hear(60 * gateway.slowness), one.name) end
+    for _, one in ipairs(talks) do assert.equal(one.wanted, one.talk:hear(gateway.patience), one.name) end
     assert.equal(1, nodes.connections(a, b))
   end)
 
@@ -126,7 +126,7 @@ describe("between peers", function()
         end
       end
       idle.stream:cancel()
-      assert.is_truthy(process.await(10 * gateway.slowness, function() return one:counts().streams == 0 end))
+      assert.is_truthy(process.await(gateway.patience, function() return one:counts().streams == 0 end))
     end)
   end
 
@@ -143,6 +143,6 @@ describe("between peers", function()
       let_pass(0.1)
       a.way:release()
     end
-    for _, one in ipairs(talks) do assert.equal("3000 OK", one:hear(60 * gateway.slowness)) end
+    for _, one in ipairs(talks) do assert.equal("3000 OK", one:hear(gateway.patience)) end
   end)
 end)

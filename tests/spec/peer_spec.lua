@@ -30,7 +30,7 @@ describe("a peer", function()
     assert.equal(1, nodes.connections(a, b))
     assert.equal("1 OK", from_b:ask "close")
     assert.is_true(nodes.await_connections(a, b, 0))
-    assert.is_true(a:await_counts(10, function(counts) return not counts.connected and counts.connections == 0 end))
+    assert.is_true(a:await_counts(function(counts) return not counts.connected and counts.connections == 0 end))
     assert.equal("false", b:ask "connected")
     meets(a, b)
     assert.equal(1, nodes.connections(a, b))
@@ -44,10 +44,10 @@ describe("a peer", function()
   end)
 
   it("without an address is waited for until it comes", function()
-    local a = nodes.start("a", "b", nil, { peer = "wait = 20s" })
+    local a = nodes.start("a", "b", nil, { peer = "wait = 5m" })
     local from_a = a:talk()
     from_a:tell "open"
-    assert.is_true(a:await_counts(10, function(counts) return counts.waiting == 1 end))
+    assert.is_true(a:await_counts(function(counts) return counts.waiting == 1 end))
     local b = nodes.start("b", "a", a.address)
     assert.equal("a to b: hello", b:ask "open")
     assert.equal("b to a: hello", from_a:hear())
@@ -125,13 +125,13 @@ describe("a peer", function()
 
   it("that both sides always want is connected before anybody calls, once, and again when that is cut", function()
     local a, b = nodes.pair { peer = "connect = always  backoff = 20ms  backoff_most = 100ms  linger = 0" }
-    local function connected(one) return one:await_counts(10, function(counts) return counts.connected end) end
+    local function connected(one) return one:await_counts(function(counts) return counts.connected end) end
     assert.is_true(connected(a) and connected(b))
     assert.is_true(nodes.await_connections(a, b, 1))
     local accepted = a:counts().accepted + b:counts().accepted
     a.way:cut()
     b.way:cut()
-    assert.is_true(process.await(10 * gateway.slowness, function()
+    assert.is_true(process.await(gateway.patience, function()
       return a:counts().accepted + b:counts().accepted > accepted
     end))
     assert.is_true(connected(a) and connected(b))
@@ -172,7 +172,7 @@ describe("a peer", function()
       for _, way in pairs(ways) do count = count + way:state().alive end
       return count
     end
-    assert.is_true(process.await(10 * gateway.slowness, function() return connections() == 3 end))
+    assert.is_true(process.await(gateway.patience, function() return connections() == 3 end))
   end)
 
   it("of whom several workers open streams, all at once, is dialled once", function()

@@ -199,7 +199,7 @@ describe("a reload of", function()
   after_each(gateway.stop_all)
 
   local function is_refused(...)
-    local number, line = gw:reload(30)
+    local number, line = gw:reload()
     assert.is_nil(number)
     for _, text in ipairs { ... } do
       assert(line:find(text, 1, true), ("%q is not in: %s"):format(text, line))
@@ -280,7 +280,7 @@ describe("a reload whose files are slow to read", function()
 
   it("is followed by another one when HUP comes meanwhile", function()
     local mark = gw:mark()
-    assert(process.await(10 * gateway.slowness, function() return lfs.attributes(gw:path "is-held") end))
+    assert(process.await(gateway.patience, function() return lfs.attributes(gw:path "is-held") end))
     gw:write("scripts/greet.lua", says "late")
     gw:signal "HUP"
     os.remove(gw:path "hold")
@@ -292,7 +292,7 @@ describe("a reload whose files are slow to read", function()
     assert.equal("OK", greet().code)
     gw.may_end = 0
     gw:signal "TERM"
-    assert.equal(0, gw:wait_exit(5))
+    assert.equal(0, gw:wait_exit())
     gw:wait_for_log "the config is still being read"
   end)
 end)

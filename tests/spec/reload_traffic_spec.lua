@@ -45,17 +45,16 @@ describe("fifty reloads under traffic", function()
         log { level = debug  access = off }
       ]],
     }
-    gw.stop_patience = 60
     local channels = {}
     for i = 1, 4 do channels[i] = client.connect(gw.address) end
     local function count(streams)
       local load = client.load(channels, { kind = "counters", count = streams,
         method = "tutorial.NumberService/AccumulateNumbers", pause = 1 })
-      assert.is_table(load:await("opened", streams, 120 * gateway.slowness))
+      assert.is_table(load:await("opened", streams, 2 * gateway.patience))
       return load
     end
     local function finish(load, streams)
-      local counted = load:stop(120)
+      local counted = load:stop(gateway.patience)
       assert.same({ 0, 0, {} }, { counted.wrong, counted.broken, counted.reasons })
       assert.equal(counted.sent, counted.received)
       assert.equal(streams, counted.ended)
@@ -70,7 +69,7 @@ describe("fifty reloads under traffic", function()
     local tick, after_first, usual_heap = 0
     -- The Lua heaps of all workers, without garbage.
     local function heap_of(generation)
-      local line = gw:wait_for_log("the reload has settled generation=" .. generation .. " ", nil, 60)
+      local line = gw:wait_for_log("the reload has settled generation=" .. generation .. " ")
       assert.is_true(tonumber(line:match "streams=(%d+)") >= lasting_streams)
       return tonumber(line:match "lua_heap_bytes=(%d+)")
     end
@@ -82,7 +81,7 @@ describe("fifty reloads under traffic", function()
     for i = 1, reloads do
       local received = lasting:state().received
       send_tick()
-      assert.equal(i + 1, gw:reload(60))
+      assert.equal(i + 1, gw:reload())
       -- From the second on, three generations have streams: the first one, the one before and this.
       local heap = heap_of(i + 1)
       if i == 2 then usual_heap = heap end
@@ -93,18 +92,18 @@ describe("fifty reloads under traffic", function()
       finish(passing, passing_streams)
       passing = next_passing
       if i == 1 then after_first = gw:resident_bytes() end
-      assert.is_table(lasting:await("received", received + 100, 60)) -- traffic goes on
+      assert.is_table(lasting:await("received", received + 100)) -- traffic goes on
     end
     local growth = gw:resident_bytes() / after_first
     assert.is_true(growth <= 1.10 or gateway.slowness > 1, "resident memory grew by the factor " .. growth)
 
-    assert.is_table(listeners:await("received", 20 * tick, 60))
+    assert.is_table(listeners:await("received", 20 * tick))
     local heard = listeners:stop()
     assert.same({ 20 * tick, 0, 0, {} }, { heard.received, heard.wrong, heard.broken, heard.reasons })
     ticker:cancel()
     finish(lasting, lasting_streams)
     finish(passing, passing_streams)
     -- Every generation but the last is gone.
-    for i = 1, reloads do gw:wait_for_log(("generation %d is gone"):format(i), nil, 30) end
+    for i = 1, reloads do gw:wait_for_log(("generation %d is gone"):format(i)) end
   end)
 end)

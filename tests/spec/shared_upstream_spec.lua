@@ -72,10 +72,10 @@ describe("a client that takes nothing of a thousand streams", function()
       wire:send { { send = "headers", stream = 1 + 2 * i, fields = raw.request(method, more) },
         { send = "data", stream = 1 + 2 * i, bytes = raw.message(raw.text(1, "1000000")), ["end"] = true } }
     end
-    gw:wait_for_log("no more window until some are gone", nil, 30 * gateway.slowness)
+    gw:wait_for_log("no more window until some are gone")
     -- Until everything stands still.
     local last, since = -1, process.now()
-    process.await(30 * gateway.slowness, function()
+    process.await(gateway.patience, function()
       local now = server:count_in_log "nobody takes it"
       if now ~= last then last, since = now, process.now() end
       return now > 0 and process.now() - since > gateway.slowness

@@ -127,7 +127,7 @@ describe("TLS", function()
     local gw = start()
     local silent = assert(raw.connect(gw.address, { preface = false }))
     silent:send { { send = "bytes", bytes = "\22\3\1\2\0\1\0" } }
-    assert.is_true(silent:await_gone(30))
+    assert.is_true(silent:await_gone())
   end)
 
   it("carries big messages", function()

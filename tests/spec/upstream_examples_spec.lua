@@ -23,7 +23,7 @@ describe("a grpc++ server behind the gateway answers every call of the examples"
     local gw = gateway.start { config = table.concat(config, "\n") }
     local output = gw:path "grpc++"
     local code = process.start({ "build/interop-cpp/interop_cpp", gw.address }, { output = output })
-      :wait(120 * gateway.slowness)
+      :wait(2 * gateway.patience)
     local file = assert(io.open(output))
     local text = file:read "*a"
     file:close()

@@ -99,7 +99,7 @@ describe("a server that", function()
     for next = 9, 49, 2 do
       server:reset(again, "REFUSED_STREAM")
       again = nil
-      process.await(10 * gateway.slowness, function()
+      process.await(gateway.patience, function()
         status = front:trailers(5, 0.01)
         again = not status and server:expect({ type = "HEADERS", stream = next }, 0.01) and next
         return status or again
@@ -130,7 +130,7 @@ describe("a server that", function()
   ways.each(it, "is slow ends calls at their own deadline, and no other", function(way)
     open(way, 1)
     server:respond(1, answer)
-    for i, milliseconds in ipairs { 100, 300, 200 } do
+    for i, milliseconds in ipairs { 500, 900, 700 } do
       local stream = 2 * i + 1
       front:headers(stream, bidi, { ["grpc-timeout"] = milliseconds .. "m" })
       assert(server:expect { type = "HEADERS", stream = stream })
@@ -177,12 +177,12 @@ describe("a server that", function()
 
   local function say(stream, name)
     stream:send { name = name }
-    return (stream:receive(10 * gateway.slowness) or {}).greeting
+    return (stream:receive() or {}).greeting
   end
 
   local function count(stream, expected)
     stream:send { num = 1 }
-    assert.equal(expected, (stream:receive(10 * gateway.slowness) or {}).sum)
+    assert.equal(expected, (stream:receive() or {}).sum)
   end
 
   local function ends(stream, code)
@@ -203,7 +203,7 @@ describe("a server that", function()
     assert.equal("UNAVAILABLE", channel:open(bidi, client.soon):status().code)
     count(other, 2)
     foreign.start_cpp("--port", hurt:match ":(%d+)$")
-    assert.is_true(process.await(20 * gateway.slowness, function()
+    assert.is_true(process.await(gateway.patience, function()
       local stream = channel:open(bidi, client.soon)
       if say(stream, "again") ~= "again" then return false end
       ends(stream)
@@ -235,7 +235,7 @@ describe("a server that", function()
     local hurt, well = foreign.start_cpp(), foreign.start_cpp()
     local streams, others = {}, {}
     for _, way in ipairs(ways.all) do
-      local gw = ways.start(way, to(hurt) .. "  keepalive { interval = 300ms timeout = 1s }", to(well))
+      local gw = ways.start(way, to(hurt) .. "  keepalive { interval = 300ms timeout = 3s }", to(well))
       local channel = client.connect(gw.address)
       for i, stream in ipairs(channel:open_many(5, bidi)) do
         assert.equal(tostring(i), say(stream, tostring(i)))
@@ -266,12 +266,12 @@ describe("a server that", function()
     local asking = channels[1]:open "chat.ChatService/Chat"
     local function calls_of_leaving()
       asking:send { message = leaving }
-      local calls = asking:receive(10 * gateway.slowness)
-      asking:receive(10 * gateway.slowness)
+      local calls = asking:receive()
+      asking:receive()
       return calls.message
     end
     local calls
-    assert(process.await(20 * gateway.slowness, function()
+    assert(process.await(gateway.patience, function()
       calls = calls_of_leaving()
       for _ = 1, 4 do -- each of the two targets has its turn
         local stream = channels[1]:open(numbers)
@@ -281,7 +281,7 @@ describe("a server that", function()
       return calls == calls_of_leaving()
     end))
     local function finish(load, streams)
-      local counted = load:stop(60)
+      local counted = load:stop(gateway.patience)
       assert.same({ 0, 0, streams, {} }, { counted.wrong, counted.broken, counted.ended, counted.reasons })
       assert.equal(counted.sent, counted.received)
     end
@@ -296,6 +296,6 @@ describe("a server that", function()
     local received = lasting:state().received
     assert.is_table(lasting:await("received", received + 40)) -- they go on
     finish(lasting, 40)
-    assert.equal(0, foreign.server(leaving):wait(20 * gateway.slowness))
+    assert.equal(0, foreign.server(leaving):wait(gateway.patience))
   end)
 end)

@@ -54,7 +54,7 @@ describe("a call to a server behind the gateway", function()
       if cut.peers then
         for _, wire in ipairs { front, server } do wire:send { { send = "window", by = 16 * MIB } } end
       end
-      local options = { longest = cut.longest, largest = cut.largest, total = cut.total, seed = seed, seconds = 60 }
+      local options = { longest = cut.longest, largest = cut.largest, total = cut.total, seed = seed }
       local up = assert(front:pump(1, server, 1, options))
       assert.same({ up.total, up.total, nil }, { up.sent, up.taken, up.wrong_at })
       options.seed, options["end"] = -seed, false
@@ -77,7 +77,7 @@ describe("a call to a server behind the gateway", function()
 
   -- Sends from one side to a reader on the other that takes nothing, then everything.
   local function is_held_back(from, reader, act)
-    local options = { longest = 16384, largest = 50000, total = 12 * MIB, seed = 5, seconds = 60, takes = false,
+    local options = { longest = 16384, largest = 50000, total = 12 * MIB, seed = 5, takes = false,
       quiet = 0.5, ["end"] = false }
     local before = gw:resident_bytes()
     local stuck = assert(from:pump(1, reader, 1, options))
@@ -122,7 +122,7 @@ describe("a call to a server behind the gateway", function()
   local function await_counts(at, connections, streams, dials)
     local wanted, got = ("%d connections, %d streams, %d dials"):format(connections, streams, dials), nil
     local call = client.connect(at.address):open "chat.ChatService/Chat"
-    local is_so = process.await(20 * gateway.slowness, function()
+    local is_so = process.await(gateway.patience, function()
       call:send {}
       got = assert(call:receive()).message
       return got == wanted
@@ -190,7 +190,7 @@ service "logger.Logger" { script = "logger.lua" }
         await_counts(at, 1, 1000, 1)
         server:send({ { send = "headers", stream = 1, fields = answer } }, { times = 1000, step = 2 })
         assert.is_true(server:data_on_each(1000, text))
-        assert.is_truthy(process.await(20 * gateway.slowness, function()
+        assert.is_truthy(process.await(gateway.patience, function()
           return at:resident_bytes() > gateways[way].start + 60 * MIB
         end), "it takes no memory")
         for _, each in ipairs(clients) do each:close() end
@@ -204,7 +204,7 @@ service "logger.Logger" { script = "logger.lua" }
       if gateway.slowness > 1 then return end -- a sanitizer keeps what was freed
       for way, one in pairs(gateways) do
         -- The process gives back what has been idle for some seconds, but for some that the next burst may use.
-        assert(process.await(30, function() return one.gw:resident_bytes() < one.start + 40 * MIB end),
+        assert(process.await(gateway.patience, function() return one.gw:resident_bytes() < one.start + 40 * MIB end),
           ("%s: from %d to %d"):format(way, one.start, one.gw:resident_bytes()))
       end
     end)

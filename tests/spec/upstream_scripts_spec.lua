@@ -4,7 +4,7 @@ local foreign = require "support.foreign"
 local gateway = require "support.gateway"
 local process = require "support.process"
 
-local function await(what) assert(process.await(10 * gateway.slowness, what)) end
+local function await(what) assert(process.await(gateway.patience, what)) end
 
 local function start(config)
   return gateway.start { config = ('script_path = "%s/scripts"\n'):format(gateway.root) .. config }

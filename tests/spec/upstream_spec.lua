@@ -85,13 +85,13 @@ describe("an upstream", function()
     well:half_close()
     assert.equal("a,b", well:receive().greeting)
     foreign.start("--port", port_of(address), "--name", "back")
-    assert.is_true(process.await(10 * gateway.slowness, function() return server_of(channel) == "back" end))
+    assert.is_true(process.await(gateway.patience, function() return server_of(channel) == "back" end))
   end)
 
   it("that is paused is found out by a PING", function()
     local address = foreign.start()
     local server = foreign.server(address)
-    local gw = start(to(address, "keepalive { interval = 300ms timeout = 300ms }", "connect_timeout = 1s"))
+    local gw = start(to(address, "keepalive { interval = 300ms timeout = 2s }", "connect_timeout = 2s"))
     local channel = client.connect(gw.address)
     local stream = channel:open(stream_method)
     stream:send { number = 1 }
@@ -102,13 +102,13 @@ describe("an upstream", function()
     assert.is_truthy(status.text:find("pings", 1, true), status.text)
     assert.equal("UNAVAILABLE", echo(channel).code) -- nobody says a word after the connect
     server:kill "CONT"
-    assert.is_true(process.await(10 * gateway.slowness, function() return echo(channel).code == "OK" end))
+    assert.is_true(process.await(gateway.patience, function() return echo(channel).code == "OK" end))
   end)
 
   local function leaves(address)
     local gw = start(to(address, foreign.start("--name", "b")))
     local channel = client.connect(gw.address)
-    assert.is_true(process.await(10 * gateway.slowness, function() return server_of(channel) == "b" end))
+    assert.is_true(process.await(gateway.patience, function() return server_of(channel) == "b" end))
     local streams = {}
     for i = 1, 8 do
       streams[i] = channel:open(stream_method)
@@ -116,7 +116,7 @@ describe("an upstream", function()
       assert.equal(i, streams[i]:receive().number)
     end
     foreign.server(address):close_input() -- it says GOAWAY
-    assert.is_true(process.await(10 * gateway.slowness, function()
+    assert.is_true(process.await(gateway.patience, function()
       for _ = 1, 4 do if server_of(channel) ~= "b" then return false end end
       return true
     end))
@@ -129,15 +129,15 @@ describe("an upstream", function()
   end
 
   it("that says goodbye finishes its calls, while new ones go to another", function()
-    leaves(foreign.start("--name", "a", "--grace", "20"))
+    leaves(foreign.start("--name", "a", "--grace", "120"))
   end)
 
-  it("of grpc++ leaves in the same way", function() leaves(foreign.start_cpp("--name", "a", "--grace", "20")) end)
+  it("of grpc++ leaves in the same way", function() leaves(foreign.start_cpp("--name", "a", "--grace", "120")) end)
 
   it("is spared while it cannot be reached, and others answer in its place", function()
     local address = foreign.start("--name", "gone")
     foreign.server(address):kill "KILL"
-    foreign.server(address):wait(10)
+    foreign.server(address):wait(gateway.patience)
     local gw = start(to(address, foreign.start("--name", "b"), "backoff = 60s"))
     local channel = client.connect(gw.address)
     local mark = gw:mark()
@@ -221,7 +221,7 @@ describe("an upstream", function()
     local channel = client.connect(gw.address)
     local function await_servers(...)
       local wanted = { ... }
-      assert.is_true(process.await(10 * gateway.slowness, function()
+      assert.is_true(process.await(gateway.patience, function()
         local seen = {}
         for _ = 1, 6 do seen[server_of(channel) or "none"] = true end
         for _, name in ipairs { "a", "b" } do
@@ -237,7 +237,7 @@ describe("an upstream", function()
     foreign.server(a):write "unwell\n"
     await_servers "b"
     foreign.server(b):write "unwell\n"
-    assert.is_true(process.await(10 * gateway.slowness, function() return echo(channel).code == "UNAVAILABLE" end))
+    assert.is_true(process.await(gateway.patience, function() return echo(channel).code == "UNAVAILABLE" end))
     stream:send { number = 2 } -- open calls are left alone
     assert.equal(2, stream:receive().number)
     stream:half_close()

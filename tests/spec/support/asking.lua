@@ -33,7 +33,7 @@ function asking:ask(request, more)
       environment = { GRPC_VERBOSITY = "NONE", PYTHONDONTWRITEBYTECODE = "1" } })
   end
   for k, v in pairs(more or {}) do request[k] = v end
-  request.seconds = request.seconds or 10 * gateway.slowness
+  request.seconds = request.seconds or gateway.patience
   self.child:write(json.encode(request) .. "\n")
   local line, why = self.child:read_line(request.seconds * 3 + 60)
   if not line then error("no answer to \"" .. request["do"] .. "\": " .. why, 0) end

@@ -9,7 +9,7 @@ local caller = {}
 caller.__index = caller
 
 local folder = assert(require("posix.stdlib").mkdtemp((os.getenv "TMPDIR" or "/tmp") .. "/tidewire-call-XXXXXX"))
-gateway.at_exit(function() process.start({ "rm", "-r", folder }):wait(5) end)
+gateway.at_exit(function() process.start({ "rm", "-r", folder }):wait(gateway.patience) end)
 
 local function read(name)
   local file = assert(io.open(folder .. "/" .. name, "rb"))
@@ -45,10 +45,10 @@ function caller.run(input, ...)
   local line = ("exec %s < %s/in > %s/out 2> %s/err"):format(
     quote { gateway.binary, "call", ... }, folder, folder, folder)
   local child = process.start { "sh", "-c", line }
-  local code = child:wait(30 * gateway.slowness)
+  local code = child:wait(gateway.patience)
   if code == nil then
     child:kill "KILL"
-    child:wait(5)
+    child:wait(gateway.patience)
   end
   return code, read "out", check_errors(read "err")
 end
@@ -73,9 +73,9 @@ end
 
 -- A function that gives the next bytes of the connection; an error when there are none in time.
 local function accept(listening)
-  assert(socket.setsockopt(listening, socket.SOL_SOCKET, socket.SO_RCVTIMEO, 20 * gateway.slowness, 0))
+  assert(socket.setsockopt(listening, socket.SOL_SOCKET, socket.SO_RCVTIMEO, gateway.patience, 0))
   local connected = assert(socket.accept(listening))
-  assert(socket.setsockopt(connected, socket.SOL_SOCKET, socket.SO_RCVTIMEO, 20 * gateway.slowness, 0))
+  assert(socket.setsockopt(connected, socket.SOL_SOCKET, socket.SO_RCVTIMEO, gateway.patience, 0))
   local rest = ""
   return function(length)
     while #rest < length do
@@ -114,7 +114,7 @@ end
 -- ---- talking
 
 function caller:write_line(text) self.child:write(text .. "\n") end
-function caller:read_line() return self.child:read_line(20 * gateway.slowness) end
+function caller:read_line() return self.child:read_line(gateway.patience) end
 function caller:end_input()
   unistd.close(self.child.input)
   self.child.input = nil
@@ -140,8 +140,8 @@ end
 
 -- The exit code; both pipes are closed afterwards.
 function caller:wait()
-  local code = self.child:wait(20 * gateway.slowness)
-  self.child:hang_up(1)
+  local code = self.child:wait(gateway.patience)
+  self.child:hang_up()
   return code
 end
 function caller.errors() return check_errors(read "errors") end

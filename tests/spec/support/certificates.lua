@@ -5,7 +5,7 @@ local gateway = require "support.gateway"
 local certificates = {}
 
 local folder = assert(require("posix.stdlib").mkdtemp((os.getenv "TMPDIR" or "/tmp") .. "/tidewire-tls-XXXXXX"))
-gateway.at_exit(function() process.start({ "rm", "-r", folder }):wait(5) end)
+gateway.at_exit(function() process.start({ "rm", "-r", folder }):wait(gateway.patience) end)
 certificates.folder = folder
 
 local function openssl(...)

@@ -30,7 +30,9 @@ end
 local open_channels = {}
 
 -- Options of a call that has to be answered although others make trouble: it does not wait for ever.
-client.soon = { timeout = 10 * gateway.slowness }
+client.soon = { timeout = gateway.patience }
+-- Of one that has begun before its deadline, also on a busy machine, and waits for that.
+client.brief = { timeout = 2 * gateway.slowness ^ 0.5 }
 
 -- options: tls = { ca =, certificate =, key =, name = }, max_receive =, max_send =, compression =, options = { … }
 function client.connect(address, options)
@@ -60,7 +62,7 @@ end
 -- Calls one after the other: { p50 =, p99 =, most = } in milliseconds.
 function channel:times(method, message, times)
   return ask { ["do"] = "times", channel = self.number, method = method, message = message, times = times,
-    seconds = 60 }
+    seconds = gateway.patience }
 end
 
 function channel:open(method, options)
@@ -110,7 +112,7 @@ end
 
 -- Reads until a message satisfies `is_wanted`, and returns it.
 function stream:receive_until(is_wanted, seconds)
-  local deadline = process.now() + (seconds or 10 * gateway.slowness)
+  local deadline = process.now() + (seconds or gateway.patience)
   repeat
     local message, why = self:receive(deadline - process.now())
     if not message then return nil, why end
@@ -138,7 +140,7 @@ function load:state() return ask { ["do"] = "load_state", load = self.number } e
 function load:await(figure, least, seconds)
   return ask { ["do"] = "load_await", load = self.number, figure = figure, least = least, seconds = seconds }
 end
-function load:stop(seconds) return ask { ["do"] = "load_stop", load = self.number, seconds = seconds or 30 } end
+function load:stop(seconds) return ask { ["do"] = "load_stop", load = self.number, seconds = seconds } end
 
 -- ---- the end
 

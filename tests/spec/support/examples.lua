@@ -82,7 +82,7 @@ end
 local function call(channel, i, block, service)
   local method, is_streaming = method_of(block, service)
   local stream = channel:open("shop.Shop" .. i .. "/" .. method,
-    { bytes = true, timeout = 10 * gateway.slowness, metadata = { ["x-user"] = "ann" } })
+    { bytes = true, timeout = gateway.patience, metadata = { ["x-user"] = "ann" } })
   stream:send(first)
   if is_streaming then stream:send(second) end
   stream:half_close()

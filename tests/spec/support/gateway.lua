@@ -20,12 +20,14 @@ gateway.__index = gateway
 local root = lfs.currentdir()
 local binary = os.getenv "TIDEWIRE_BIN" or root .. "/build/dev/src/tidewire"
 if not binary:find "^/" then binary = root .. "/" .. binary end
--- A sanitizer build is several times slower: every patience is stretched.
+-- A sanitizer build is several times slower. Waiting for what must come costs nothing while it comes, so the patience
+-- is one for a slow machine with much else to do.
 local slowness = tonumber(os.getenv "TIDEWIRE_SLOWNESS" or 1)
+local patience = 60 * slowness
 
 local running, before_stop = {}, {}
 
-gateway.root, gateway.binary, gateway.slowness = root, binary, slowness
+gateway.root, gateway.binary, gateway.slowness, gateway.patience = root, binary, slowness, patience
 
 -- The config of the example scripts.
 gateway.examples = 'script_path = "' .. root .. '/scripts"\n' .. [[
@@ -140,8 +142,8 @@ function gateway.run(arguments, options)
   for _, argument in ipairs(arguments) do command[#command + 1] = argument end
   local child = process.start(command,
     { output = folder .. "/output", environment = environment(options.environment) })
-  local code = child:wait((options.seconds or 20) * slowness)
-  if code == nil then child:kill "KILL"; child:wait(5) end
+  local code = child:wait(patience)
+  if code == nil then child:kill "KILL"; child:wait(patience) end
   local output = read_file(folder .. "/output")
   remove_folder(folder)
   return code, output
@@ -163,7 +165,7 @@ function gateway.start(options) return gateway.prepare(options):begin(options) e
 
 function gateway:begin(options)
   self:launch(options)
-  local is_up = process.await(20 * slowness, function()
+  local is_up = process.await(patience, function()
     return self:said "generation 1 is in force" or self.process:wait(0)
   end)
   if not is_up or not self:said "generation 1 is in force" then
@@ -182,9 +184,9 @@ function gateway:log(from) return read_file(self.output, from) end
 function gateway:mark() return lfs.attributes(self.output, "size") or 0 end
 function gateway:said(text, mark) return self:log(mark):find(text, 1, true) ~= nil end
 
--- The first line that holds the text, once it is there; an error after `seconds`.
-function gateway:wait_for_log(text, mark, seconds)
-  local found = process.await((seconds or 10) * slowness, function()
+-- The first line that holds the text, once it is there.
+function gateway:wait_for_log(text, mark)
+  local found = process.await(patience, function()
     for line in self:log(mark):gmatch "[^\n]+" do
       if line:find(text, 1, true) then return line end
     end
@@ -203,11 +205,11 @@ end
 -- ---- signals
 
 -- HUP, and the outcome: the generation's number, or nil and the line that says why it was refused.
-function gateway:reload(seconds)
+function gateway:reload()
   local mark = self:mark()
   self.process:kill "HUP"
   local line
-  process.await((seconds or 20) * slowness, function()
+  process.await(patience, function()
     for one in self:log(mark):gmatch "[^\n]+" do
       if one:find "generation %d+ is in force" or one:find "reload refused" then line = one; return true end
     end
@@ -219,7 +221,7 @@ function gateway:reload(seconds)
 end
 
 function gateway:signal(name) self.process:kill(name) end
-function gateway:wait_exit(seconds) return self.process:wait((seconds or 20) * slowness) end
+function gateway:wait_exit() return self.process:wait(patience) end
 
 -- ---- figures of the process
 
@@ -261,12 +263,12 @@ function gateway:stop()
   local fault
   if self.process then
     if self.process.ended == nil then self.process:kill "TERM" end
-    local code = self:wait_exit(self.stop_patience or 20)
+    local code = self:wait_exit()
     local output = self:log()
     fault = faults_in(output)
     if code == nil then
       self.process:kill "KILL"
-      self.process:wait(5)
+      self.process:wait(patience)
       fault = fault or "it does not end after TERM"
     elseif self.may_end ~= code then
       if code ~= 0 then fault = fault or "its exit code is " .. code end

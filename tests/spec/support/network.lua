@@ -17,7 +17,7 @@ gateway.at_exit(function() os.remove(log) end)
 local function run(line)
   local words = {}
   for word in line:gmatch "%S+" do words[#words + 1] = word end
-  local code = process.start(words, { output = log }):wait(10)
+  local code = process.start(words, { output = log }):wait(gateway.patience)
   if code == 0 then return true end
   local file = assert(io.open(log))
   local why = file:read "*a"

@@ -165,7 +165,7 @@ end
 function nodes.connections(a, b) return a.way:state().alive + b.way:state().alive end
 
 function nodes.await_connections(a, b, count)
-  return process.await(10 * gateway.slowness, function() return nodes.connections(a, b) == count end)
+  return process.await(gateway.patience, function() return nodes.connections(a, b) == count end)
 end
 
 -- ---- steering one
@@ -183,7 +183,7 @@ function talk:tell(order) return self.stream:send { message = order } end
 
 -- What the handler says; nil and "no answer", or the status when it has failed.
 function talk:hear(seconds)
-  local message, why = self.stream:receive(seconds or 30 * gateway.slowness)
+  local message, why = self.stream:receive(seconds or gateway.patience)
   if message then return message.message end
   if why == "timeout" then return nil, "no answer" end
   local status = self.stream:status()
@@ -215,9 +215,9 @@ function node:counts(one)
   return json.decode((assert(text, why)))[self.other]
 end
 
-function node:await_counts(seconds, is_wanted)
+function node:await_counts(is_wanted)
   local one, last = self:talk(), nil
-  local found = process.await(seconds * gateway.slowness, function()
+  local found = process.await(gateway.patience, function()
     last = self:counts(one)
     return is_wanted(last)
   end)

@@ -14,6 +14,7 @@ local open = {}
 
 -- nil and the reason when there is no connection.
 -- options: preface = false, settings = { [number] = value }, acknowledges = false, first = bytes, receive_buffer =,
+-- items = what goes with the preface, as for send(),
 -- tls = { ca =, certificate =, key =, name =, protocols = list, version = "TLSv1_2" }
 function raw.connect(address, options)
   local request = { ["do"] = "connect", address = address }

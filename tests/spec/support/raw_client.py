@@ -61,7 +61,8 @@ class Connection:
         self.initial_window, self.windows, self.largest_frame = 65535, {0: 65535}, 16384
         if request.get("preface", True):
             settings = b"".join(struct.pack(">HI", int(k), v) for k, v in (request.get("settings") or {}).items())
-            self.send((b"" if accepted else PREFACE) + frame("SETTINGS", 0, 0, settings))
+            items = b"".join(self.compose(item) for item in request.get("items", ()))
+            self.send((b"" if accepted else PREFACE) + frame("SETTINGS", 0, 0, settings) + items)
 
     def start_tls(self, options):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -235,7 +236,7 @@ class Connection:
     def pour(self, request):
         """Opens many streams and sends on each a message without its last bytes, as far as windows allow.
 
-        Ends when nothing moves any more. Says how much was sent and which statuses came back.
+        Ends when the first of them have been ended. Says how much was sent and which statuses came back.
         """
         deadline = time.monotonic() + request["seconds"]
         settings = self.expect({"type": "SETTINGS", "is_ack": False}, request["seconds"])
@@ -246,8 +247,7 @@ class Connection:
             stream = 2 * i + 1
             self.send(self.headers(stream, request["fields"], 0))
             window[stream], left[stream] = initial, whole
-        quiet_since = time.monotonic()
-        while time.monotonic() < deadline and time.monotonic() - quiet_since < request["quiet"] and left:
+        while time.monotonic() < deadline and left and not statuses:
             moved = False
             for stream in list(left):
                 size = min(window[stream], connection_window, 16384, left[stream])
@@ -279,8 +279,6 @@ class Connection:
                 elif got["type"] == "RST_STREAM":
                     left.pop(got["stream"], None)
             self.waiting = []
-            if moved:
-                quiet_since = time.monotonic()
         return {"sent": sent, "statuses": statuses}
 
     def await_gone(self, seconds):

@@ -6,6 +6,7 @@
 --   way:state()                          -- { alive =, made =, most = }: connections now, ever, most at a time
 local asking = require "support.asking"
 local gateway = require "support.gateway"
+local ports = require "support.ports"
 
 local relay = {}
 relay.__index = relay
@@ -20,7 +21,7 @@ function relay:ask(verb, more)
 end
 
 function relay.open()
-  local port = python:ask { ["do"] = "listen" }
+  local port = python:ask { ["do"] = "listen", port = ports.free() }
   local self = setmetatable({ port = port, address = "127.0.0.1:" .. port }, relay)
   open[self] = true
   return self

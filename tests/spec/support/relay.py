@@ -23,7 +23,7 @@ class Relay:
         self.is_held, self.released, self.server = False, asyncio.Event(), None
         self.released.set()
 
-    async def listen(self, port=0):
+    async def listen(self, port):
         self.server = await asyncio.start_server(self.carry, "127.0.0.1", port)
         return self.server.sockets[0].getsockname()[1]
 
@@ -100,7 +100,7 @@ async def obey(request):
     verb = request["do"]
     if verb == "listen":
         relay = Relay()
-        port = await relay.listen()
+        port = await relay.listen(request["port"])
         relays[port] = relay
         return port
     relay = relays[request["port"]]

@@ -10,6 +10,7 @@
 -- A block begins a command or goes on with the one that `stays` left running in the terminal of that name. The address
 -- 127.0.0.1:50051 stands for one that is free, 4711 for the process that runs in the terminal "gateway".
 local gateway = require "support.gateway"
+local ports = require "support.ports"
 local process = require "support.process"
 local unistd = require "posix.unistd"
 
@@ -21,22 +22,13 @@ local shown_address, shown_pid = "127.0.0.1:50051", "4711"
 local function plain(text) return (text:gsub("%p", "%%%0")) end
 
 local function shell(command)
-  local code = process.start({ "bash", "-c", command }):wait(30)
+  local code = process.start({ "bash", "-c", command }):wait(gateway.patience)
   assert(code == 0, "failed: " .. command)
-end
-
-local function free_address()
-  local socket = require "posix.sys.socket"
-  local fd = assert(socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0))
-  assert(socket.bind(fd, { family = socket.AF_INET, addr = "127.0.0.1", port = 0 }))
-  local port = socket.getsockname(fd).port
-  unistd.close(fd)
-  return "127.0.0.1:" .. port
 end
 
 -- A folder with what the pages use of a checkout; tools/run in it neither installs nor builds.
 function terminal.open()
-  local self = setmetatable({ processes = {}, address = free_address() }, terminal)
+  local self = setmetatable({ processes = {}, address = "127.0.0.1:" .. ports.free() }, terminal)
   self.folder = assert(require("posix.stdlib").mkdtemp((os.getenv "TMPDIR" or "/tmp") .. "/tidewire-docs-XXXXXX"))
   shell(("cd %s && cp -r %s/{etc,scripts,proto,tools} . && mkdir -p build/release/src bin && "
     .. "ln -s %s build/release/src/tidewire && ln -s /usr/bin/python3 bin/python3 && "
@@ -88,7 +80,7 @@ end
 -- Reads until the shown line has come; `may_skip`: others may come before it.
 function terminal:expect(child, shown, may_skip)
   local seen = {}
-  local deadline = process.now() + 20 * gateway.slowness
+  local deadline = process.now() + gateway.patience
   while true do
     local line, why = child:read_line(math.max(deadline - process.now(), 0.01))
     local text = line and self:shown(line)
@@ -105,14 +97,14 @@ function terminal:finish(name, may_skip)
   local child = self.processes[name]
   close_input(child)
   while true do
-    local line, why = child:read_line(20 * gateway.slowness)
+    local line, why = child:read_line(gateway.patience)
     if not line then
       assert(why == "gone", "a command in the terminal \"" .. name .. "\" does not end")
       break
     end
     assert(may_skip, "the page does not show: " .. self:shown(line))
   end
-  assert(child:wait(10) ~= nil, "a command in the terminal \"" .. name .. "\" does not end")
+  assert(child:wait(gateway.patience) ~= nil, "a command in the terminal \"" .. name .. "\" does not end")
 end
 
 -- Replays one block.
@@ -146,7 +138,7 @@ end
 function terminal:close()
   for _, child in pairs(self.processes) do
     if child:wait(0) == nil then child:kill "TERM" end
-    if child:wait(10) == nil then child:kill "KILL" end
+    if child:wait(gateway.patience) == nil then child:kill "KILL" end
     child:hang_up(5)
   end
   if not os.getenv "TIDEWIRE_KEEP" then shell("rm -rf '" .. self.folder .. "'") end
