@@ -18,7 +18,8 @@ static struct text trimmed(struct text text) {
 }
 
 struct text text_cut(struct text text, char separator, struct text *rest) {
-    const char *at = text.length ? memchr(text.data, separator, text.length) : NULL;
+    if (!text.length) return *rest = text; /* its data may be NULL */
+    const char *at = memchr(text.data, separator, text.length);
     size_t length = at ? (size_t)(at - text.data) : text.length, skip = at ? 1 : 0;
     *rest = (struct text){text.data + length + skip, text.length - length - skip};
     return trimmed((struct text){text.data, length});
@@ -38,9 +39,11 @@ static enum codec codec_of(struct text suffix) {
 
 struct text request_type_split(struct text type, enum codec *codec) {
     struct text parameters, base = text_cut(type, ';', &parameters);
+    *codec = CODEC_PLAIN;
     const char *plus = base.length ? memchr(base.data, '+', base.length) : NULL;
-    size_t length = plus ? (size_t)(plus - base.data) : base.length;
-    *codec = codec_of((struct text){base.data + length, base.length - length});
+    if (!plus) return base;
+    size_t length = (size_t)(plus - base.data);
+    *codec = codec_of((struct text){plus, base.length - length});
     return (struct text){base.data, length};
 }
 
