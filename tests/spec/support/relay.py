@@ -89,11 +89,13 @@ class Relay:
                 one.close()
 
     def cut(self):
+        """Resets every connection. One that its own end has just closed has no socket left to reset."""
         for writers in self.alive:
             for writer in writers:
                 connected = writer.get_extra_info("socket")
-                connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                writer.transport.abort()
+                if connected.fileno() >= 0:
+                    connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    writer.transport.abort()
 
 
 async def obey(request):
