@@ -43,9 +43,12 @@ prices.Watch = {
     local wanted = set_of(request.symbols)
     local function is_wanted(_, price) return not wanted or wanted[price.symbol] end
     changes:subscribe(stream, { filter = wanted and is_wanted, policy = "drop_old" })
-    for _, symbol in ipairs(known_symbols()) do
-      if is_wanted(stream, last[symbol]) then stream:send(last[symbol]) end
-    end
+    -- What was published before is for `last` alone, which hears of it a moment later: it is looked at behind that.
+    stream:spawn(function()
+      for _, symbol in ipairs(known_symbols()) do
+        if is_wanted(stream, last[symbol]) then stream:send(last[symbol]) end
+      end
+    end)
   end,
 }
 

@@ -406,6 +406,30 @@ describe(path, function()
     end
   end)
 
+  -- The process stands still while a price and a client come, so that it finds both at once.
+  recipe("prices", "a price that comes together with a client is not lost to it", function(one)
+    local listener = raw.listen()
+    local conf = one.conf:gsub("127%.0%.0%.1:50052", listener.address)
+    local gw = gateway.start { config = ('workers = 1\nscript_path = "%s/scripts"\n'):format(gateway.root) .. conf }
+    local exchange = assert(listener:accept())
+    assert(exchange:expect { type = "DATA", stream = 1 })
+    exchange:respond(1, { { ":status", "200" }, { "content-type", "application/grpc" } })
+    local wire = assert(raw.connect(gw.address))
+    for stream = 1, 79, 2 do
+      wire:headers(stream, "prices.Prices/Watch")
+      wire:send { { send = "ping" } }
+      assert(wire:expect { type = "PING", is_ack = true })
+      gw:signal "STOP"
+      local symbol = raw.text(1, "stock " .. stream)
+      exchange:data(1, raw.message(symbol))
+      wire:data(stream, raw.message(symbol), true)
+      gw:signal "CONT"
+      assert.is_truthy(assert(wire:expect { type = "DATA", stream = stream }).bytes:find(symbol, 1, true))
+      wire:reset(stream)
+    end
+    listener:close()
+  end)
+
   recipe("newest", "a client begins with the last price of each symbol", function()
     local gw = gateway.start { config = ('script_path = "%s/scripts"\n'):format(gateway.root) .. recipes.newest.conf }
     local function watch()

@@ -44,6 +44,7 @@ local at_exit = { schema.clean }
 require("busted").subscribe({ "file", "end" }, function()
   for _, act in ipairs(at_exit) do act() end
   at_exit = {}
+  return nil, true
 end)
 function gateway.at_exit(f) at_exit[#at_exit + 1] = f end
 
@@ -283,7 +284,10 @@ function gateway:stop()
 end
 
 local case = "" -- the one that runs
-require("busted").subscribe({ "test", "start" }, function(element) case = element.name end)
+require("busted").subscribe({ "test", "start" }, function(element)
+  case = element.name
+  return nil, true -- others shall hear of it, too
+end)
 
 -- What a case that failed leaves behind is gone after it: the end of every gateway's log is printed at once.
 local function tell_logs()
@@ -294,6 +298,7 @@ local function tell_logs()
     print(table.concat(lines, "\n", math.max(1, #lines - 39)))
     print "--- so far"
   end
+  return nil, true
 end
 require("busted").subscribe({ "failure", "it" }, tell_logs)
 require("busted").subscribe({ "error", "it" }, tell_logs)
