@@ -138,6 +138,8 @@ function Stream:set_header(name, value) end
 ---@param value string
 function Stream:add_header(name, value) end
 function Stream:send_headers() end
+---Response headers do not leave when the handler waits, only with the first message or at `send_headers()`.
+function Stream:hold_headers() end
 ---Of a `stream.upstream` that is not open yet.
 ---@param name string
 function Stream:remove_header(name) end

@@ -144,6 +144,15 @@ static int send_headers(lua_State *L) {
     return 0;
 }
 
+static int hold_headers(lua_State *L) {
+    static const char signature[] = "stream:hold_headers()";
+    struct stream *stream = check_live(L, signature);
+    if (stream->is_client) return luaL_error(L, "%s: is for the stream that a handler answers", signature);
+    if (stream->filter) return luaL_error(L, "%s: the headers of this stream leave when its upstream's have come", signature);
+    stream->headers_are_due = false;
+    return 0;
+}
+
 void bind_metadata_functions(lua_State *L, struct script *script) {
     set_functions(L, script,
                   (const luaL_Reg[]){{"metadata", metadata_first},
@@ -154,5 +163,6 @@ void bind_metadata_functions(lua_State *L, struct script *script) {
                                      {"add_trailer", add_trailer},
                                      {"remove_header", remove_header},
                                      {"send_headers", send_headers},
+                                     {"hold_headers", hold_headers},
                                      {NULL, NULL}});
 }

@@ -338,6 +338,7 @@ return { Greet = {
     stream.upstream:remove_header("x-remove")
     stream:set_header("x-from", "filter")
     stream.ctx.upstream = stream.upstream
+    tidewire.log.info(select(2, pcall(stream.hold_headers, stream)))
   end,
   on_response = function(stream)
     assert(stream.upstream == stream.ctx.upstream)
@@ -358,6 +359,7 @@ return { Greet = {
     local headers = seen("x-kept-bin").headers
     assert.same({ { "filter" }, { "upstream" } }, { headers["x-from"], headers["x-other"] })
     gw:wait_for_log "the metadata has left for the upstream"
+    gw:wait_for_log "the headers of this stream leave when its upstream's have come"
   end)
 
   it("may be a function instead, that has the upstream as stream.upstream", function()

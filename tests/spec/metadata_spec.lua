@@ -124,6 +124,45 @@ describe("metadata", function()
     assert.same({ "1" }, stream:headers()["x-early"])
   end)
 
+  it("of a reply waits for the first message where the handler holds it back", function()
+    gw = gateway.start {
+      scripts = { ["greet.lua"] = [[
+        return {
+          GreetStream = function(stream)
+            stream:hold_headers()
+            local first = stream:recv()
+            stream:set_header("x-first", first.name)
+            stream:send { greeting = first.name }
+            stream:recv()
+          end,
+          GreetClientStream = {
+            on_open = function(stream) stream:hold_headers() end,
+            on_message = function(stream, message)
+              stream:set_header("x-first", message.name)
+              stream:send_headers()
+            end,
+            on_half_close = function() return {} end,
+          },
+          Greet = function() return {} end,
+        }
+      ]] },
+      config = [[ service "greet.GreetService" { script = "greet.lua" } ]],
+    }
+    local wire = assert(raw.connect(gw.address))
+    for i, method in ipairs { "GreetStream", "GreetClientStream" } do
+      local stream = 4 * i - 3
+      wire:headers(stream, "greet.GreetService/" .. method)
+      -- This answer comes behind the turn in which the handler above has begun to wait.
+      wire:headers(stream + 2, "greet.GreetService/Greet")
+      wire:data(stream + 2, raw.message "", true)
+      wire:trailers(stream + 2)
+      wire:data(stream, raw.message(raw.text(1, "ann")))
+      assert.equal("ann", wire:expect({ type = "HEADERS", stream = stream }).fields["x-first"])
+      wire:data(stream, "", true)
+      assert.equal("0", wire:trailers(stream).fields["grpc-status"])
+    end
+  end)
+
   it("that no client may read is refused when it is set", function()
     local stream = channel:open "greet.GreetService/GreetStream"
     for _, wrong in ipairs {

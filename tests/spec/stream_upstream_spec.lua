@@ -58,6 +58,8 @@ describe("stream.upstream in a function", function()
       stream:set_header("x-was", up:metadata "x-echo" or "nothing")
       local is_fine, fault = pcall(up.set_header, up, "x-late", "1")
       assert(not is_fine and fault:find "the call has been opened")
+      is_fine, fault = pcall(up.hold_headers, up)
+      assert(not is_fine and fault:find "is for the stream that a handler answers")
       return reply
     end ]]
     for number, expected in pairs { [0] = "client's", "edited", "nothing" } do
