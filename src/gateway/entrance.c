@@ -29,7 +29,7 @@ struct entrance {
     struct list doors;
 };
 
-static const char *const protocols[] = {"h2", NULL};
+static const char *const protocols[] = {"h2", "http/1.1", NULL};
 
 struct entrance *entrance_new(struct loop *loop, entrance_accept_fn *on_accept, void *context) {
     struct entrance *entrance = memory_new(sizeof *entrance);

@@ -1,28 +1,24 @@
 /* http/preface.c - what the first bytes of a client say.
  *
- * Nothing is written before they have come, so that a client of another protocol can be answered in its own.
- */
+ * Nothing is written before they have come, so that a client of HTTP/1 can be answered in its own words. */
 #include <string.h>
 
-#include "http/session_private.h"
+#include "http/http1_private.h"
 
 static const char MAGIC[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 enum { MAGIC_LENGTH = sizeof MAGIC - 1 };
 
-static bool is_http1(const uint8_t *bytes, size_t length) {
-    const uint8_t *line_end = memchr(bytes, '\n', length);
-    size_t line = line_end ? (size_t)(line_end - bytes) : length;
-    return memmem(bytes, line, " HTTP/1.", 8) != NULL;
+bool http_preface_is_agreed(const struct http_session *session, const char *protocol) {
+    const struct tls_info *tls = connection_tls(session->connection);
+    return tls && tls->protocol && strcmp(tls->protocol, protocol) == 0;
 }
 
-static void refuse_http1(struct http_session *session) {
-    static const char answer[] = "HTTP/1.1 505 HTTP Version Not Supported\r\n"
-                                 "content-type: text/plain\r\ncontent-length: 34\r\nconnection: close\r\n\r\n"
-                                 "this is an HTTP/2 (gRPC) server.\r\n";
-    struct iovec piece = {.iov_base = (void *)answer, .iov_len = sizeof answer - 1};
-    connection_write(session->connection, &piece, 1);
-    http_session_set_reason(session, "the client speaks HTTP/1", 24);
-    http_session_finish_closing(session);
+/* `matched`: so many bytes were those of the preface. A method may begin as it does, but nobody has one that is called
+ * "PRI". */
+static bool is_http1(const struct http_session *session, size_t matched, uint8_t next) {
+    enum { ENOUGH = sizeof "PRI " - 1 };
+    if (http_preface_is_agreed(session, "h2")) return false;
+    return matched ? matched < ENOUGH : http1_is_token(next);
 }
 
 size_t http_preface_take(struct http_session *session, const uint8_t *bytes, size_t length) {
@@ -36,9 +32,13 @@ size_t http_preface_take(struct http_session *session, const uint8_t *bytes, siz
         if (session->is_draining) session->kind->drain(session);
         return left;
     }
-    if (is_http1(bytes, length))
-        refuse_http1(session);
-    else
-        http_session_close(session, HTTP_PROTOCOL_ERROR, "the client doesn't speak HTTP/2");
-    return length;
+    size_t same = 0, before = session->preface_matched;
+    while (bytes[same] == (uint8_t)MAGIC[before + same]) same++;
+    if (!is_http1(session, before + same, bytes[same])) {
+        http_session_close(session, HTTP_PROTOCOL_ERROR, "the client doesn't speak HTTP");
+        return length;
+    }
+    http1_begin(session);
+    if (before) session->kind->bytes(session, (const uint8_t *)MAGIC, before);
+    return 0;
 }

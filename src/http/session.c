@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http/session_private.h"
+#include "http/http1_private.h"
 
 static void start_h2(struct http_session *session) {
     enum {
@@ -70,6 +70,7 @@ static void flush_task(struct task *task) {
 static void release_task(struct task *task) {
     struct http_session *session = container_of(task, struct http_session, release);
     nghttp2_session_del(session->h2);
+    http1_free(&session->h1);
     http_fields_free(&session->unfinished);
     http_memory_unref(&session->memory);
     free(session->reason);
@@ -197,6 +198,7 @@ static void on_ready(void *owner) {
     if (session->limits.idle && !session->stream_count) session->idle_since = now;
     http_deadlines_watch(session);
     if (session->phase == HTTP_OPEN) http_session_mark(session);
+    else if (http_preface_is_agreed(session, "http/1.1")) http1_begin(session);
 }
 
 static void on_bytes(void *owner, const uint8_t *bytes, size_t length) {

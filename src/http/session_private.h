@@ -12,9 +12,11 @@
  *   guard.c     the account of useless frames, and who may ping how often
  *   deadlines.c all of a session's time-outs in one timer
  *
+ * A session begins as one of HTTP/2; what is different in HTTP/1 is in http1_*.c, see http1_private.h.
+ *
  * nghttp2 must not be entered from its own callbacks, and users may call anything from theirs. So functions
  * of stream.h only note and queue; reading, writing and closing happen in the connection's callbacks, in the
- * session's flush task (LOOP_FLUSH) and its timer. */
+ * session's flush task (LOOP_FLUSH) and its timer. So it is in HTTP/1. */
 #ifndef TIDEWIRE_HTTP_SESSION_PRIVATE_H
 #define TIDEWIRE_HTTP_SESSION_PRIVATE_H
 #include <nghttp2/nghttp2.h>
@@ -35,6 +37,8 @@ struct http_fields {
     size_t count, capacity;
 };
 
+struct http1;
+
 struct http_worker {
     struct loop *loop;
     nghttp2_session_callbacks *callbacks;
@@ -42,6 +46,8 @@ struct http_worker {
     struct pool streams;
     struct list sessions;
     struct http_fields fields; /* of the session that reads now */
+    struct http_header *request; /* of the one that is being read: HTTP/1 */
+    size_t request_capacity;
     nghttp2_nv *names_values;  /* of what is being submitted */
     size_t names_values_capacity;
     struct http_output output; /* of the session that writes now */
@@ -109,7 +115,8 @@ extern const struct http_kind http2_kind;
 
 struct http_session {
     const struct http_kind *kind;
-    nghttp2_session *h2;
+    nghttp2_session *h2; /* one of the two */
+    struct http1 *h1;
     struct http_worker *worker;
     struct http_memory *memory;
     const struct http_events *events;
@@ -185,7 +192,9 @@ const struct http_header *http_header_find(const struct http_header *headers, si
 bool http_status_is_bare(const struct http_header *headers, size_t count);
 
 /* preface.c */
-/* How many of the bytes belong to the preface; the phase has changed when all of it has come. */
+/* By TLS. */
+bool http_preface_is_agreed(const struct http_session *session, const char *protocol);
+/* How many of the bytes belong to the preface. The phase has changed when it is known what the client speaks. */
 size_t http_preface_take(struct http_session *session, const uint8_t *bytes, size_t length);
 
 /* frames.c */

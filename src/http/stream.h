@@ -164,7 +164,8 @@ static inline void http_stream_respond_text(struct http_stream *stream, const st
 /* Server: from here on the stream is two runs of bytes, in place of an answer with a body. Only of a request with
  * `:protocol` among its headers, which says what the client would speak ("websocket"): in HTTP/2 by extended CONNECT
  * (RFC 8441; `:method` is CONNECT), in HTTP/1.1 by `connection: upgrade` and `upgrade`, of which it is the first name,
- * in lower case (`:method` is GET as a rule; "h2c" is not shown). Such a request may as well be answered like any other.
+ * in lower case (`:method` is GET as a rule; "h2c" is not shown). Such a request may as well be answered like any other,
+ * so `is_end` says of it what it does of others, and nothing of what comes once it is upgraded.
  * `headers` are those beside the status, connection and upgrade; `sec-websocket-accept` belongs to them where the
  * request had a `sec-websocket-key`. From then on on_data brings what the client sends, the body source is what it gets,
  * http_stream_consumed() opens the window, and http_stream_finish() ends it: END_STREAM, or the connection's end behind

@@ -37,6 +37,7 @@ void http_worker_free(struct http_worker **worker_p) {
     http_fields_free(&worker->fields);
     http_memory_unref(&worker->memory);
     http_output_free(&worker->output);
+    free(worker->request);
     free(worker->names_values);
     free(worker);
     *worker_p = NULL;
