@@ -30,6 +30,11 @@ struct head {
     uint64_t length;
 };
 
+static const char bad_target[] = "the request's target is malformed";
+static const char bad_length[] = "content-length is malformed";
+static const char many_lengths[] = "more than one length of the body";
+static const char bad_encoding[] = "chunked is the only transfer-encoding here";
+
 /* ---- texts ---- */
 
 static bool is(struct text text, const char *word) {
@@ -120,6 +125,17 @@ static const struct http_parser_settings settings = {.on_url = on_url,
                                                      .on_headers_complete = on_headers_complete,
                                                      .on_message_complete = on_message_complete};
 
+static bool refuse_error(struct head *head, enum http_errno error) {
+    switch (error) {
+    case HPE_INVALID_METHOD: return refuse(head, 501, "the method is not known here");
+    case HPE_INVALID_URL: return refuse(head, 400, bad_target);
+    case HPE_INVALID_CONTENT_LENGTH: return refuse(head, 400, bad_length);
+    case HPE_UNEXPECTED_CONTENT_LENGTH: return refuse(head, 400, many_lengths);
+    case HPE_INVALID_TRANSFER_ENCODING: return refuse(head, 501, bad_encoding);
+    default: return refuse(head, 400, "the request is malformed");
+    }
+}
+
 static bool parse(struct head *head) {
     struct http1 *h1 = head->session->h1;
     const char *bytes = (const char *)buffer_bytes(&h1->head);
@@ -129,10 +145,8 @@ static bool parse(struct head *head) {
     h1->has_parsed = false;
     size_t parsed = http_parser_execute(&h1->parser, &settings, bytes, length);
     enum http_errno error = HTTP_PARSER_ERRNO(&h1->parser);
-    if (error == HPE_INVALID_METHOD) return refuse(head, 501, "the method is not known here");
-    if (error == HPE_UNEXPECTED_CONTENT_LENGTH) return refuse(head, 400, "more than one length of the body");
-    if (error != HPE_OK || parsed != length || !head->is_complete) return refuse(head, 400, "the request is malformed");
-    return true;
+    if (error != HPE_OK) return refuse_error(head, error);
+    return (parsed == length && head->is_complete) || refuse(head, 400, "the request is malformed");
 }
 
 /* ---- the fields of this hop ---- */
@@ -153,10 +167,10 @@ static bool read_connection(struct head *head, struct text list) {
 
 static bool read_length(struct head *head, struct text value) {
     enum { DIGITS_MOST = 18 };
-    if (head->lengths++) return refuse(head, 400, "more than one length of the body");
-    if (!value.length || value.length > DIGITS_MOST) return refuse(head, 400, "content-length is malformed");
+    if (head->lengths++) return refuse(head, 400, many_lengths);
+    if (!value.length || value.length > DIGITS_MOST) return refuse(head, 400, bad_length);
     for (size_t i = 0; i < value.length; i++) {
-        if (value.data[i] < '0' || value.data[i] > '9') return refuse(head, 400, "content-length is malformed");
+        if (value.data[i] < '0' || value.data[i] > '9') return refuse(head, 400, bad_length);
         head->length = head->length * 10 + (uint64_t)(value.data[i] - '0');
     }
     return true;
@@ -164,10 +178,7 @@ static bool read_length(struct head *head, struct text value) {
 
 static bool read_encoding(struct head *head, struct text value) {
     if (head->encodings++) return refuse(head, 400, "more than one transfer-encoding");
-    if (is(value, "chunked")) return true;
-    bool is_other = value.length && !memchr(value.data, ',', value.length);
-    return is_other ? refuse(head, 501, "chunked is the only transfer-encoding here")
-                    : refuse(head, 400, "chunked is the only transfer-encoding here");
+    return is(value, "chunked") || refuse(head, 501, bad_encoding);
 }
 
 static bool names_trailers(struct text list) {
@@ -267,7 +278,7 @@ static bool read_target(struct head *head, struct text *path) {
     if (scheme) is_ok = read_absolute(head, path, scheme);
     else if (*head->target.data == '/') is_ok = true;
     else if (is(head->target, "*")) is_ok = h1->parser.method == HTTP_OPTIONS;
-    if (!is_ok || memchr(path->data, '#', path->length)) return refuse(head, 400, "the request's target is malformed");
+    if (!is_ok || memchr(path->data, '#', path->length)) return refuse(head, 400, bad_target);
     return is_authority(head->host) || refuse(head, 400, "the host is malformed");
 }
 
@@ -275,7 +286,7 @@ static bool read_target(struct head *head, struct text *path) {
 
 static bool check_framing(struct head *head) {
     struct http1 *h1 = head->session->h1;
-    if (head->lengths && head->encodings) return refuse(head, 400, "two lengths of the body");
+    if (head->lengths && head->encodings) return refuse(head, 400, many_lengths);
     if (head->encodings && !h1->check.minor) return refuse(head, 400, "HTTP/1.0 has no transfer-encoding");
     uint64_t length = head->lengths ? head->length : UINT64_MAX;
     bool is_chunked = h1->parser.flags & F_CHUNKED;

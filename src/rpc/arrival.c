@@ -28,16 +28,39 @@ void arrival_answer(const struct arrival *arrival, enum status status, const str
     count_refused(arrival, status);
 }
 
-/* To a client that speaks nothing of what is spoken here, in a form that people can read. */
-static bool refuse_plain(const struct arrival *arrival, const char *http_status, enum status status) {
-    static const char text[] =
-        "This is a gRPC server: it answers POST requests whose content-type is application/grpc.\n";
+static const struct header_block *plain_headers(const struct arrival *arrival, const char *http_status) {
     struct header_block *block = &arrival->connection->rpc->block;
     header_block_begin(block, 0, NULL, NULL);
     header_block_add(block, ":status", 7, http_status, 3);
     HEADER_BLOCK_ADD(block, "content-type", "text/plain");
-    arrival_answer(arrival, status, block, text, sizeof text - 1);
+    return block;
+}
+
+static bool refuse_in_text(const struct arrival *arrival, const char *http_status, enum status status,
+                           const char *text) {
+    arrival_answer(arrival, status, plain_headers(arrival, http_status), text, strlen(text));
     return false;
+}
+
+/* To a client that speaks nothing of what is spoken here, in a form that people can read. */
+static bool refuse_plain(const struct arrival *arrival, const char *http_status, enum status status) {
+    return refuse_in_text(arrival, http_status, status,
+                          "This is a gRPC server: it answers POST requests whose content-type is application/grpc.\n");
+}
+
+/* Who looks for a page is told what stands here. That is no call, so nothing counts it. */
+static bool answer_visitor(const struct arrival *arrival) {
+    if (!text_is(arrival->request.path, "/"))
+        return refuse_in_text(arrival, "404", STATUS_UNIMPLEMENTED, "There is nothing here.\n");
+    const struct header_block *block = plain_headers(arrival, "200");
+    http_stream_respond_text(arrival->stream, block->headers, block->count,
+                             "tidewire " TIDEWIRE_VERSION ": a gRPC gateway; calls are POST requests whose content-type "
+                             "is application/grpc, over HTTP/2.\n");
+    return false;
+}
+
+static bool is_visitor(const struct arrival *arrival) {
+    return !arrival->dialect && (text_is(arrival->request.method, "GET") || text_is(arrival->request.method, "HEAD"));
 }
 
 /* Returns false: a check that fails ends with it. */
@@ -94,7 +117,10 @@ static bool check_headers(const struct arrival *arrival, bool is_too_large) {
         http_stream_reset(arrival->stream, HTTP_PROTOCOL_ERROR);
         return false;
     }
+    if (is_visitor(arrival)) return answer_visitor(arrival);
     if (!arrival->dialect) return refuse_plain(arrival, "415", STATUS_INVALID_ARGUMENT);
+    if (arrival->dialect == &grpc_dialect && http_stream_version(arrival->stream) < HTTP_2) /* as grpc-go does */
+        return refuse_in_text(arrival, "505", STATUS_INTERNAL, "gRPC needs HTTP/2.\n");
     return true;
 }
 

@@ -137,12 +137,12 @@ struct http_session {
     struct fake_bytes *read;
     const char *reason;
     size_t stream_count;
+    enum http_version version; /* 0: HTTP/2 */
     uint64_t received;  /* by this side, all streams */
     uint64_t withheld;  /* received while the window was closed */
     bool is_server, is_draining, is_window_closed, is_closing, refuses, is_setting_up, is_relay;
 };
 struct http_stream {
-    enum http_version version; /* 0: HTTP/2 */
     struct list node;
     struct http_session *session;
     void *user;
@@ -279,7 +279,7 @@ void http_stream_upgrade(struct http_stream *stream, const struct http_header *h
     http_stream_respond(stream, headers, count, false);
 }
 enum http_version http_stream_version(const struct http_stream *stream) {
-    return stream->version ? stream->version : HTTP_2;
+    return stream->session->version ? stream->session->version : HTTP_2;
 }
 void http_stream_resume(struct http_stream *stream) { CHECK(!stream->is_closed); }
 void http_stream_finish(struct http_stream *stream, const struct http_header *trailers, size_t count) {

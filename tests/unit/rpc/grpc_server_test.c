@@ -71,11 +71,34 @@ static void requests_of_another_kind_are_told_what_is_served(void) {
                      plain_text);
     }
     start();
-    refused_with(fake_request(session, "/", true, ":method", "GET", "content-type", NULL, NULL),
-                 ":status: 415\n" PLAIN, plain_text);
-    start();
     refused_with(fake_request(session, "/", true, "content-type", NULL, "host", "a", "host", "b", NULL),
                  ":status: 400\n" PLAIN, plain_text);
+}
+
+static void a_visitor_is_told_what_stands_here(void) {
+    static const char greeting[] = "tidewire " TIDEWIRE_VERSION ": a gRPC gateway; calls are POST requests whose "
+                                   "content-type is application/grpc, over HTTP/2.\n";
+    char headers[96];
+    snprintf(headers, sizeof headers, ":status: 200\ncontent-type: text/plain\ncontent-length: %zu\n",
+             strlen(greeting));
+    start();
+    struct http_stream *stream = fake_request(session, "/", true, ":method", "GET", "content-type", NULL, NULL);
+    fake_read_done(session);
+    CHECK_STR(fake_text(&stream->headers), headers);
+    CHECK_MEM(buffer_bytes(&stream->body), buffer_length(&stream->body), greeting, strlen(greeting));
+    CHECK_INT(rpc_counters(fake_rpc)->calls_started, 0); /* that was no call */
+    fake_turn();
+    stop(stream);
+    start();
+    refused_with(fake_request(session, "/favicon.ico", true, ":method", "HEAD", "content-type", NULL, NULL),
+                 ":status: 404\ncontent-type: text/plain\ncontent-length: 23\n", "There is nothing here.\n");
+}
+
+static void grpc_in_http1_is_told_what_it_needs(void) {
+    start();
+    session->version = HTTP_1_1;
+    refused_with(fake_request(session, PATH, false, NULL),
+                 ":status: 505\ncontent-type: text/plain\ncontent-length: 19\n", "gRPC needs HTTP/2.\n");
 }
 
 static void unknown_methods_are_named(void) {
@@ -307,6 +330,8 @@ static void texts_to_the_peer_are_bounded(void) {
 int main(void) {
     RUN(requests_that_are_no_calls_are_refused);
     RUN(requests_of_another_kind_are_told_what_is_served);
+    RUN(a_visitor_is_told_what_stands_here);
+    RUN(grpc_in_http1_is_told_what_it_needs);
     RUN(unknown_methods_are_named);
     RUN(an_unknown_encoding_is_refused_with_those_that_are_known);
     RUN(headers_over_the_limit_have_a_status);
