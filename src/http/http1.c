@@ -79,7 +79,7 @@ void http1_refuse(struct http_session *session, int status, const char *text) {
     bool is_begun = h1->answer != HTTP1_UNANSWERED;
     if (session->phase != HTTP_OPEN) return;
     http_session_close(session, HTTP_PROTOCOL_ERROR, text);
-    if (is_begun) return;
+    if (is_begun || status == HTTP1_WORDLESS) return;
     buffer_clear(&h1->out); /* "100 Continue" */
     buffer_format(&h1->out,
                   "HTTP/1.1 %d %s\r\ncontent-type: text/plain\r\ncontent-length: %zu\r\nconnection: close\r\n\r\n%s.\n",

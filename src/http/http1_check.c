@@ -72,6 +72,8 @@ static bool in_version(struct http1_check *check, uint8_t byte) {
     static const char form[] = "HTTP/#.#\r";
     char wanted = form[check->line];
     if (wanted == '\r' && byte == '\r') return go(check, HTTP1_VERSION_LF);
+    if (wanted == 'H' && byte != 'H' && !check->may_be_blank)
+        return http1_check_refuse(check, HTTP1_WORDLESS, "the client doesn't speak HTTP");
     if (wanted == '#' ? byte < '0' || byte > '9' : byte != wanted) return bad(check, "the request line is malformed");
     if (check->line == 5 && byte != '1') return http1_check_refuse(check, 505, "HTTP/1.1 and HTTP/2 are spoken here");
     if (check->line == 7) check->minor = (uint8_t)(byte - '0');

@@ -42,13 +42,16 @@ enum http1_place {
     HTTP1_END,
 };
 
+/* In place of a status: what begins a connection is not HTTP at all, so an answer in HTTP/1 would be of no use. */
+enum { HTTP1_WORDLESS = 1 };
+
 struct http1_check {
     uint64_t most;      /* of names, values and 32 a field; and of the request line */
     uint64_t counted;   /* of them, in the head or the trailers */
     uint64_t left;      /* of the chunk or the body */
     uint32_t extension; /* bytes of chunk extensions */
     uint32_t line;      /* bytes of the token, version or size that is being read */
-    uint16_t status;    /* of the answer to what was found wrong; 0: nothing */
+    uint16_t status;    /* of the answer to what was found wrong, or HTTP1_WORDLESS; 0: nothing */
     uint8_t place;      /* enum http1_place */
     uint8_t minor;      /* HTTP/1.minor */
     bool is_trailer;
