@@ -178,7 +178,7 @@ void http1_input_bytes(struct http_session *session, const uint8_t *bytes, size_
 void http1_input_next(struct task *task) {
     struct http1 *h1 = container_of(task, struct http1, next);
     struct http_session *session = h1->session;
-    if (session->phase != HTTP_OPEN) return;
+    if (session->phase != HTTP_OPEN || !buffer_length(&h1->early)) return;
     size_t used = take(session, buffer_bytes(&h1->early), buffer_length(&h1->early));
     session->events->after_read(session);
     buffer_take(&h1->early, used);

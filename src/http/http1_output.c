@@ -186,8 +186,10 @@ static bool is_answered(const struct http1 *h1) {
 /* Of a refusal: no body any more, so it is small. */
 static void write_last_words(struct http_session *session) {
     struct buffer *out = &session->h1->out;
-    struct iovec piece = {.iov_base = out->data + out->start, .iov_len = buffer_length(out)};
-    if (piece.iov_len) connection_write(session->connection, &piece, 1);
+    if (buffer_length(out)) {
+        struct iovec piece = {.iov_base = buffer_bytes(out), .iov_len = buffer_length(out)};
+        connection_write(session->connection, &piece, 1);
+    }
     http_session_finish_closing(session);
 }
 
