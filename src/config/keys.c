@@ -14,7 +14,8 @@ const struct section sections[SECTION_COUNT] = {
                         .example = "127.0.0.1:50051",
                         .help = "An address that clients connect to: `127.0.0.1:50051`, `[::1]:50051`, "
                                 "`*:50051` (every address), `localhost:0` (any free port; it is printed), "
-                                "`unix:/run/tidewire.sock`. Nothing listens that no `listen` names."},
+                                "`unix:/run/tidewire.sock`. Clients speak HTTP/2 or HTTP/1.1 on the same port (by TLS as "
+                                "ALPN says); gRPC needs HTTP/2. Nothing listens that no `listen` names."},
     [SECTION_TLS] =
         {.name = "tls",
          .parent = SECTION_LISTEN,
@@ -342,7 +343,7 @@ const struct key keys[] = {
     {SECTION_LIMITS, "connections", VALUE_COUNT, .standard = "10000", .least = 1, .most = 10000000,
      AT(config_limits, connections), .help = "Connections that may be open at once, over all addresses."},
     {SECTION_LIMITS, "idle", VALUE_DURATION, .standard = "0", .most = 8760 * H, AT(config_limits, idle),
-     .help = "A connection without streams is closed after this time; 0 never."},
+     .help = "A connection without streams is closed after this time; 0 never (of HTTP/1.1: after 75s)."},
     {SECTION_LIMITS, "buffered_per_stream", VALUE_SIZE, .is_per_call = true, .standard = "256KiB",
      .least = KIB, .most = GIB, AT(config_limits, buffered_per_stream),
      .help = "What may wait in each direction of a stream, besides its one unfinished message. At the bound "
