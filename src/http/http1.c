@@ -96,9 +96,7 @@ static void say_close(struct http_session *session, enum http_error error, const
 }
 
 static void drain(struct http_session *session) {
-    struct http1 *h1 = session->h1;
-    bool is_idle = !h1->stream && h1->check.place == HTTP1_BEFORE && !buffer_length(&h1->early);
-    if (is_idle) http_session_close(session, HTTP_NO_ERROR, session->drain_text);
+    if (http1_input_is_idle(session->h1)) http_session_close(session, HTTP_NO_ERROR, session->drain_text);
 }
 
 static void overdue(struct http_session *session) {

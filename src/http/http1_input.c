@@ -97,7 +97,7 @@ static size_t take_head(struct http_session *session, const uint8_t *bytes, size
     struct http1_request request;
     size_t right = http1_check(&h1->check, bytes, length);
     buffer_append(&h1->head, bytes, right);
-    if (h1->check.place != HTTP1_BEFORE) session->idle_since = 0;
+    if (!http1_check_is_before(&h1->check)) session->idle_since = 0;
     if (h1->check.status || (h1->check.place == HTTP1_HEAD_END && !http1_head_read(session, &request)))
         http1_refuse(session, h1->check.status, h1->check.fault);
     else if (h1->check.place == HTTP1_HEAD_END)
@@ -124,7 +124,7 @@ static size_t take(struct http_session *session, const uint8_t *bytes, size_t le
             used += take_head(session, bytes + used, length - used);
         } else {
             used += take_body(session, bytes + used, length - used);
-            has_ended = h1->check.place == HTTP1_BEFORE; /* thrown away up to its end */
+            has_ended = http1_check_is_before(&h1->check); /* thrown away up to its end */
         }
     }
     return used;
@@ -134,8 +134,9 @@ static size_t take(struct http_session *session, const uint8_t *bytes, size_t le
 static void set_due(struct http_session *session) {
     struct http1 *h1 = session->h1;
     uint64_t patience = session->limits.settings_timeout;
-    if (h1->check.place == HTTP1_BEFORE || is_waiting(h1) || h1->answer == HTTP1_UPGRADED) {
-        session->header_due = 0;
+    bool is_before = http1_check_is_before(&h1->check);
+    if (is_before || is_waiting(h1) || h1->answer == HTTP1_UPGRADED) {
+        if (!is_before || h1->requests) session->header_due = 0; /* the first is due from the beginning */
         return;
     }
     bool is_in_head = http1_check_is_in_head(&h1->check), is_wanted = h1->stream != NULL;
@@ -156,6 +157,10 @@ static void after(struct http_session *session) {
     if (session->phase != HTTP_OPEN) return;
     if (!h1->stream && h1->thrown_away > THROWN_AWAY_MOST) {
         http_session_close(session, HTTP_NO_ERROR, "the client goes on with a request that is answered");
+        return;
+    }
+    if (session->is_draining && http1_input_is_idle(h1)) {
+        http_session_close(session, HTTP_NO_ERROR, session->drain_text);
         return;
     }
     http1_update_reading(session);
@@ -206,6 +211,10 @@ void http1_input_go_on(struct http_session *session) {
     http1_update_reading(session);
     set_due(session);
     note_next(session);
+}
+
+bool http1_input_is_idle(const struct http1 *h1) {
+    return !h1->stream && http1_check_is_before(&h1->check) && !buffer_length(&h1->early);
 }
 
 bool http1_input_may_throw_away(const struct http1 *h1) {

@@ -68,6 +68,8 @@ size_t http1_check(struct http1_check *check, const uint8_t *bytes, size_t lengt
 /* Always false. */
 bool http1_check_refuse(struct http1_check *check, int status, const char *fault);
 bool http1_is_token(uint8_t byte);
+/* Nothing of the next request has come, besides the empty line that may stand before it. */
+static inline bool http1_check_is_before(const struct http1_check *check) { return check->place <= HTTP1_BEFORE_LF; }
 static inline bool http1_check_is_in_head(const struct http1_check *check) {
     return check->place < HTTP1_HEAD_END && !check->is_trailer;
 }
@@ -142,6 +144,8 @@ void http1_input_bytes(struct http_session *session, const uint8_t *bytes, size_
 void http1_input_next(struct task *task);
 /* An exchange has ended, or is upgraded: what came early has its turn. */
 void http1_input_go_on(struct http_session *session);
+/* Between two exchanges. */
+bool http1_input_is_idle(const struct http1 *h1);
 /* Of the body that nobody wants, less is left than a new connection costs, as far as that is known. */
 bool http1_input_may_throw_away(const struct http1 *h1);
 
