@@ -6,14 +6,20 @@
 
 #include "base/memory.h"
 #include "fanout/subscription.h"
+#include "fanout/topic_private.h"
 #include "rpc/call.h"
 
 struct call_subscriptions {
+    struct call_source source;
     struct list list;
 };
 
+static struct call_subscriptions *of(const struct call *call) {
+    return call->source ? container_of(call->source, struct call_subscriptions, source) : NULL;
+}
+
 struct subscription *call_find_subscription(const struct call *call, const struct topic *topic) {
-    struct call_subscriptions *of_call = call->subscriptions;
+    struct call_subscriptions *of_call = of(call);
     if (!of_call) return NULL;
     for (struct list *node = of_call->list.next; node != &of_call->list; node = node->next) {
         struct subscription *subscription = container_of(node, struct subscription, of_call);
@@ -22,18 +28,31 @@ struct subscription *call_find_subscription(const struct call *call, const struc
     return NULL;
 }
 
-void call_add_subscription(struct call *call, struct subscription *subscription) {
-    if (!call->subscriptions) {
-        struct call_subscriptions *of_call = memory_new(sizeof *of_call);
-        list_init(&of_call->list);
-        call->subscriptions = of_call;
+/* What was published until now goes before what the call's handler sends. */
+static void give(struct call_source *source) {
+    struct list *list = &container_of(source, struct call_subscriptions, source)->list;
+    for (struct list *node = list->next, *next; node != list; node = next) {
+        struct subscription *subscription = container_of(node, struct subscription, of_call);
+        struct bundle *bundle = &subscription->topic->topics->bundle;
+        next = node->next;
+        if (!bundle->topic || bundle->is_busy) return;
+        if (!subscription->is_over) bundle_give(bundle, subscription);
     }
-    list_append(&((struct call_subscriptions *)call->subscriptions)->list, &subscription->of_call);
+}
+
+void call_add_subscription(struct call *call, struct subscription *subscription) {
+    if (!call->source) {
+        struct call_subscriptions *of_call = memory_new(sizeof *of_call);
+        of_call->source.give = give;
+        list_init(&of_call->list);
+        call->source = &of_call->source;
+    }
+    list_append(&of(call)->list, &subscription->of_call);
 }
 
 /* Calls `f` for each of the call's subscriptions; false when some `f` said so. */
 static bool each_of_call(struct call *call, bool (*f)(struct subscription *subscription)) {
-    struct call_subscriptions *of_call = call->subscriptions;
+    struct call_subscriptions *of_call = of(call);
     bool all = true;
     if (!of_call) return true;
     for (struct list *node = of_call->list.next, *next; node != &of_call->list; node = next) {
@@ -61,12 +80,12 @@ void topics_call_writable(struct topics *topics, struct call *call) {
 void topics_call_closed(struct topics *topics, struct call *call) {
     (void)topics;
     each_of_call(call, cancel);
-    free(call->subscriptions);
-    call->subscriptions = NULL;
+    free(of(call));
+    call->source = NULL;
 }
 
 bool topics_has_call(const struct topics *topics, const struct call *call) {
     (void)topics;
-    struct call_subscriptions *of_call = call->subscriptions;
+    const struct call_subscriptions *of_call = of(call);
     return of_call && !list_is_empty(&of_call->list);
 }

@@ -72,7 +72,7 @@ static void settle(struct topic *topic) {
     bool is_waited_for = somebody_waits(topic);
     uint64_t now = loop_now(loop), due = 0;
     uint32_t least = MOST_CREDITS;
-    for (struct list *node = topic->subscriptions.next, *next; node != &topic->subscriptions; node = next) {
+    for (struct list *node = topic->prompt.next, *next; node != &topic->prompt; node = next) {
         next = node->next;
         struct subscription *subscription = container_of(node, struct subscription, of_topic);
         if (!subscription_blocks(subscription)) continue;

@@ -16,8 +16,8 @@ struct message_type;
 struct queue_keys;
 
 struct queue {
+    uint32_t count, head, capacity; /* a power of two */
     struct message **ring;
-    uint32_t head, count, capacity; /* a power of two */
     struct queue_keys *keys;        /* NULL: no key */
 };
 

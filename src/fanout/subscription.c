@@ -22,6 +22,11 @@ static void note_room(struct subscription *subscription) {
     if (subscription_blocks(subscription)) credit_note_room(subscription->topic);
 }
 
+/* Before anything else happens to it: what was published until now. */
+static void give_bundle(struct subscription *subscription) {
+    if (!subscription->is_over) bundle_give(&subscription->topic->topics->bundle, subscription);
+}
+
 /* ---- the end ---- */
 
 static void discard_queue(struct subscription *subscription) {
@@ -73,6 +78,7 @@ void subscription_cancel(struct subscription **handle) {
     struct subscription *subscription = *handle;
     *handle = NULL;
     if (!subscription) return;
+    give_bundle(subscription);
     subscription->is_full = false; /* nobody is left to be told */
     subscription->call = NULL;
     list_remove(&subscription->of_call);
@@ -172,6 +178,7 @@ static void take_options(struct subscription *subscription, const struct subscri
     bool has_key = options->policy == TOPIC_COALESCE;
     subscription->options = *options;
     if (!options->queue) subscription->options.queue = 1;
+    subscription->is_choosy = options->fields || options->no_echo || options->since != TOPIC_LIVE;
     queue_set_key(&subscription->queue, options->type, has_key ? options->key : NULL,
                   subscription->topic->topics->registry->seed);
 }
@@ -185,6 +192,7 @@ struct subscription *subscription_new(struct topic *topic, struct call *call,
     subscription->topic = topic_ref(topic);
     subscription->call = call;
     subscription->serial = ++topic->topics->last_serial;
+    subscription->given = bundle_next(&topic->topics->bundle);
     take_options(subscription, options);
     return subscription;
 }
@@ -192,7 +200,10 @@ struct subscription *subscription_new(struct topic *topic, struct call *call,
 void subscription_set_options(struct subscription *subscription, const struct subscription_options *options) {
     struct subscription_options before = subscription->options;
     bool has_blocked = before.policy == TOPIC_BLOCK, blocks = options->policy == TOPIC_BLOCK;
+    give_bundle(subscription);
+    list_remove(&subscription->of_topic);
     take_options(subscription, options);
+    topic_place(subscription->topic, subscription);
     if (blocks && !has_blocked) credit_blocker_joined(subscription->topic);
     else if (has_blocked && !blocks) credit_blocker_left(subscription->topic);
     else note_room(subscription);
@@ -237,17 +248,32 @@ static void enqueue(struct subscription *subscription, struct delivery *delivery
 }
 
 static void hand_over(struct subscription *subscription, struct message *message, enum topic_counter counter) {
+    struct bundle *bundle = &subscription->topic->topics->bundle;
+    bool was_busy = bundle->is_busy;
+    bundle->is_busy = true; /* what it has for this call comes behind this one */
     bool is_sent = call_send(subscription->call, message);
+    bundle->is_busy = was_busy;
     add(subscription, is_sent ? counter : TOPIC_DISCARDED, 1);
 }
 
+bool subscription_wants(const struct subscription *subscription, struct delivery *delivery) {
+    if (delivery->position && delivery->position <= subscription->from) return false;
+    if (subscription->options.no_echo && delivery->publisher == subscription->serial) return false;
+    return passes(subscription, delivery->message, &delivery->fields);
+}
 
-void subscription_offer(struct subscription *subscription, struct delivery *delivery) {
+bool subscription_hand_over_run(struct subscription *subscription, struct message *run, size_t from, size_t to,
+                                uint32_t count) {
+    if (subscription->is_flushing || subscription->is_over) return false;
+    if (subscription->queue.count || !replay_is_done(&subscription->replay)) return false;
+    if (!call_send_run(subscription->call, run, from, to, count)) return false;
+    add(subscription, TOPIC_DELIVERED, count);
+    return true;
+}
+
+void subscription_take(struct subscription *subscription, struct delivery *delivery) {
     struct call *call = subscription->call;
     if (subscription->is_flushing || subscription->is_over) return;
-    if (delivery->position && delivery->position <= subscription->from) return;
-    if (subscription->options.no_echo && delivery->publisher == subscription->serial) return;
-    if (!passes(subscription, delivery->message, &delivery->fields)) return;
     if (call && !subscription->queue.count && replay_is_done(&subscription->replay) && !call_is_full(call)) {
         hand_over(subscription, delivery->message, TOPIC_DELIVERED);
         return;
@@ -274,6 +300,7 @@ static bool drain_replay(struct subscription *subscription) {
 }
 
 bool subscription_flush(struct subscription *subscription) {
+    give_bundle(subscription);
     note_room(subscription);
     subscription->is_flushing = true;
     return subscription_drain(subscription);

@@ -5,43 +5,46 @@
 #ifndef TIDEWIRE_FANOUT_SUBSCRIPTION_H
 #define TIDEWIRE_FANOUT_SUBSCRIPTION_H
 #include "base/list.h"
+#include "fanout/bundle.h"
 #include "fanout/fields.h"
 #include "fanout/history.h"
 #include "fanout/queue.h"
 #include "fanout/topic.h"
 #include "net/loop.h"
 
-/* A message on its way through a worker's subscriptions. */
-struct delivery {
-    struct message *message;
-    uint64_t publisher;           /* serial of the publisher's own subscription in this worker; 0: none */
-    uint64_t position;            /* 0: it is not kept */
-    bool has_credit;              /* no TOPIC_BLOCK subscriber is too full for it */
-    struct fields fields;
-};
-
+/* First what every message touches. */
 struct subscription {
-    struct list of_topic, of_call; /* nodes */
-    struct call *call;             /* NULL: a function */
+    struct list of_topic; /* a node */
+    struct call *call;    /* NULL: a function */
+    uint64_t given;       /* messages of bundles with smaller numbers are not for it, or it has them */
     bool is_over;     /* cancelled or full: takes nothing more; freed by its task */
     bool is_flushing; /* its call is closing: takes nothing new, hands over what is queued */
     bool is_full;     /* TOPIC_CLOSE struck: the task tells */
     bool is_busy;     /* the function has a message that it is not done with */
-    uint64_t full_since; /* TOPIC_BLOCK: has held up publishers from then on; 0: does not */
-    struct subscription_options options;
-    struct queue queue;
-    struct replay replay; /* goes before the queue */
-    uint64_t from;        /* positions up to here are replayed, or were before its time */
-    uint64_t serial;      /* of its worker; never used again */
+    bool is_prompt;   /* is given each message inside of the publish, and no bundles */
+    bool is_choosy;   /* subscription_wants() must be asked */
     bool has_gap;
+    struct replay replay; /* goes before the queue */
+    struct queue queue;
+    struct subscription_options options;
+    struct list of_call; /* a node */
+    uint64_t full_since; /* TOPIC_BLOCK: has held up publishers from then on; 0: does not */
+    uint64_t from;       /* positions up to here are replayed, or were before its time */
+    uint64_t serial;     /* of its worker; never used again */
     struct member *member; /* NULL: shows nothing */
     struct topic *topic; /* a reference */
     struct task task;
 };
 
 struct subscription *subscription_new(struct topic *topic, struct call *call, const struct subscription_options *options);
-/* A message for this subscriber: handed over, queued, or treated by the policy. Never calls the subscriber's owner. */
-void subscription_offer(struct subscription *subscription, struct delivery *delivery);
+/* Whether the message is for this subscriber. */
+bool subscription_wants(const struct subscription *subscription, struct delivery *delivery);
+static inline bool subscription_wants_all(const struct subscription *subscription) { return !subscription->is_choosy; }
+/* It is: handed over, queued, or treated by the policy. Never calls the subscriber's owner. */
+void subscription_take(struct subscription *subscription, struct delivery *delivery);
+/* Several in one, if its call has room for all of them; else false, and none was. */
+bool subscription_hand_over_run(struct subscription *subscription, struct message *run, size_t from, size_t to,
+                                uint32_t count);
 /* Hands queued messages to the call while it has room; true when none is left. */
 bool subscription_drain(struct subscription *subscription);
 /* It has fallen behind: over, and its task tells. */

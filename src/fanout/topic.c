@@ -34,6 +34,7 @@ struct topics *topics_new(struct topic_registry *registry, uint32_t index, struc
     topics->loop = loop;
     topics->mailbox = mailbox_new(loop, topics, MOST_MAIL, MOST_MAIL_BYTES);
     topics->held = memory_new(registry->workers * sizeof *topics->held);
+    bundle_init(&topics->bundle, loop);
     registry->sides[index] = topics;
     return topics;
 }
@@ -41,6 +42,7 @@ struct topics *topics_new(struct topic_registry *registry, uint32_t index, struc
 void topics_free(struct topics **topics) {
     if (!*topics) return;
     mailbox_free(&(*topics)->mailbox);
+    bundle_free(&(*topics)->bundle);
     map_free(&(*topics)->by_name, NULL);
     free((*topics)->held);
     free(*topics);
@@ -58,6 +60,7 @@ struct topic *topic_open(struct topics *topics, const char *name, size_t length)
     topic->shared = shared;
     topic->share = &shared->shares[topics->index];
     list_init(&topic->subscriptions);
+    list_init(&topic->prompt);
     list_init(&topic->watches);
     credit_open(topic);
     topic->share->topic = topic;
@@ -111,6 +114,7 @@ size_t topic_count(const struct topic *topic) {
 
 uint64_t topic_counter(const struct topic *topic, enum topic_counter counter) {
     uint64_t sum = 0;
+    bundle_go_out(&topic->topics->bundle);
     for (uint32_t i = 0; i < topic->topics->registry->workers; i++)
         sum += atomic_load_explicit(&topic->shared->shares[i].counters[counter], memory_order_relaxed);
     return sum;
@@ -134,10 +138,23 @@ struct subscription *topic_subscribe(struct topic *topic, struct call *call, con
 }
 
 void topic_joined(struct topic *topic, struct subscription *subscription) {
-    list_append(&topic->subscriptions, &subscription->of_topic);
+    topic_place(topic, subscription);
     atomic_fetch_add_explicit(&topic->share->subscribers, 1, memory_order_relaxed);
     if (subscription->options.policy == TOPIC_BLOCK) credit_blocker_joined(topic);
     member_set(topic, &subscription->member, subscription->options.show, subscription->options.show_length);
+}
+
+/* Whose own code runs inside of a publish, or whom credits count on; and of calls of which each message takes a form of
+ * their own, those that get the same message behind each other share it. */
+static bool is_prompt(const struct subscription *subscription) {
+    const struct subscription_options *options = &subscription->options;
+    return !subscription->call || options->filter || options->policy == TOPIC_BLOCK ||
+           !call_takes_runs(subscription->call);
+}
+
+void topic_place(struct topic *topic, struct subscription *subscription) {
+    subscription->is_prompt = is_prompt(subscription);
+    list_append(subscription->is_prompt ? &topic->prompt : &topic->subscriptions, &subscription->of_topic);
 }
 
 void topic_left(struct topic *topic, struct subscription *subscription) {
@@ -149,20 +166,34 @@ void topic_left(struct topic *topic, struct subscription *subscription) {
 
 /* ---- messages ---- */
 
-static void deliver_here(struct topic *topic, struct delivery *delivery) {
+static void deliver_promptly(struct topic *topic, struct delivery *delivery) {
     fields_init(&delivery->fields, delivery->message->data, delivery->message->length);
-    for (struct list *node = topic->subscriptions.next, *next; node != &topic->subscriptions; node = next) {
+    for (struct list *node = topic->prompt.next, *next; node != &topic->prompt; node = next) {
+        struct subscription *subscription = container_of(node, struct subscription, of_topic);
         next = node->next;
-        subscription_offer(container_of(node, struct subscription, of_topic), delivery);
+        if (subscription_wants(subscription, delivery)) subscription_take(subscription, delivery);
     }
+}
+
+static void deliver_here(struct topic *topic, struct delivery *delivery) {
+    struct bundle *bundle = &topic->topics->bundle;
+    if (bundle->topic != topic) bundle_go_out(bundle);
+    if (!list_is_empty(&topic->prompt)) deliver_promptly(topic, delivery);
+    if (!list_is_empty(&topic->subscriptions)) bundle_add(bundle, topic, delivery);
     if (delivery->has_credit) credit_note_room(topic);
 }
 
-static void overrun_here(struct topic *topic) {
-    for (struct list *node = topic->subscriptions.next, *next; node != &topic->subscriptions; node = next) {
+static void overrun(struct list *subscriptions) {
+    for (struct list *node = subscriptions->next, *next; node != subscriptions; node = next) {
         next = node->next;
         subscription_overrun(container_of(node, struct subscription, of_topic));
     }
+}
+
+static void overrun_here(struct topic *topic) {
+    bundle_go_out(&topic->topics->bundle);
+    overrun(&topic->prompt);
+    overrun(&topic->subscriptions);
 }
 
 /* A message on its way to another worker; without a message it tells that some were refused. */

@@ -2,6 +2,7 @@
 #ifndef TIDEWIRE_FANOUT_TOPIC_PRIVATE_H
 #define TIDEWIRE_FANOUT_TOPIC_PRIVATE_H
 #include "base/list.h"
+#include "fanout/bundle.h"
 #include "fanout/shared.h"
 #include "fanout/topic.h"
 #include "net/loop.h"
@@ -17,6 +18,7 @@ struct topics {
     struct map by_name; /* of struct topic */
     uint64_t last_serial; /* of subscriptions */
     bool *held;         /* for each worker: the publish that was reserved has its credit */
+    struct bundle bundle;
 };
 
 /* One worker's handle. */
@@ -25,7 +27,8 @@ struct topic {
     struct topics *topics;
     struct shared_topic *shared;
     struct share *share; /* this worker's of it */
-    struct list subscriptions;
+    struct list subscriptions; /* that are given bundles; those of a connection stand together as far as that is cheap */
+    struct list prompt;        /* the others */
     struct list watches;   /* of struct topic_watch */
     struct list waiting;   /* of struct topic_wait: this worker's publishers */
     struct task resume;    /* looks whether they can go on */
@@ -45,4 +48,6 @@ struct topic_receipt topic_publish_held(struct topic *topic, struct message *mes
 /* Into the topic's list and counts, and out of them. */
 void topic_joined(struct topic *topic, struct subscription *subscription);
 void topic_left(struct topic *topic, struct subscription *subscription);
+/* Into the list that its options say. */
+void topic_place(struct topic *topic, struct subscription *subscription);
 #endif

@@ -119,6 +119,12 @@ void http_session_mark(struct http_session *session) {
         loop_defer(session->worker->loop, LOOP_FLUSH, &session->flush);
 }
 
+void http_session_flush(struct http_session *session) {
+    if (list_is_empty(&session->flush.node)) return;
+    task_cancel(&session->flush);
+    session->kind->flush(session);
+}
+
 /* The first reason is the true one; what follows from it is not. */
 void http_session_set_reason(struct http_session *session, const char *reason, size_t length) {
     if (!session->reason) session->reason = memory_copy(reason, length);

@@ -115,6 +115,8 @@ struct http_session *http_session_new(struct http_worker *worker, bool is_server
 void http_session_attach(struct http_session *session, struct connection *connection);
 void *http_session_owner(const struct http_session *session);
 struct connection *http_session_connection(const struct http_session *session); /* NULL once it is gone */
+/* Writes what there is to write, instead of at the end of the turn. Only from a task of the loop. */
+void http_session_flush(struct http_session *session);
 size_t http_session_stream_count(const struct http_session *session);
 /* Client: how many more streams may be opened now; 0 until the peer's first SETTINGS are there. */
 uint32_t http_session_room(const struct http_session *session);

@@ -398,11 +398,13 @@ void call_trailed(struct rpc_call *call, enum status status, enum call_reason re
 
 void call_finish(struct call *public, enum status status, const char *text, const void *details,
                  size_t details_length) {
+    call_ask_source(public);
     call_finish_for(rpc_call_of(public), status, REASON_HANDLER, text, details, details_length);
 }
 
 void call_half_close(struct call *public) {
     struct rpc_call *call = rpc_call_of(public);
+    call_ask_source(public);
     if (!call->is_client || !call_is_open(public)) return;
     call->has_sent_end = true;
     if (call->stream) http_stream_finish(call->stream, NULL, 0);

@@ -69,12 +69,18 @@ struct call_handler {
 
 struct call_route; /* rpc/router.h */
 
+/* Somebody besides the handler who has messages for a call. Asked to send what there is before the handler sends
+ * something or ends the call. */
+struct call_source {
+    void (*give)(struct call_source *source);
+};
+
 /* Read by handlers, written by rpc/ alone except where it says so. */
 struct call {
     struct rpc *rpc;
     const struct call_handler *handler;
     void *data;                      /* the handler's own; begins as route->data */
-    void *subscriptions;             /* fanout/'s own; NULL at first */
+    struct call_source *source;      /* fanout/'s own; NULL at first */
     const char *upstream;            /* raw server calls: where they are passed on to, for access lines; the handler's */
     const struct call_route *route;  /* of a server call */
     const struct method *method;     /* NULL: raw */
@@ -119,6 +125,14 @@ bool call_send_frame(struct call *call, const struct call_frame *frame);
  * does so. True when they are: never where the peer does not take it, or headers have left that do not name it. Server
  * calls. */
 bool call_compress(struct call *call, bool is_on);
+/* `count` messages at once, that stand behind each other in `run` with their prefixes, from byte `from` up to `to`: copied,
+ * or a reference is taken. False when not all of them fit, or when the call takes none: nothing was queued. */
+bool call_send_run(struct call *call, struct message *run, size_t from, size_t to, uint32_t count);
+/* False: each message is put into another form for this call. */
+bool call_takes_runs(const struct call *call);
+/* Writes what the connection's calls have queued, instead of at the end of the turn. Only from a task of the loop. */
+void call_flush(struct call *call);
+bool call_shares_connection(const struct call *call, const struct call *other);
 /* Encodes in place: append the message's bytes to the returned buffer (and nothing else), then end or abandon it.
  * NULL when the call is over. No other function of this header may come in between, of no call. */
 struct buffer *call_begin_message(struct call *call);
@@ -126,7 +140,7 @@ void call_end_message(struct call *call);
 void call_abandon_message(struct call *call);
 /* The bytes queued towards the peer have reached limits.buffered_per_stream (or the connection's or the total bound). */
 bool call_is_full(struct call *call);
-void call_pending(const struct call *call, size_t *messages, size_t *bytes);
+void call_pending(struct call *call, size_t *messages, size_t *bytes);
 
 /* Server: after everything queued, trailers with this status. `details` is a serialized google.rpc.Status's
  * `details` list already wrapped as google.rpc.Status, or NULL; more than 12 KiB are left out, with a line in the log,

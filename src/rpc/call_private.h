@@ -151,6 +151,10 @@ void access_opened(struct rpc_call *call);
 void access_closed(struct rpc_call *call);
 void access_refused(const struct arrival *arrival, enum status status);
 
+static inline void call_ask_source(struct call *call) {
+    if (call->source) call->source->give(call->source);
+}
+
 /* The one reply of a method leaves together with its status: until then the call may still fail, and is then answered
  * by the status alone. */
 static inline bool call_holds_reply(const struct rpc_call *call) {

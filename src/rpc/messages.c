@@ -118,6 +118,7 @@ struct metadata *call_trailers(struct call *public) {
 }
 
 static bool may_send(struct rpc_call *call) {
+    call_ask_source(&call->call);
     if (!call_is_open(&call->call)) return false;
     if (!call->has_sent_headers) call->dialect->send_headers(call);
     return true;
@@ -186,6 +187,32 @@ bool call_send_frame(struct call *public, const struct call_frame *frame) {
     return true;
 }
 
+bool call_takes_runs(const struct call *public) { return !rpc_call_of_const(public)->is_recoded; }
+
+bool call_send_run(struct call *public, struct message *run, size_t from, size_t to, uint32_t count) {
+    struct rpc_call *call = rpc_call_of(public);
+    size_t framed = to - from;
+    if (call->is_recoded || !call_is_open(public) || account_is_limited(call->account)) return false;
+    if (call->outbox.bytes + framed > call->most_queued) return false;
+    if (!call->has_sent_headers) call->dialect->send_headers(call);
+    outbox_add_run(&call->outbox, &public->rpc->outboxes, run, from, to, count);
+    if (call->outbox.bytes == framed) call->progress = loop_now(public->rpc->loop);
+    public->messages_out += count;
+    public->bytes_out += framed - (size_t)count * MESSAGE_PREFIX;
+    account_charge(call, framed);
+    if (call->stream) http_stream_resume(call->stream);
+    return true;
+}
+
+void call_flush(struct call *public) {
+    struct http_session *session = rpc_call_of(public)->connection->session;
+    if (session) http_session_flush(session);
+}
+
+bool call_shares_connection(const struct call *call, const struct call *other) {
+    return rpc_call_of_const(call)->connection == rpc_call_of_const(other)->connection;
+}
+
 bool call_compress(struct call *public, bool is_on) {
     struct rpc_call *call = rpc_call_of(public);
     bool may = call->names_gzip || (call->accepts_gzip && !call->has_sent_headers);
@@ -195,6 +222,7 @@ bool call_compress(struct call *public, bool is_on) {
 
 struct buffer *call_begin_message(struct call *public) {
     struct rpc_call *call = rpc_call_of(public);
+    call_ask_source(public);
     if (!call_is_open(public)) return NULL;
     if (!call->is_recoded) return outbox_begin(&call->outbox, &public->rpc->outboxes);
     buffer_clear(&public->rpc->scratch);
@@ -226,8 +254,9 @@ bool call_is_full(struct call *public) {
     return is_full;
 }
 
-void call_pending(const struct call *public, size_t *messages, size_t *bytes) {
-    const struct rpc_call *call = rpc_call_of_const(public);
+void call_pending(struct call *public, size_t *messages, size_t *bytes) {
+    const struct rpc_call *call = rpc_call_of(public);
+    call_ask_source(public);
     *messages = call->outbox.messages;
     *bytes = call->outbox.bytes;
 }

@@ -9,6 +9,9 @@
 enum {
     BECOME_LEAST = 4096, /* below this a copy is cheaper than the memory that the chunk loses */
     BEGIN_LEAST = 64,    /* room that a message of unknown length begins with */
+    RUN_LEAST = 256,     /* below this a copy is cheaper than a reference */
+    RUN_SHARE = 4,       /* less than the fourth part of a run shall not keep all of it, since only the part is counted */
+    RUN_REFERENCE_LEAST = 4096, /* for HTTP: many calls are given the same bytes, which are at hand */
     PIECES_KEPT = 1024,
     HEAD = offsetof(struct message, prefix),
 };
@@ -21,8 +24,10 @@ static const struct {
 
 struct piece {
     struct piece *next;
-    struct message *message; /* referenced: one framed message; NULL: a chunk */
-    size_t position;         /* bytes given: of the framed message, or place in the chunk */
+    struct message *message; /* referenced; NULL: a chunk */
+    size_t position;         /* place in the chunk, or in the message's prefix and data, up to which bytes were given */
+    size_t end;              /* referenced: the place up to which they are to be given */
+    bool is_run;             /* referenced: data is framed messages; else prefix and data are one */
     struct buffer chunk;     /* starts with HEAD unused bytes */
 };
 
@@ -149,6 +154,7 @@ size_t outbox_add_reference(struct outbox *outbox, struct outbox_pool *pool, str
     struct piece *piece = pool_take(&pool->pieces);
     message_set_prefix(message, 0);
     piece->message = message_ref(message);
+    piece->end = MESSAGE_PREFIX + (size_t)message->length;
     append(outbox, piece);
     return added(outbox, message->length);
 }
@@ -157,10 +163,27 @@ size_t outbox_add_packed(struct outbox *outbox, struct outbox_pool *pool, struct
     struct piece *piece = pool_take(&pool->pieces);
     piece->message = message;
     piece->position = MESSAGE_PREFIX;
+    piece->end = MESSAGE_PREFIX + (size_t)message->length;
     append(outbox, piece);
     outbox->bytes += message->length;
     outbox->messages++;
     return message->length;
+}
+
+void outbox_add_run(struct outbox *outbox, struct outbox_pool *pool, struct message *run, size_t from, size_t to,
+                    uint32_t count) {
+    if (to - from < RUN_LEAST || to - from < run->capacity / RUN_SHARE) {
+        buffer_append(chunk_with_room(outbox, pool, to - from), run->data + from, to - from);
+    } else {
+        struct piece *piece = pool_take(&pool->pieces);
+        piece->message = message_ref(run);
+        piece->is_run = true;
+        piece->position = MESSAGE_PREFIX + from;
+        piece->end = MESSAGE_PREFIX + to;
+        append(outbox, piece);
+    }
+    outbox->bytes += to - from;
+    outbox->messages += count;
 }
 
 /* Large pieces become what HTTP sends without a copy; small ones fill up the last chunk. */
@@ -171,6 +194,7 @@ void outbox_add_raw(struct outbox *outbox, struct outbox_pool *pool, const void 
         piece->message->length = (uint32_t)length;
         memcpy(piece->message->data, bytes, length);
         piece->position = MESSAGE_PREFIX;
+        piece->end = MESSAGE_PREFIX + length;
         append(outbox, piece);
     } else {
         buffer_append(chunk_with_room(outbox, pool, length), bytes, length);
@@ -196,6 +220,7 @@ static void become_message(struct piece *piece, size_t length) {
     piece->message = message;
     piece->chunk = (struct buffer){0};
     piece->position = 0;
+    piece->end = MESSAGE_PREFIX + length;
 }
 
 size_t outbox_end(struct outbox *outbox) {
@@ -236,7 +261,7 @@ static void count_gone(struct outbox *outbox, const uint8_t *bytes, size_t lengt
 
 static void count_message_gone(struct outbox *outbox, const struct piece *piece, const uint8_t *bytes, size_t length,
                                bool is_all) {
-    if (!piece->message)
+    if (!piece->message || piece->is_run)
         count_gone(outbox, bytes, length);
     else if (is_all)
         outbox->messages--;
@@ -247,7 +272,7 @@ static const uint8_t *piece_bytes(const struct piece *piece, size_t *length) {
         *length = piece->chunk.end - piece->position;
         return piece->chunk.data + piece->position;
     }
-    *length = MESSAGE_PREFIX + (size_t)piece->message->length - piece->position;
+    *length = piece->end - piece->position;
     return piece->message->prefix + piece->position;
 }
 
@@ -258,7 +283,7 @@ void outbox_give(struct outbox *outbox, struct outbox_pool *pool, size_t length,
         size_t here;
         const uint8_t *bytes = piece_bytes(piece, &here);
         size_t step = length < here ? length : here;
-        if (piece->message && step >= OUTBOX_REFERENCE_LEAST)
+        if (piece->message && step >= (piece->is_run ? RUN_REFERENCE_LEAST : OUTBOX_REFERENCE_LEAST))
             http_output_reference(output, bytes, step, piece->message);
         else
             http_output_copy(output, bytes, step);

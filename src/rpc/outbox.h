@@ -49,6 +49,10 @@ size_t outbox_add_copy(struct outbox *outbox, struct outbox_pool *pool, const vo
                        uint8_t flags);
 /* Takes a reference of its own. */
 size_t outbox_add_reference(struct outbox *outbox, struct outbox_pool *pool, struct message *message);
+/* Messages that stand behind each other with their prefixes, from byte `from` of the run up to `to`: by a reference, or,
+ * when they are few, or little of the run, by a copy. */
+void outbox_add_run(struct outbox *outbox, struct outbox_pool *pool, struct message *run, size_t from, size_t to,
+                    uint32_t count);
 struct buffer *outbox_begin(struct outbox *outbox, struct outbox_pool *pool);
 size_t outbox_end(struct outbox *outbox);
 void outbox_abandon(struct outbox *outbox, struct outbox_pool *pool);

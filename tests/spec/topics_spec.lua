@@ -38,6 +38,29 @@ describe("a topic", function()
     end
   end)
 
+  it("keeps what a stream sends in its place among what it publishes", function()
+    local gw = serve([[
+      on_open = function(stream) room:subscribe(stream) end,
+      on_message = function(stream, message)
+        stream:send { timestamp = 1 }
+        room:publish { timestamp = 2 }
+        stream:send { timestamp = 3 }
+        room:publish { timestamp = 4 }
+        room:publish { timestamp = 5 }
+        other:publish { timestamp = 6 }
+        room:publish { timestamp = 7 }
+        stream:send { timestamp = room:counters().delivered }
+        room:publish { timestamp = 8 }
+        stream:close()
+      end,
+    ]], room .. ' local other = tidewire.topic("other", { type = "chat.ChatMessage" })', "workers = 1")
+    local stream, witness = join(gw), join(gw)
+    stream:send { timestamp = 0 }
+    for i, want in ipairs { 1, 2, 3, 4, 5, 7, 8, 8 } do assert.same({ i, want }, { i, stream:receive().timestamp }) end
+    assert.equal("OK", stream:status().code)
+    for _, want in ipairs { 2, 4, 5, 7, 8 } do assert.equal(want, witness:receive().timestamp) end
+  end)
+
   it("passes to each subscriber what its filter lets through", function()
     local gw = serve([[
       on_open = function(stream)

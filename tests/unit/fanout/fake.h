@@ -5,23 +5,54 @@
 #include "base/clock.h"
 #include "check.h"
 #include "fanout/topic.h"
+#include "fanout/topic_private.h"
 #include "net/loop.h"
 #include "rpc/call.h"
 
 struct fake {
     struct call call;
     int room;
-    char got[4096];
+    char got[16384];
     enum status finished;
+    int connection;
+    bool takes_no_runs;
+    int runs, flushes; /* messages in runs; how often its connection was written at once */
 };
 
 bool call_is_full(struct call *call) { return ((const struct fake *)call)->room <= 0; }
+static inline void fake_ask_source(struct call *call) {
+    if (call->source) call->source->give(call->source);
+}
+static inline void fake_get(struct fake *fake, const void *text, size_t length) {
+    size_t used = strlen(fake->got);
+    snprintf(fake->got + used, sizeof fake->got - used, "%.*s ", (int)length, (const char *)text);
+}
 bool call_send(struct call *call, struct message *message) {
     struct fake *fake = (struct fake *)call;
+    fake_ask_source(call);
     fake->room--;
-    size_t used = strlen(fake->got);
-    snprintf(fake->got + used, sizeof fake->got - used, "%.*s ", (int)message->length, (char *)message->data);
+    fake_get(fake, message->data, message->length);
     return true;
+}
+bool call_send_run(struct call *call, struct message *run, size_t from, size_t to, uint32_t count) {
+    struct fake *fake = (struct fake *)call;
+    if (fake->room < (int)count) return false;
+    fake->room -= (int)count;
+    fake->runs += (int)count;
+    const uint8_t *at = run->data + from, *end = run->data + to;
+    CHECK(to <= run->length);
+    for (; count; count--) {
+        size_t length = (size_t)at[1] << 24 | (size_t)at[2] << 16 | (size_t)at[3] << 8 | at[4];
+        fake_get(fake, at + MESSAGE_PREFIX, length);
+        at += MESSAGE_PREFIX + length;
+    }
+    CHECK(at == end);
+    return true;
+}
+bool call_takes_runs(const struct call *call) { return !((const struct fake *)call)->takes_no_runs; }
+void call_flush(struct call *call) { ((struct fake *)call)->flushes++; }
+bool call_shares_connection(const struct call *call, const struct call *other) {
+    return ((const struct fake *)call)->connection == ((const struct fake *)other)->connection;
 }
 void call_finish(struct call *call, enum status status, const char *text, const void *details, size_t length) {
     (void)text, (void)details, (void)length;

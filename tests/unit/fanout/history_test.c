@@ -108,6 +108,7 @@ static void publish(struct topic *topic, const char *text) {
     struct message *message = message_copy(text, strlen(text));
     topic_publish(topic, message, NULL);
     message_unref(&message);
+    bundle_go_out(&topic->topics->bundle); /* as if each were published in a turn of its own */
 }
 
 static void who_comes_later_gets_what_was_then_what_is(void) {

@@ -263,6 +263,82 @@ static void full_and_writable_follow_the_queue(void) {
     stop(stream);
 }
 
+static void a_run_is_queued_whole_or_not_at_all(void) {
+    start(NULL);
+    struct http_stream *stream = fake_request(session, "/test.Service/Stream", false, NULL);
+    fake_receive(stream, NULL, 0, false);
+    stream->window = 0;
+    struct message *run = message_new(5000);
+    for (int i = 0; i < 9; i++) { /* nine of 500 bytes */
+        memset(run->data + run->length, i, 500);
+        memcpy(run->data + run->length, "\0\0\0\1\xef", 5);
+        run->length += 500;
+    }
+    CHECK(call_send_run(record.call, run, 500, 4500, 8));
+    CHECK(call_send_run(record.call, run, 0, 4500, 9));
+    CHECK_INT(record.call->messages_out, 17);
+    CHECK_INT(record.call->bytes_out, 17 * 495);
+    CHECK(!call_send_run(record.call, run, 0, 4500, 9)); /* the bound is 10000 bytes */
+    CHECK(call_send_run(record.call, run, 0, 1500, 3));
+    size_t messages, bytes;
+    call_pending(record.call, &messages, &bytes);
+    CHECK_INT(messages, 20);
+    CHECK_INT(bytes, 20 * 500);
+    CHECK(call_is_full(record.call));
+    stream->window = 4250;
+    fake_turn();
+    call_pending(record.call, &messages, &bytes);
+    CHECK_INT(messages, 12);
+    stream->window = SIZE_MAX;
+    fake_turn();
+    CHECK_INT(buffer_length(&stream->body), 10000);
+    CHECK_MEM(buffer_bytes(&stream->body), 4000, run->data + 500, 4000);
+    CHECK_MEM(buffer_bytes(&stream->body) + 8500, 1500, run->data, 1500);
+    CHECK_INT(run->references, 1);
+    call_flush(record.call);
+    CHECK_INT(session->flushes, 1);
+    stop(stream);
+    message_unref(&run);
+}
+
+/* fanout/ has a letter for the call, each time it is asked. */
+static struct {
+    struct call_source source;
+    struct message *letter;
+} pen;
+
+static void give_letter(struct call_source *source) {
+    CHECK(source == &pen.source);
+    CHECK(call_send_run(record.call, pen.letter, 0, pen.letter->length, 1));
+    pen.letter->data[MESSAGE_PREFIX]++;
+}
+
+static void others_messages_go_before_what_the_handler_does(void) {
+    size_t messages, bytes;
+    start(NULL);
+    struct http_stream *stream = fake_request(session, "/test.Service/Stream", false, NULL);
+    fake_turn();
+    pen.source.give = give_letter;
+    pen.letter = message_copy("\0\0\0\0\1a", 6);
+    record.call->source = &pen.source;
+    CHECK(call_send_bytes(record.call, "1", 1));
+    buffer_append(call_begin_message(record.call), "2", 1);
+    call_end_message(record.call);
+    call_pending(record.call, &messages, &bytes);
+    CHECK_INT(messages, 5);
+    struct message *message = message_copy("3", 1);
+    CHECK(call_send(record.call, message));
+    message_unref(&message);
+    call_finish(record.call, STATUS_OK, NULL, NULL, 0);
+    record.call->source = NULL;
+    fake_turn();
+    CHECK_MEM(buffer_bytes(&stream->body), buffer_length(&stream->body),
+              "\0\0\0\0\1a\0\0\0\0\1" "1" "\0\0\0\0\1b\0\0\0\0\1" "2" "\0\0\0\0\1c\0\0\0\0\1" "d"
+              "\0\0\0\0\1" "3" "\0\0\0\0\1e", 48);
+    stop(stream);
+    message_unref(&pen.letter);
+}
+
 static void large_messages_are_not_copied(void) {
     start(NULL);
     struct http_stream *stream = fake_request(session, "/test.Service/Stream", false, NULL);
@@ -411,6 +487,8 @@ int main(void) {
     RUN(an_answer_that_has_left_stands_against_a_deadline);
     RUN(a_reset_drops_the_queue);
     RUN(full_and_writable_follow_the_queue);
+    RUN(a_run_is_queued_whole_or_not_at_all);
+    RUN(others_messages_go_before_what_the_handler_does);
     RUN(large_messages_are_not_copied);
     RUN(an_abandoned_message_leaves_no_trace);
     RUN(drain_is_told_once_and_new_calls_hear_of_it);

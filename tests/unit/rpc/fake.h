@@ -136,7 +136,7 @@ struct http_session {
     struct connection *connection;
     struct fake_bytes *read;
     const char *reason;
-    size_t stream_count;
+    size_t stream_count, flushes;
     enum http_version version; /* 0: HTTP/2 */
     uint64_t received;  /* by this side, all streams */
     uint64_t withheld;  /* received while the window was closed */
@@ -202,6 +202,7 @@ void http_session_close(struct http_session *session, enum http_error error, con
     session->is_closing = true;
     if (!session->reason) session->reason = memory_copy_string(reason);
 }
+void http_session_flush(struct http_session *session) { session->flushes++; }
 void http_session_set_relay(struct http_session *session) { session->is_relay = true; }
 void http_session_set_window_open(struct http_session *session, bool is_open) {
     session->is_window_closed = !is_open;

@@ -90,7 +90,7 @@ enum {
     QUEUE_MOST = 512 * 1024 + 4096, /* of the Link call: its bound, and one gathered write */
 };
 
-static size_t pending(const struct call *call) {
+static size_t pending(struct call *call) {
     size_t messages, bytes;
     call_pending(call, &messages, &bytes);
     return bytes;

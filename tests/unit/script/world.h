@@ -202,8 +202,12 @@ bool call_headers_are_sent(const struct call *call) { return of(call)->has_heade
 struct metadata *call_headers(struct call *call) { return &of(call)->headers; }
 struct metadata *call_trailers(struct call *call) { return &of(call)->trailers; }
 bool call_is_open(const struct call *call) { return !of(call)->is_finished && !of(call)->is_reset && !of(call)->is_closed; }
+static void ask_source(struct call *call) {
+    if (call->source) call->source->give(call->source);
+}
 bool call_send(struct call *base, struct message *message) {
     struct test_call *call = of(base);
+    ask_source(base);
     CHECK(!call->is_open_message && !call->is_closed);
     if (!call_is_open(base)) return false;
     call->has_headers = true;
@@ -213,6 +217,7 @@ bool call_send(struct call *base, struct message *message) {
 }
 struct buffer *call_begin_message(struct call *base) {
     struct test_call *call = of(base);
+    ask_source(base);
     CHECK(!call->is_open_message && !call->is_closed);
     if (!call_is_open(base)) return NULL;
     call->is_open_message = true;
@@ -242,7 +247,24 @@ bool call_is_full(struct call *base) {
     CHECK(!call->is_open_message);
     return call->was_full = call->out_count - call->out_read >= call->room;
 }
-void call_pending(const struct call *call, size_t *messages, size_t *bytes) {
+bool call_send_run(struct call *base, struct message *run, size_t from, size_t to, uint32_t count) {
+    if (!call_is_open(base) || of(base)->out_count - of(base)->out_read + count > of(base)->room) return false;
+    const uint8_t *at = run->data + from;
+    CHECK(to <= run->length);
+    for (; count; count--) {
+        size_t length = (size_t)at[1] << 24 | (size_t)at[2] << 16 | (size_t)at[3] << 8 | at[4];
+        struct message *message = message_copy(at + MESSAGE_PREFIX, length);
+        call_send(base, message);
+        message_unref(&message);
+        at += MESSAGE_PREFIX + length;
+    }
+    return true;
+}
+bool call_takes_runs(const struct call *call) { return of(call) != NULL; }
+void call_flush(struct call *call) { (void)call; }
+bool call_shares_connection(const struct call *call, const struct call *other) { return call == other; }
+void call_pending(struct call *call, size_t *messages, size_t *bytes) {
+    ask_source(call);
     *messages = of(call)->out_count - of(call)->out_read;
     *bytes = 10 * *messages;
 }
@@ -263,6 +285,7 @@ static void test_call_task(struct task *task) {
 void call_finish(struct call *base, enum status status, const char *text, const void *details, size_t details_length) {
     struct test_call *call = of(base);
     CHECK(!call->is_open_message && !call->is_closed);
+    ask_source(base);
     if (!call_is_open(base)) return;
     call->is_finished = true;
     call->status = status;
@@ -278,7 +301,10 @@ void call_reset(struct call *base, uint32_t http_error) {
     call->status = STATUS_CANCELLED;
     loop_defer(&world_loop, LOOP_RUN, &call->task);
 }
-void call_half_close(struct call *call) { of(call)->has_sent_end = true; }
+void call_half_close(struct call *call) {
+    ask_source(call);
+    of(call)->has_sent_end = true;
+}
 bool call_send_bytes(struct call *call, const void *data, size_t length) {
     struct message *message = message_copy(data, length);
     bool is_sent = call_send(call, message);
