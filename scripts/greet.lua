@@ -1,6 +1,9 @@
 -- A greeting in each of the four shapes that a call can have.
 local greet = {}
 
+-- How many replies one request for many gets.
+local replies = tonumber(os.getenv "GREET_REPLIES") or 5
+
 -- One request, one reply: what is returned is the reply.
 function greet.Greet(_, request)
   return { greeting = request.name }
@@ -24,7 +27,7 @@ end
 
 -- One request, many replies.
 function greet.GreetServerStream(stream, request)
-  for _ = 1, 5 do
+  for _ = 1, replies do
     stream:send { greeting = request.name }
   end
 end

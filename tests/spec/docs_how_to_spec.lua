@@ -216,6 +216,30 @@ describe(path, function()
     assert.equal(1, stranger:wait(gateway.patience))
   end)
 
+  recipe("dubbo", "what a Triple client says in its attachments reaches the handler", function(one)
+    one.conf = one.conf:gsub("127%.0%.0%.1:20000", "127.0.0.1:50051")
+    local wire = raw.connect(start("dubbo").address)
+    wire:headers(1, "greet.GreetService/Greet", {
+      ["content-type"] = "application/grpc+proto", ["user-agent"] = "grpc-go-triple/0.1.0 (go1.25)",
+      ["grpc-timeout"] = "3S", interface = "greet.GreetService", timeout = "3s", ["tri-service-version"] = "1",
+    })
+    wire:data(1, raw.message(raw.text(1, "ann")), true)
+    assert.equal("application/grpc+proto", wire:expect({ type = "HEADERS", stream = 1 }).fields["content-type"])
+    assert.equal(raw.message(raw.text(1, "ann of greet.GreetService, within 3s")), wire:expect({ type = "DATA" }).bytes)
+    assert.equal("0", wire:trailers(1).fields["grpc-status"])
+  end)
+
+  it("says how etc/triple.conf answers the sample's clients as often as they want", function()
+    local file = assert(io.open(gateway.root .. "/etc/triple.conf"))
+    local conf = file:read("*a"):gsub('"%.%./', '"' .. gateway.root .. "/"):gsub(":20000", ":0")
+    file:close()
+    for wanted, environment in pairs { [5] = {}, [10] = { GREET_REPLIES = "10" } } do
+      local gw = gateway.start { config = conf, environment = environment }
+      local replies, status = connect(gw):exchange("greet.GreetService/GreetServerStream", { { name = "triple" } })
+      assert.same({ wanted, "OK", "triple" }, { #replies, status.code, replies[wanted].greeting })
+    end
+  end)
+
   recipe("pass", "one service is passed on and another is answered here", function()
     local listener = raw.listen()
     recipes.pass.conf = recipes.pass.conf:gsub("127%.0%.0%.1:50052", listener.address)
