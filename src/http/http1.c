@@ -67,6 +67,7 @@ void http1_answered(struct http_session *session) {
     } else if (closes) {
         close_behind_answer(session);
     } else {
+        session->header_due = 0; /* was that of a body which somebody wanted */
         if (has_all) http1_check_begin(&h1->check, session->limits.headers, false);
         http1_input_go_on(session);
     }
