@@ -69,8 +69,9 @@ void bundle_add(struct bundle *bundle, struct topic *topic, const struct deliver
     struct delivery *own = &bundle->deliveries[bundle->count];
     own->message = message_ref(delivery->message);
     own->publisher = delivery->publisher;
-    own->position = delivery->position;
+    own->order = delivery->order;
     own->has_credit = false;
+    own->is_carried = delivery->is_carried;
     fields_init(&own->fields, own->message->data, own->message->length);
     add_to_run(bundle, own->message);
     bundle->bytes += own->message->length;

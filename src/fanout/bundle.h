@@ -18,8 +18,9 @@ struct topic;
 struct delivery {
     struct message *message;
     uint64_t publisher; /* serial of the publisher's own subscription in this worker; 0: none */
-    uint64_t position;  /* 0: it is not kept */
+    uint64_t order;     /* of kept ones, its parcel's; 0: it is not kept */
     bool has_credit;    /* no TOPIC_BLOCK subscriber is too full for it */
+    bool is_carried;    /* its publisher, on another host, cannot wait: TOPIC_BLOCK is TOPIC_DROP_OLD */
     struct fields fields;
 };
 

@@ -26,7 +26,7 @@ static void wake_all(struct topic *topic) {
             !atomic_exchange(&topic->shared->shares[i].has_waiting, false))
             continue;
         if (i == topic->topics->index) topic_defer(topic, &topic->resume);
-        else topic_mail_send(topic, i, woken);
+        else topic_mail_send(topic->topics->registry, topic->shared, i, woken);
     }
 }
 
@@ -128,7 +128,7 @@ static void pressed(struct topic_mail *mail, struct share *share, struct topic *
 static void press(struct topic *topic, uint32_t worker) {
     struct share *share = &topic->shared->shares[worker];
     if (share == topic->share) credit_note_room(topic);
-    else if (!atomic_exchange(&share->is_pressed, true)) topic_mail_send(topic, worker, pressed);
+    else if (!atomic_exchange(&share->is_pressed, true)) topic_mail_send(topic->topics->registry, topic->shared, worker, pressed);
 }
 
 static bool take_one(struct share *share) {

@@ -38,49 +38,78 @@ static void stamp(struct parcel *parcel, uint32_t tag) {
     parcel->length = (uint32_t)(at - parcel->data);
 }
 
-/* ---- the ring ---- */
+/* ---- the rings ---- */
 
 static size_t weight(const struct parcel *parcel) { return sizeof *parcel + parcel->length; }
 
-static struct parcel **slot(const struct history *history, uint32_t nth) {
-    return &history->ring[(history->head + nth) & (history->capacity - 1)];
+static struct parcel **slot(const struct parcels *parcels, uint32_t nth) {
+    return &parcels->ring[(parcels->head + nth) & (parcels->capacity - 1)];
 }
+
+static struct parcel *take(struct parcels *parcels) {
+    struct parcel *oldest = *slot(parcels, 0);
+    parcels->head = (parcels->head + 1) & (parcels->capacity - 1);
+    parcels->count--;
+    return oldest;
+}
+
+static void grow(struct parcels *parcels) {
+    uint32_t capacity = parcels->capacity ? parcels->capacity * 2 : LEAST;
+    struct parcel **ring = memory_new(capacity * sizeof *ring);
+    for (uint32_t i = 0; i < parcels->count; i++) ring[i] = *slot(parcels, i);
+    free(parcels->ring);
+    parcels->ring = ring;
+    parcels->capacity = capacity;
+    parcels->head = 0;
+}
+
+static void push(struct parcels *parcels, struct parcel *parcel) {
+    if (parcels->count == parcels->capacity) grow(parcels);
+    parcels->count++;
+    *slot(parcels, parcels->count - 1) = parcel_ref(parcel);
+}
+
+static void clear(struct parcels *parcels) {
+    while (parcels->count) {
+        struct parcel *parcel = take(parcels);
+        parcel_unref(&parcel);
+    }
+    free(parcels->ring);
+    *parcels = (struct parcels){0};
+}
+
+/* ---- histories ---- */
 
 static void drop_oldest(struct history *history, struct history_account *account) {
-    struct parcel **oldest = slot(history, 0);
-    atomic_fetch_sub(&account->bytes, weight(*oldest));
-    parcel_unref(oldest);
-    history->head = (history->head + 1) & (history->capacity - 1);
-    history->count--;
-}
-
-static void grow(struct history *history) {
-    uint32_t capacity = history->capacity ? history->capacity * 2 : LEAST;
-    struct parcel **ring = memory_new(capacity * sizeof *ring);
-    for (uint32_t i = 0; i < history->count; i++) ring[i] = *slot(history, i);
-    free(history->ring);
-    history->ring = ring;
-    history->capacity = capacity;
-    history->head = 0;
+    struct parcel *oldest = take(&history->kept);
+    atomic_fetch_sub(&account->bytes, weight(oldest));
+    history->floor = oldest->position;
+    parcel_unref(&oldest);
 }
 
 struct history *history_new(void) {
     struct history *history = memory_new(sizeof *history);
-    history->first = history->last = clock_wall() / 1000;
+    history->floor = history->last = clock_wall() / 1000;
     return history;
+}
+
+void history_restart(struct history *history, struct history_account *account, uint64_t position) {
+    while (history->kept.count) drop_oldest(history, account);
+    history->floor = history->last = position;
 }
 
 void history_free(struct history **handle, struct history_account *account) {
     struct history *history = *handle;
     *handle = NULL;
     if (!history) return;
-    while (history->count) drop_oldest(history, account);
-    free(history->ring);
+    while (history->kept.count) drop_oldest(history, account);
+    clear(&history->kept);
+    clear(&history->held);
     free(history);
 }
 
 static bool is_too_old(const struct history *history, uint64_t now) {
-    return history->ttl && (*slot(history, 0))->at + history->ttl <= now;
+    return history->ttl && (*slot(&history->kept, 0))->at + history->ttl <= now;
 }
 
 static bool is_too_much(struct history_account *account) {
@@ -89,7 +118,8 @@ static bool is_too_much(struct history_account *account) {
 }
 
 void history_trim(struct history *history, struct history_account *account, uint64_t now) {
-    while (history->count && (history->count > history->most || is_too_old(history, now) || is_too_much(account)))
+    while (history->kept.count &&
+           (history->kept.count > history->most || is_too_old(history, now) || is_too_much(account)))
         drop_oldest(history, account);
 }
 
@@ -99,38 +129,79 @@ void history_set(struct history *history, struct history_account *account, uint3
     history_trim(history, account, now);
 }
 
-void history_append(struct history *history, struct history_account *account, struct parcel *parcel, uint64_t now) {
-    parcel->position = ++history->last;
-    parcel->at = now;
+void history_store(struct history *history, struct history_account *account, struct parcel *parcel, uint64_t position,
+                   uint64_t at, uint64_t now) {
+    history->last = parcel->position = position;
+    parcel->order = ++history->order;
+    parcel->at = at;
     if (history->stamp) stamp(parcel, history->stamp);
-    if (history->count == history->capacity && history->count < history->most) grow(history);
-    if (history->count == history->capacity) drop_oldest(history, account);
-    history->count++;
-    *slot(history, history->count - 1) = parcel_ref(parcel);
+    if (history->kept.count && history->kept.count >= history->most) drop_oldest(history, account);
+    push(&history->kept, parcel);
     atomic_fetch_add(&account->bytes, weight(parcel));
     history_trim(history, account, now);
 }
 
+void history_append(struct history *history, struct history_account *account, struct parcel *parcel, uint64_t now) {
+    history_store(history, account, parcel, history->last + 1, now, now);
+}
+
+void history_hold(struct history *history, struct parcel *parcel, uint64_t now) {
+    parcel->order = ++history->order;
+    parcel->at = now;
+    if (history->stamp) stamp(parcel, history->stamp);
+    push(&history->held, parcel);
+}
+
+void history_release(struct history *history, uint64_t order) {
+    struct parcels *held = &history->held;
+    uint32_t i = 0;
+    while (i < held->count && (*slot(held, i))->order != order) i++; /* nearly always the first */
+    if (i == held->count) return;
+    struct parcel *gone = *slot(held, i);
+    for (; i; i--) *slot(held, i) = *slot(held, i - 1);
+    *slot(held, 0) = gone;
+    take(held);
+    parcel_unref(&gone);
+    if (!held->count) clear(held);
+}
+
 uint64_t history_end(const struct history *history) {
-    return history->ttl && history->count ? (*slot(history, history->count - 1))->at + history->ttl : 0;
+    const struct parcels *kept = &history->kept;
+    return history->ttl && kept->count ? (*slot(kept, kept->count - 1))->at + history->ttl : 0;
 }
 
 /* ---- replays ---- */
 
+/* All that is held comes behind what is kept. */
+static struct parcel *nth(const struct history *history, uint32_t i) {
+    return i < history->kept.count ? *slot(&history->kept, i) : *slot(&history->held, i - history->kept.count);
+}
+
 void history_last(const struct history *history, uint64_t count, struct replay *replay) {
-    if (count > history->count) count = history->count;
+    uint32_t all = history->kept.count + history->held.count;
+    if (count > all) count = all;
     *replay = (struct replay){.count = (uint32_t)count};
     if (!count) return;
     replay->parcels = memory_new(count * sizeof *replay->parcels);
-    for (uint32_t i = 0; i < count; i++)
-        replay->parcels[i] = parcel_ref(*slot(history, history->count - (uint32_t)count + i));
+    for (uint32_t i = 0; i < count; i++) replay->parcels[i] = parcel_ref(nth(history, all - (uint32_t)count + i));
+}
+
+/* How many of the kept ones are not behind the position. */
+static uint32_t count_up_to(const struct history *history, uint64_t position) {
+    uint32_t from = 0, to = history->kept.count;
+    while (from < to) {
+        uint32_t middle = from + (to - from) / 2;
+        if ((*slot(&history->kept, middle))->position <= position) from = middle + 1;
+        else to = middle;
+    }
+    return from;
 }
 
 bool history_after(const struct history *history, uint64_t position, struct replay *replay) {
-    bool is_ours = position >= history->first && position <= history->last;
-    uint64_t missed = is_ours ? history->last - position : UINT64_MAX;
-    history_last(history, missed, replay);
-    return missed <= history->count;
+    bool is_ours = position >= history->floor && position <= history->last;
+    uint32_t seen = is_ours ? count_up_to(history, position) : 0;
+    history_last(history, history->kept.count + history->held.count - seen, replay);
+    return is_ours;
 }
 
 void replay_free(struct replay *replay) {

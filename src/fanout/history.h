@@ -1,8 +1,10 @@
-/* fanout/history.h - the last messages of a topic, for those who come later. Private to fanout/.
+/* fanout/history.h - the last messages of a topic, for those who come later. Private to fanout/; carriers may hold parcels.
  *
  * A history belongs to the process. It is looked at and changed under its topic's lock, and gives every message its
  * position: whole numbers without holes, in the order in which all workers deliver them. The first one is taken from the
- * clock (microseconds since 1970), so that positions of an earlier process are older than all of a later one.
+ * clock (microseconds since 1970), so that positions of an earlier process are older than all of a later one. Where a
+ * carrier stores what is kept (see carrier.h), it says the positions, which then grow with holes; what it could not
+ * store yet is held, without a position, behind all that has one.
  *
  * A parcel is a message's bytes, counted over threads: what is replayed stays until the last replay has read it. */
 #ifndef TIDEWIRE_FANOUT_HISTORY_H
@@ -15,7 +17,8 @@
 struct parcel {
     atomic_uint references;
     uint32_t length;
-    uint64_t position;
+    uint64_t position; /* 0: has none yet */
+    uint64_t order;    /* in which this process has delivered it: grows by one in the topic */
     uint64_t at; /* monotonic ns */
     uint8_t data[];
 };
@@ -25,13 +28,19 @@ struct parcel *parcel_new(const void *bytes, size_t length);
 struct parcel *parcel_ref(struct parcel *parcel);
 void parcel_unref(struct parcel **parcel);
 
+/* A ring of references. */
+struct parcels {
+    struct parcel **ring;
+    uint32_t head, count, capacity; /* a power of two */
+};
+
 struct history {
     uint32_t most;
     uint64_t ttl;        /* ns; 0: none */
     uint32_t stamp;      /* tag of the field that gets the position; 0: none */
-    uint64_t first, last; /* positions: the last before its first message, and of its newest */
-    struct parcel **ring;
-    uint32_t head, count, capacity; /* a power of two */
+    uint64_t floor, last; /* positions: up to the first nothing is kept; that of the newest */
+    uint64_t order;      /* of the newest */
+    struct parcels kept, held;
 };
 
 /* What a subscriber has missed. */
@@ -47,10 +56,19 @@ struct history_account {
 
 struct history *history_new(void);
 void history_free(struct history **history, struct history_account *account);
+/* Forgets everything; positions begin behind `position`. */
+void history_restart(struct history *history, struct history_account *account, uint64_t position);
 /* Another bound or age; what is beyond them goes. */
 void history_set(struct history *history, struct history_account *account, uint32_t most, uint64_t ttl, uint64_t now);
-/* Gives the parcel its position and keeps a reference. */
+/* Gives the parcel its position, the next one, and keeps a reference. */
 void history_append(struct history *history, struct history_account *account, struct parcel *parcel, uint64_t now);
+/* The same with a position that somebody else has given, which is greater than the last. */
+void history_store(struct history *history, struct history_account *account, struct parcel *parcel, uint64_t position,
+                   uint64_t at, uint64_t now);
+/* Without a position for now. Whoever holds bounds how many. */
+void history_hold(struct history *history, struct parcel *parcel, uint64_t now);
+/* The held one of this order goes. */
+void history_release(struct history *history, uint64_t order);
 void history_trim(struct history *history, struct history_account *account, uint64_t now);
 /* When its newest message is too old; 0: never, or there is none. */
 uint64_t history_end(const struct history *history);

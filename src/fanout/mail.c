@@ -16,12 +16,12 @@ static void deliver(struct mail *base, void *receiver, bool is_dropped) {
     topic_mail_free(mail);
 }
 
-void topic_mail_init(struct topic_mail *mail, const struct topic *topic,
+void topic_mail_init(struct topic_mail *mail, struct topic_registry *registry, struct shared_topic *shared,
                      void (*on_delivery)(struct topic_mail *mail, struct share *share, struct topic *topic)) {
     mail->mail.deliver = deliver;
     mail->mail.weight = sizeof *mail;
-    mail->registry = topic->topics->registry;
-    mail->shared = shared_ref(topic->shared);
+    mail->registry = registry;
+    mail->shared = shared_ref(shared);
     mail->deliver = on_delivery;
 }
 
@@ -30,9 +30,9 @@ void topic_mail_free(struct topic_mail *mail) {
     free(mail);
 }
 
-void topic_mail_send(const struct topic *topic, uint32_t worker,
+void topic_mail_send(struct topic_registry *registry, struct shared_topic *shared, uint32_t worker,
                      void (*on_delivery)(struct topic_mail *mail, struct share *share, struct topic *topic)) {
     struct topic_mail *mail = memory_new(sizeof *mail);
-    topic_mail_init(mail, topic, on_delivery);
-    mailbox_post_always(topic->topics->registry->sides[worker]->mailbox, &mail->mail);
+    topic_mail_init(mail, registry, shared, on_delivery);
+    mailbox_post_always(registry->sides[worker]->mailbox, &mail->mail);
 }

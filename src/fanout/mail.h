@@ -20,10 +20,10 @@ struct topic_mail {
 };
 
 /* The weight is that of a bare mail. */
-void topic_mail_init(struct topic_mail *mail, const struct topic *topic,
+void topic_mail_init(struct topic_mail *mail, struct topic_registry *registry, struct shared_topic *shared,
                      void (*deliver)(struct topic_mail *mail, struct share *share, struct topic *topic));
 void topic_mail_free(struct topic_mail *mail);
 /* A bare mail that is not refused: for what is sent once at a time. */
-void topic_mail_send(const struct topic *topic, uint32_t worker,
+void topic_mail_send(struct topic_registry *registry, struct shared_topic *shared, uint32_t worker,
                      void (*deliver)(struct topic_mail *mail, struct share *share, struct topic *topic));
 #endif

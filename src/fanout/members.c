@@ -35,9 +35,10 @@ static void deliver_event(struct topic_mail *to, struct share *share, struct top
     if (topic) tell_watchers(topic, mail);
 }
 
-static struct event_mail *event_new(const struct topic *topic, enum topic_event event, const char *text, size_t length) {
+static struct event_mail *event_new(struct topic_registry *registry, struct shared_topic *shared, enum topic_event event,
+                                    const char *text, size_t length) {
     struct event_mail *mail = memory_new(sizeof *mail + length);
-    topic_mail_init(&mail->to, topic, deliver_event);
+    topic_mail_init(&mail->to, registry, shared, deliver_event);
     mail->to.mail.weight = sizeof *mail + length;
     mail->event = event;
     mail->length = length;
@@ -46,36 +47,39 @@ static struct event_mail *event_new(const struct topic *topic, enum topic_event 
 }
 
 /* This worker too: nobody is told from inside of a subscribe or cancel. */
-static void tell_all(struct topic *topic, enum topic_event event, const char *text, size_t length) {
-    struct topic_registry *registry = topic->topics->registry;
+static void tell_all(struct topic_registry *registry, struct shared_topic *shared, enum topic_event event,
+                     const char *text, size_t length) {
     for (uint32_t i = 0; i < registry->workers; i++) {
-        struct share *share = &topic->shared->shares[i];
+        struct share *share = &shared->shares[i];
         if (!atomic_load(&share->watchers)) continue;
         struct mailbox *mailbox = registry->sides[i]->mailbox;
-        struct event_mail *mail = event_new(topic, event, text, length);
+        struct event_mail *mail = event_new(registry, shared, event, text, length);
         if (mailbox_post(mailbox, &mail->to.mail)) continue;
         topic_mail_free(&mail->to);
         if (!atomic_exchange(&share->has_missed, true))
-            mailbox_post_always(mailbox, &event_new(topic, TOPIC_MISSED, NULL, 0)->to.mail);
+            mailbox_post_always(mailbox, &event_new(registry, shared, TOPIC_MISSED, NULL, 0)->to.mail);
     }
 }
 
 /* ---- the list ---- */
 
-static void leave(struct topic *topic, struct member **member) {
+void member_leave(struct topic_registry *registry, struct shared_topic *shared, struct member **member) {
     if (!*member) return;
     list_remove(&(*member)->node);
-    tell_all(topic, TOPIC_LEAVE, (*member)->text, (*member)->length);
+    tell_all(registry, shared, TOPIC_LEAVE, (*member)->text, (*member)->length);
     free(*member);
     *member = NULL;
 }
 
-static void join(struct topic *topic, struct member **handle, const char *text, size_t length) {
+void member_join(struct topic_registry *registry, struct shared_topic *shared, struct member **handle, const char *text,
+                 size_t length, bool is_elsewhere) {
     struct member *member = memory_new(sizeof *member + length);
     member->length = length;
     memcpy(member->text, text, length);
-    list_append(&topic->shared->members, &member->node);
-    tell_all(topic, TOPIC_JOIN, text, length);
+    member->number = atomic_fetch_add(&registry->last_member, 1) + 1;
+    member->is_elsewhere = is_elsewhere;
+    list_append(&shared->members, &member->node);
+    tell_all(registry, shared, TOPIC_JOIN, text, length);
     *handle = member;
 }
 
@@ -85,10 +89,13 @@ static bool shows(const struct member *member, const char *text, size_t length) 
 
 void member_set(struct topic *topic, struct member **member, const char *text, size_t length) {
     if ((!*member && !text) || shows(*member, text, length)) return;
-    pthread_mutex_lock(&topic->shared->lock);
-    leave(topic, member);
-    if (text) join(topic, member, text, length);
-    pthread_mutex_unlock(&topic->shared->lock);
+    struct topic_registry *registry = topic->topics->registry;
+    struct shared_topic *shared = topic->shared;
+    pthread_mutex_lock(&shared->lock);
+    member_leave(registry, shared, member);
+    if (text) member_join(registry, shared, member, text, length, false);
+    pthread_mutex_unlock(&shared->lock);
+    shared_note(registry, shared);
 }
 
 size_t topic_members(const struct topic *topic, struct buffer *out) {

@@ -51,7 +51,7 @@ void topic_registry_set_most(struct topic_registry *registry, uint64_t most_topi
 }
 
 static struct shared_topic *shared_new(uint32_t workers, const char *name, size_t length) {
-    size_t size = sizeof(struct shared_topic) + workers * sizeof(struct share);
+    size_t size = sizeof(struct shared_topic) + (workers + 1) * sizeof(struct share);
     struct shared_topic *shared = aligned_alloc(64, (size + 63) / 64 * 64);
     if (!shared) abort();
     memset(shared, 0, size);
@@ -110,6 +110,37 @@ void shared_unref(struct topic_registry *registry, struct shared_topic *shared) 
         if (!shared->history || history_end(shared->history) <= clock_monotonic()) free_lingering(registry, shared);
         sweep(registry, false);
     }
+    pthread_mutex_unlock(&registry->lock);
+}
+
+size_t shared_count(const struct topic_registry *registry, const struct shared_topic *shared) {
+    size_t count = 0;
+    for (uint32_t i = 0; i < registry->workers; i++)
+        count += atomic_load_explicit(&shared->shares[i].subscribers, memory_order_relaxed);
+    return count;
+}
+
+void shared_note(struct topic_registry *registry, struct shared_topic *shared) {
+    struct topic_carrier *carrier = topic_registry_carrier(registry);
+    if (carrier && !atomic_exchange(&shared->is_noted, true)) carrier->note(carrier, shared_ref(shared));
+}
+
+struct topic_carrier *topic_registry_carrier(struct topic_registry *registry) {
+    return atomic_load_explicit(&registry->carrier, memory_order_acquire);
+}
+
+static void note_one(void *context, const char *key, size_t length, void *value) {
+    (void)key, (void)length;
+    struct shared_topic *shared = value;
+    if (atomic_load(&shared->references)) shared_note(context, shared);
+}
+
+void topic_registry_set_carrier(struct topic_registry *registry, struct topic_carrier *carrier) {
+    if (carrier) registry->store = carrier;
+    atomic_store_explicit(&registry->carrier, carrier, memory_order_release);
+    if (!carrier) return;
+    pthread_mutex_lock(&registry->lock);
+    map_each(&registry->by_name, note_one, registry);
     pthread_mutex_unlock(&registry->lock);
 }
 

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "base/map.h"
+#include "fanout/carrier.h"
 #include "fanout/history.h"
 #include "fanout/topic.h"
 
@@ -39,9 +40,14 @@ struct shared_topic {
     struct list lingering;  /* in the registry's, while nothing but its history keeps it */
     pthread_mutex_t lock;   /* for history and members, and for the order in which mail about them is posted */
     struct list members;    /* of struct member */
+    atomic_uint handles;    /* of workers */
+    atomic_bool is_noted;   /* a note is on its way to the carrier, or it has not looked yet */
+    atomic_bool is_stored;  /* the carrier gives kept messages their positions; changes under the lock */
+    bool is_loading;        /* it has not brought yet what was stored before; under the lock */
+    atomic_size_t elsewhere; /* subscribers of other hosts */
     struct history *history; /* NULL: none */
     atomic_bool is_kept;     /* it has one: never false again */
-    struct share shares[]; /* registry->workers */
+    struct share shares[]; /* registry->workers, and one of the carrier */
 };
 
 struct topic_registry {
@@ -51,6 +57,9 @@ struct topic_registry {
     struct list lingering; /* of struct shared_topic, without references; more or less by age */
     struct history_account history;
     uint64_t seed; /* of keys' hashes */
+    _Atomic(struct topic_carrier *) carrier;
+    struct topic_carrier *store; /* the last carrier that there was: for topics that it stores */
+    atomic_uint_least64_t last_member; /* its number */
     uint32_t workers;
     struct topics **sides;
 };
@@ -59,6 +68,10 @@ struct topic_registry {
 struct shared_topic *shared_open(struct topic_registry *registry, const char *name, size_t length);
 struct shared_topic *shared_ref(struct shared_topic *shared);
 void shared_unref(struct topic_registry *registry, struct shared_topic *shared);
+
+size_t shared_count(const struct topic_registry *registry, const struct shared_topic *shared);
+/* Something about it has changed: the carrier will look. */
+void shared_note(struct topic_registry *registry, struct shared_topic *shared);
 
 /* In the share's own worker. */
 static inline void share_add(struct share *share, enum topic_counter counter, uint64_t count) {

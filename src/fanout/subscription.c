@@ -117,15 +117,24 @@ void subscription_begin_replay(struct subscription *subscription) {
     const struct subscription_options *options = &subscription->options;
     if (options->since == TOPIC_LIVE || !atomic_load(&shared->is_kept)) return;
     pthread_mutex_lock(&shared->lock);
+    subscription->awaits_history = shared->is_loading;
+    if (subscription->awaits_history) {
+        pthread_mutex_unlock(&shared->lock);
+        return;
+    }
     history_trim(shared->history, &subscription->topic->topics->registry->history, clock_monotonic());
     if (options->since == TOPIC_AFTER)
         subscription->has_gap = !history_after(shared->history, options->position, &subscription->replay);
     else
         history_last(shared->history, options->since == TOPIC_ALL ? UINT64_MAX : options->position,
                      &subscription->replay);
-    subscription->from = shared->history->last;
+    subscription->from = shared->history->order;
     pthread_mutex_unlock(&shared->lock);
     if (!replay_is_done(&subscription->replay)) topic_defer(subscription->topic, &subscription->task);
+}
+
+void subscription_history_is_there(struct subscription *subscription) {
+    if (subscription->awaits_history && !subscription->is_over) subscription_begin_replay(subscription);
 }
 
 bool subscription_has_gap(const struct subscription *subscription) { return subscription->has_gap; }
@@ -176,9 +185,11 @@ static void run_later(struct task *task) {
 
 static void take_options(struct subscription *subscription, const struct subscription_options *options) {
     bool has_key = options->policy == TOPIC_COALESCE;
+    struct subscription_options before = subscription->options;
     subscription->options = *options;
+    if (subscription->awaits_history) subscription->options.since = before.since, subscription->options.position = before.position;
     if (!options->queue) subscription->options.queue = 1;
-    subscription->is_choosy = options->fields || options->no_echo || options->since != TOPIC_LIVE;
+    subscription->is_choosy = options->fields || options->no_echo || subscription->options.since != TOPIC_LIVE;
     queue_set_key(&subscription->queue, options->type, has_key ? options->key : NULL,
                   subscription->topic->topics->registry->seed);
 }
@@ -216,7 +227,8 @@ void subscription_set_options(struct subscription *subscription, const struct su
 /* There is no room for the message. */
 static void overflow(struct subscription *subscription, struct delivery *delivery) {
     struct message *oldest;
-    switch (subscription->options.policy) {
+    enum topic_policy policy = subscription->options.policy;
+    switch (policy == TOPIC_BLOCK && delivery->is_carried ? TOPIC_DROP_OLD : policy) {
     case TOPIC_DROP_OLD:
     case TOPIC_COALESCE:
         oldest = queue_take(&subscription->queue);
@@ -257,7 +269,7 @@ static void hand_over(struct subscription *subscription, struct message *message
 }
 
 bool subscription_wants(const struct subscription *subscription, struct delivery *delivery) {
-    if (delivery->position && delivery->position <= subscription->from) return false;
+    if (subscription->awaits_history || (delivery->order && delivery->order <= subscription->from)) return false;
     if (subscription->options.no_echo && delivery->publisher == subscription->serial) return false;
     return passes(subscription, delivery->message, &delivery->fields);
 }

@@ -23,13 +23,14 @@ struct subscription {
     bool is_busy;     /* the function has a message that it is not done with */
     bool is_prompt;   /* is given each message inside of the publish, and no bundles */
     bool is_choosy;   /* subscription_wants() must be asked */
+    bool awaits_history; /* which is still being loaded: all that comes meanwhile will be in it */
     bool has_gap;
     struct replay replay; /* goes before the queue */
     struct queue queue;
     struct subscription_options options;
     struct list of_call; /* a node */
     uint64_t full_since; /* TOPIC_BLOCK: has held up publishers from then on; 0: does not */
-    uint64_t from;       /* positions up to here are replayed, or were before its time */
+    uint64_t from;       /* what is kept, up to here in its order, is replayed, or was before its time */
     uint64_t serial;     /* of its worker; never used again */
     struct member *member; /* NULL: shows nothing */
     struct topic *topic; /* a reference */
@@ -55,6 +56,8 @@ void subscription_overrun(struct subscription *subscription);
 bool subscription_flush(struct subscription *subscription);
 /* Before its first message: the messages that it wants of what is kept. */
 void subscription_begin_replay(struct subscription *subscription);
+/* What is kept was loaded: whoever waited for it begins. */
+void subscription_history_is_there(struct subscription *subscription);
 static inline bool subscription_blocks(const struct subscription *subscription) {
     return subscription->options.policy == TOPIC_BLOCK && !subscription->is_flushing;
 }

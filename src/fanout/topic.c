@@ -10,12 +10,14 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "fanout/calls.h"
+#include "fanout/carrier.h"
 #include "fanout/credit.h"
-#include "fanout/mail.h"
 #include "fanout/members.h"
+#include "fanout/post.h"
 #include "fanout/subscription.h"
 #include "fanout/topic_private.h"
 #include "net/loop.h"
+#include "net/mailbox.h"
 #include "rpc/call.h"
 
 enum { MOST_MAIL = 1 << 16, MOST_MAIL_BYTES = 64 << 20 };
@@ -24,7 +26,7 @@ const char *const topic_counter_names[TOPIC_COUNTERS] = {
     [TOPIC_PUBLISHED] = "published",     [TOPIC_ENCODED] = "encoded",         [TOPIC_DELIVERED] = "delivered",
     [TOPIC_DROPPED_OLD] = "dropped_old", [TOPIC_DROPPED_NEW] = "dropped_new", [TOPIC_COALESCED] = "coalesced",
     [TOPIC_DISCARDED] = "discarded",     [TOPIC_CLOSED] = "closed",           [TOPIC_WAITED] = "waited",
-    [TOPIC_REPLAYED] = "replayed",       [TOPIC_REFUSED] = "refused",
+    [TOPIC_REPLAYED] = "replayed",       [TOPIC_REFUSED] = "refused",         [TOPIC_RECEIVED] = "received",
 };
 
 struct topics *topics_new(struct topic_registry *registry, uint32_t index, struct loop *loop) {
@@ -65,6 +67,7 @@ struct topic *topic_open(struct topics *topics, const char *name, size_t length)
     credit_open(topic);
     topic->share->topic = topic;
     map_put(&topics->by_name, name, length, topic);
+    if (atomic_fetch_add(&shared->handles, 1) == 0) shared_note(topics->registry, shared);
     return topic;
 }
 
@@ -82,6 +85,7 @@ void topic_unref(struct topic **handle) {
     map_remove(&topics->by_name, shared->name, shared->name_length);
     credit_close(topic);
     topic->share->topic = NULL;
+    if (atomic_fetch_sub(&shared->handles, 1) == 1) shared_note(topics->registry, shared);
     shared_unref(topics->registry, shared);
     free(topic);
 }
@@ -95,7 +99,10 @@ bool topic_set_type(struct topic *topic, const char *full_name, const char **has
     char *type = atomic_load(&topic->shared->type);
     if (!type) {
         char *mine = memory_copy_string(full_name);
-        if (atomic_compare_exchange_strong(&topic->shared->type, &type, mine)) return true;
+        if (atomic_compare_exchange_strong(&topic->shared->type, &type, mine)) {
+            shared_note(topic->topics->registry, topic->shared);
+            return true;
+        }
         free(mine); /* another worker was first; `type` is now its choice */
     }
     if (strcmp(type, full_name) == 0) return true;
@@ -105,17 +112,16 @@ bool topic_set_type(struct topic *topic, const char *full_name, const char **has
 
 const char *topic_type(const struct topic *topic) { return atomic_load(&topic->shared->type); }
 
-size_t topic_count(const struct topic *topic) {
-    size_t count = 0;
-    for (uint32_t i = 0; i < topic->topics->registry->workers; i++)
-        count += atomic_load_explicit(&topic->shared->shares[i].subscribers, memory_order_relaxed);
-    return count;
+size_t topic_count(const struct topic *topic) { return shared_count(topic->topics->registry, topic->shared); }
+
+size_t topic_count_everywhere(const struct topic *topic) {
+    return topic_count(topic) + atomic_load_explicit(&topic->shared->elsewhere, memory_order_relaxed);
 }
 
 uint64_t topic_counter(const struct topic *topic, enum topic_counter counter) {
     uint64_t sum = 0;
     bundle_go_out(&topic->topics->bundle);
-    for (uint32_t i = 0; i < topic->topics->registry->workers; i++)
+    for (uint32_t i = 0; i <= topic->topics->registry->workers; i++) /* the carrier's share too */
         sum += atomic_load_explicit(&topic->shared->shares[i].counters[counter], memory_order_relaxed);
     return sum;
 }
@@ -142,6 +148,7 @@ void topic_joined(struct topic *topic, struct subscription *subscription) {
     atomic_fetch_add_explicit(&topic->share->subscribers, 1, memory_order_relaxed);
     if (subscription->options.policy == TOPIC_BLOCK) credit_blocker_joined(topic);
     member_set(topic, &subscription->member, subscription->options.show, subscription->options.show_length);
+    shared_note(topic->topics->registry, topic->shared);
 }
 
 /* Whose own code runs inside of a publish, or whom credits count on; and of calls of which each message takes a form of
@@ -162,6 +169,7 @@ void topic_left(struct topic *topic, struct subscription *subscription) {
     atomic_fetch_sub_explicit(&topic->share->subscribers, 1, memory_order_relaxed);
     if (subscription->options.policy == TOPIC_BLOCK) credit_blocker_left(topic);
     member_set(topic, &subscription->member, NULL, 0);
+    shared_note(topic->topics->registry, topic->shared);
 }
 
 /* ---- messages ---- */
@@ -175,7 +183,7 @@ static void deliver_promptly(struct topic *topic, struct delivery *delivery) {
     }
 }
 
-static void deliver_here(struct topic *topic, struct delivery *delivery) {
+void topic_deliver(struct topic *topic, struct delivery *delivery) {
     struct bundle *bundle = &topic->topics->bundle;
     if (bundle->topic != topic) bundle_go_out(bundle);
     if (!list_is_empty(&topic->prompt)) deliver_promptly(topic, delivery);
@@ -190,133 +198,106 @@ static void overrun(struct list *subscriptions) {
     }
 }
 
-static void overrun_here(struct topic *topic) {
+void topic_overrun(struct topic *topic) {
     bundle_go_out(&topic->topics->bundle);
     overrun(&topic->prompt);
     overrun(&topic->subscriptions);
 }
 
-/* A message on its way to another worker; without a message it tells that some were refused. */
-struct message_mail {
-    struct topic_mail to;
-    struct message *message; /* that worker's own copy */
-    struct parcel *parcel;   /* or what it is to be copied from: a kept one */
-    uint64_t publisher; /* as in struct delivery: of mail that comes back */
-    bool has_credit;
-};
-
-static void free_contents(struct message_mail *mail) {
-    message_unref(&mail->message);
-    parcel_unref(&mail->parcel);
+static struct sender sender_of(struct topic *topic) {
+    return (struct sender){.registry = topic->topics->registry, .shared = topic->shared, .counts = topic->share};
 }
 
-static void deliver_mail(struct topic_mail *to, struct share *share, struct topic *topic) {
-    struct message_mail *mail = container_of(to, struct message_mail, to);
-    if (!mail->message && !mail->parcel) atomic_store(&share->is_overrun, false);
-    if (mail->has_credit) share->granted--;
-    if (topic && mail->parcel) mail->message = message_copy(mail->parcel->data, mail->parcel->length);
-    if (topic && mail->message) {
-        struct delivery delivery = {.message = mail->message,
-                                    .position = mail->parcel ? mail->parcel->position : 0,
-                                    .publisher = mail->publisher,
-                                    .has_credit = mail->has_credit};
-        deliver_here(topic, &delivery);
-    } else if (topic) {
-        overrun_here(topic);
+static void tell_loaded(struct list *subscriptions) {
+    for (struct list *node = subscriptions->next, *next; node != subscriptions; node = next) {
+        next = node->next;
+        subscription_history_is_there(container_of(node, struct subscription, of_topic));
     }
-    if (mail->parcel) atomic_fetch_sub(&share->in_flight, 1);
-    free_contents(mail);
 }
 
-static struct message_mail *mail_new(struct topic *topic) {
-    struct message_mail *mail = memory_new(sizeof *mail);
-    topic_mail_init(&mail->to, topic, deliver_mail);
-    mail->to.mail.weight = sizeof *mail;
-    return mail;
+void topic_loaded(struct topic *topic) {
+    tell_loaded(&topic->prompt);
+    tell_loaded(&topic->subscriptions);
 }
 
-static void post(struct topic *topic, uint32_t worker, struct message_mail *mail) {
-    struct mailbox *mailbox = topic->topics->registry->sides[worker]->mailbox;
-    struct share *share = &topic->shared->shares[worker];
-    bool is_kept = mail->parcel != NULL;
-    mail->has_credit = topic->topics->held[worker];
-    if (is_kept) atomic_fetch_add(&share->in_flight, 1);
-    if (mail->has_credit) { /* of which there are not many */
-        mailbox_post_always(mailbox, &mail->to.mail);
-        return;
-    }
-    if (mailbox_post(mailbox, &mail->to.mail)) return;
-    if (is_kept) atomic_fetch_sub(&share->in_flight, 1);
-    free_contents(mail);
-    topic_mail_free(&mail->to);
-    topic_add(topic, TOPIC_REFUSED, 1);
-    /* That worker's subscribers have missed something. One notice is under way at a time. */
-    if (!atomic_exchange(&share->is_overrun, true)) mailbox_post_always(mailbox, &mail_new(topic)->to.mail);
-}
-
-static void post_copy(struct topic *topic, uint32_t worker, const struct message *message) {
-    struct message_mail *mail = mail_new(topic);
-    mail->message = message_copy(message->data, message->length);
-    mail->to.mail.weight += sizeof *message + message->length;
-    post(topic, worker, mail);
-}
-
-static void post_parcel(struct topic *topic, uint32_t worker, struct parcel *parcel, uint64_t publisher) {
-    struct message_mail *mail = mail_new(topic);
-    mail->parcel = parcel_ref(parcel);
-    mail->publisher = publisher;
-    mail->to.mail.weight += sizeof *parcel + parcel->length;
-    post(topic, worker, mail);
-}
-
-/* Whether worker `i` gets mail of what is published now. */
-static bool wants_mail(const struct topic *topic, uint32_t i) {
-    return atomic_load_explicit(&topic->shared->shares[i].subscribers, memory_order_relaxed) || topic->topics->held[i];
-}
-
-static void deliver_own(struct topic *topic, struct message *message, uint64_t publisher, uint64_t position) {
+static void deliver_own(struct topic *topic, struct message *message, uint64_t publisher, uint64_t order) {
     struct delivery delivery = {.message = message_ref(message),
                                 .publisher = publisher,
-                                .position = position,
+                                .order = order,
                                 .has_credit = topic->topics->held[topic->topics->index]};
     if (delivery.has_credit) topic->share->granted--;
     topic_ref(topic);
-    deliver_here(topic, &delivery);
+    topic_deliver(topic, &delivery);
     topic_unref(&topic);
     message_unref(&delivery.message);
 }
 
 /* All workers deliver kept messages in the order of their positions. So they are posted under the lock; and if an earlier
  * one is still on its way to this worker, this one takes the same way behind it. */
-static uint64_t publish_kept(struct topic *topic, struct message *message, uint64_t publisher) {
+static bool publish_kept(struct topic *topic, struct message *message, uint64_t publisher, uint64_t *position) {
     struct topics *topics = topic->topics;
     struct shared_topic *shared = topic->shared;
+    struct sender sender = sender_of(topic);
+    if (atomic_load(&shared->is_stored)) return false;
     struct parcel *parcel = parcel_new(message->data, message->length);
     pthread_mutex_lock(&shared->lock);
+    if (atomic_load(&shared->is_stored)) { /* since a moment ago */
+        pthread_mutex_unlock(&shared->lock);
+        parcel_unref(&parcel);
+        return false;
+    }
     history_append(shared->history, &topics->registry->history, parcel, clock_monotonic());
     bool is_next = atomic_load(&topic->share->in_flight) == 0, is_stamped = parcel->length != message->length;
     for (uint32_t i = 0; i < topics->registry->workers; i++)
-        if (i == topics->index ? !is_next : wants_mail(topic, i)) post_parcel(topic, i, parcel, i == topics->index ? publisher : 0);
+        if (i == topics->index ? !is_next : post_is_wanted(&sender, i, topics->held[i]))
+            post_parcel(&sender, i, parcel, i == topics->index ? publisher : 0, topics->held[i]);
     pthread_mutex_unlock(&shared->lock);
-    uint64_t position = parcel->position;
+    *position = parcel->position;
     struct message *stamped = is_stamped ? message_copy(parcel->data, parcel->length) : NULL;
-    if (is_next) deliver_own(topic, stamped ? stamped : message, publisher, position);
+    if (is_next) deliver_own(topic, stamped ? stamped : message, publisher, parcel->order);
     message_unref(&stamped);
     parcel_unref(&parcel);
-    return position;
+    return true;
 }
 
 static void publish_passing(struct topic *topic, struct message *message, uint64_t publisher) {
+    struct sender sender = sender_of(topic);
+    const bool *held = topic->topics->held;
     for (uint32_t i = 0; i < topic->topics->registry->workers; i++)
-        if (i != topic->topics->index && wants_mail(topic, i)) post_copy(topic, i, message);
+        if (i != topic->topics->index && post_is_wanted(&sender, i, held[i]))
+            post_copy(&sender, i, message->data, message->length, held[i]);
     deliver_own(topic, message, publisher, 0);
+}
+
+/* To the carrier, which gives it back when it has its place among those of all hosts. */
+static void publish_stored(struct topic *topic, const struct message *message, uint64_t publisher) {
+    struct topics *topics = topic->topics;
+    struct topic_carrier *carrier = topics->registry->store;
+    struct sender sender = sender_of(topic);
+    struct carrier_message *stored = memory_new(sizeof *stored);
+    stored->topic = shared_ref(topic->shared);
+    stored->parcel = parcel_new(message->data, message->length);
+    stored->worker = topics->index;
+    stored->publisher = publisher;
+    for (uint32_t i = 0; i < topics->registry->workers; i++)
+        if (topics->held[i]) stored->held[i / 64] |= UINT64_C(1) << i % 64;
+    if (carrier->store(carrier, stored)) return;
+    carrier_message_free(topics->registry, stored);
+    topic_add(topic, TOPIC_REFUSED, 1);
+    for (uint32_t i = 0; i < topics->registry->workers; i++)
+        if (post_is_wanted(&sender, i, false)) post_overrun(&sender, i);
 }
 
 struct topic_receipt topic_publish_held(struct topic *topic, struct message *message, uint64_t publisher) {
     struct topic_receipt receipt = {.reached = topic_count(topic)};
+    struct topic_carrier *carrier = topic_registry_carrier(topic->topics->registry);
     topic_add(topic, TOPIC_PUBLISHED, 1);
-    if (atomic_load(&topic->shared->is_kept)) receipt.position = publish_kept(topic, message, publisher);
-    else publish_passing(topic, message, publisher);
+    if (!atomic_load(&topic->shared->is_kept)) publish_passing(topic, message, publisher);
+    else if (!publish_kept(topic, message, publisher, &receipt.position)) {
+        publish_stored(topic, message, publisher);
+        return receipt;
+    }
+    if (carrier) carrier->publish(carrier, topic->shared, message->data, message->length);
     return receipt;
 }
 
@@ -340,11 +321,16 @@ struct topic_receipt topic_publish(struct topic *topic, struct message *message,
 void topic_keep(struct topic *topic, uint32_t messages, uint64_t ttl, const struct field *position) {
     struct shared_topic *shared = topic->shared;
     pthread_mutex_lock(&shared->lock);
-    if (!shared->history) shared->history = history_new();
+    struct topic_carrier *carrier = topic_registry_carrier(topic->topics->registry);
+    if (!shared->history) {
+        shared->history = history_new();
+        if (carrier && atomic_load(&carrier->stores)) atomic_store(&shared->is_stored, shared->is_loading = true);
+    }
     shared->history->stamp = position ? position->number << 3 | position->wire_type : 0;
     history_set(shared->history, &topic->topics->registry->history, messages, ttl, clock_monotonic());
-    atomic_store(&shared->is_kept, true);
+    bool is_news = !atomic_exchange(&shared->is_kept, true);
     pthread_mutex_unlock(&shared->lock);
+    if (is_news) shared_note(topic->topics->registry, shared);
 }
 
 bool topic_is_kept(const struct topic *topic) { return atomic_load(&topic->shared->is_kept); }

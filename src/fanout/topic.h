@@ -48,6 +48,7 @@ enum topic_counter {
     TOPIC_WAITED,      /* messages whose publisher had to wait */
     TOPIC_REPLAYED,    /* out of history, to those who asked: in no other counter */
     TOPIC_REFUSED,     /* messages that another worker's full mailbox did not take, once for each worker */
+    TOPIC_RECEIVED,    /* messages that came from other hosts */
     TOPIC_COUNTERS
 };
 extern const char *const topic_counter_names[TOPIC_COUNTERS];
@@ -137,7 +138,7 @@ bool topics_has_call(const struct topics *topics, const struct call *call);
  * whose queue is full is closed. */
 struct topic_receipt {
     size_t reached;    /* subscribers of the process that it was handed to or queued for, before filters and drops */
-    uint64_t position; /* 0: it is not kept */
+    uint64_t position; /* 0: it is not kept, or a carrier stores it: then it is not known yet */
 };
 struct topic_receipt topic_publish(struct topic *topic, struct message *message, const struct call *publisher);
 
@@ -157,8 +158,9 @@ void topic_publish_later(struct topic *topic, struct topic_wait *wait, struct me
                          const struct call *publisher);
 /* It will not be published. Nothing after on_published. */
 void topic_wait_cancel(struct topic_wait *wait);
-/* Subscribers in the process. */
+/* Subscribers in the process; and with those of other hosts, as far as they are known. */
 size_t topic_count(const struct topic *topic);
+size_t topic_count_everywhere(const struct topic *topic);
 
 /* Presence: appends what the subscribers of all workers show, with commas between; how many there are. */
 size_t topic_members(const struct topic *topic, struct buffer *out);

@@ -4,6 +4,7 @@
 #include "base/list.h"
 #include "fanout/bundle.h"
 #include "fanout/shared.h"
+#include "fanout/subscription.h"
 #include "fanout/topic.h"
 #include "net/loop.h"
 
@@ -43,6 +44,10 @@ static inline void topic_add(struct topic *topic, enum topic_counter counter, ui
 void topic_defer(struct topic *topic, struct task *task);
 /* The serial of the call's own subscription; 0: none. */
 uint64_t topic_find_publisher(const struct topic *topic, const struct call *call);
+/* To the subscribers of this worker: a message; that some were lost; that what is kept is all there. */
+void topic_deliver(struct topic *topic, struct delivery *delivery);
+void topic_overrun(struct topic *topic);
+void topic_loaded(struct topic *topic);
 /* With the credits that topics->held says. */
 struct topic_receipt topic_publish_held(struct topic *topic, struct message *message, uint64_t publisher);
 /* Into the topic's list and counts, and out of them. */

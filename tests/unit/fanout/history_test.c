@@ -57,7 +57,7 @@ static void what_is_too_old_goes(void) {
     add(history, &account, "a", 0);
     add(history, &account, "b", 50);
     history_trim(history, &account, 99);
-    CHECK_INT(history->count, 2);
+    CHECK_INT(history->kept.count, 2);
     CHECK_INT(history_end(history), 150);
     history_trim(history, &account, 100);
     history_last(history, 20, &replay);
@@ -72,12 +72,12 @@ static void all_histories_together_have_a_bound(void) {
     history_set(two, &account, 20, 0, 0);
     for (char text[] = "a"; text[0] <= 'c'; text[0]++) add(one, &account, text, 0);
     add(two, &account, "x", 0);
-    CHECK_INT(two->count, 0); /* its own goes, nobody else's */
+    CHECK_INT(two->kept.count, 0); /* its own goes, nobody else's */
     add(one, &account, "d", 0);
-    CHECK_INT(one->count, 3);
+    CHECK_INT(one->kept.count, 3);
     history_free(&one, &account);
     add(two, &account, "y", 0);
-    CHECK_INT(two->count, 1);
+    CHECK_INT(two->kept.count, 1);
     history_free(&two, &account);
 }
 
@@ -95,7 +95,7 @@ static void behind_a_position_nothing_is_missing_or_it_says_so(void) {
     CHECK_STR(texts(&replay), "cde");
     CHECK(!history_after(history, history->last - 4, &replay));
     CHECK_STR(texts(&replay), "cde");
-    CHECK(!history_after(history, history->first - 1, &replay)); /* an earlier process's */
+    CHECK(!history_after(history, history->floor - 100, &replay)); /* an earlier process's */
     CHECK_STR(texts(&replay), "cde");
     CHECK(!history_after(history, history->last + 1, &replay));
     CHECK_STR(texts(&replay), "cde");
