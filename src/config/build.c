@@ -451,6 +451,6 @@ bool build_config(struct config *config, const struct source *source, cfg_t *tre
     return override_log(build, "TIDEWIRE_LOG_LEVEL", "level") &&
            override_log(build, "TIDEWIRE_LOG_FORMAT", "format") && check_limits(build, limits) &&
            check_folders(build, "proto_path") && check_folders(build, "script_path") && build_proto(build) &&
-           build_listeners(build) && build_upstreams(build) && build_peers(build) && build_dicts(build) &&
+           build_listeners(build) && build_upstreams(build) && build_peers(build) && build_bus(build) && build_dicts(build) &&
            build_services(build);
 }

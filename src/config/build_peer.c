@@ -21,7 +21,7 @@ static bool build_address(const struct build *build, cfg_t *section, struct conf
 }
 
 static bool build_tls(const struct build *build, cfg_t *section, struct config_upstream *peer) {
-    if (!build_upstream_tls(build, section, SECTION_PEER_TLS, peer)) return false;
+    if (!build_upstream_tls(build, section, SECTION_PEER_TLS, &peer->tls)) return false;
     if (!peer->tls) return true;
     peer->tls->is_verified = true; /* nothing else proves who it is */
     if (!peer->tls->server_name) peer->tls->server_name = memory_copy_string(peer->peer.id);

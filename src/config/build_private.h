@@ -28,8 +28,9 @@ struct place build_place_of_key(const struct build *build, cfg_t *section, const
 bool build_upstreams(const struct build *build);
 /* Paths of unix sockets become absolute, hosts get their usual form. */
 bool build_target(const struct build *build, const struct value *value, char **target);
-bool build_upstream_tls(const struct build *build, cfg_t *section, enum section_id id, struct config_upstream *upstream);
-/* Equal for sections that say the same. */
+/* NULL where the section is. */
+bool build_upstream_tls(const struct build *build, cfg_t *section, enum section_id id, struct config_upstream_tls **tls);
+/* Equal for sections that say the same; `upstream` NULL: it is of something else. */
 char *build_fingerprint(cfg_t *section, enum section_id id, const struct config_upstream *upstream);
 
 /* build_peer.c: after build_listeners() and build_upstreams(), whose names they share. */
@@ -38,6 +39,9 @@ bool build_peers(const struct build *build);
 /* What may be the id of a peer, and the name of a dictionary; for messages: BUILD_ID_RULE. */
 bool build_is_id(const char *text);
 #define BUILD_ID_RULE "letters, digits, \".\", \"-\" and \"_\", at most 64"
+
+/* build_bus.c */
+bool build_bus(const struct build *build);
 
 /* build_dict.c */
 bool build_dicts(const struct build *build);

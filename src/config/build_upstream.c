@@ -46,9 +46,9 @@ static bool build_targets(const struct build *build, cfg_t *section, struct conf
 }
 
 bool build_upstream_tls(const struct build *build, cfg_t *section, enum section_id id,
-                        struct config_upstream *upstream) {
+                        struct config_upstream_tls **made) {
     if (!section) return true;
-    struct config_upstream_tls *tls = upstream->tls = memory_new(sizeof *tls);
+    struct config_upstream_tls *tls = *made = memory_new(sizeof *tls);
     build_put_section(build, tls, id, section);
     if (!tls->certificate != !tls->key)
         return KEY_FAULT(build, section, tls->key ? "key" : "certificate", "`certificate` and `key` need each other");
@@ -116,9 +116,9 @@ static void write_section(struct buffer *out, enum section_id id, cfg_t *section
 
 char *build_fingerprint(cfg_t *section, enum section_id id, const struct config_upstream *upstream) {
     struct buffer text = {0};
-    if (upstream->peer.id) buffer_format(&text, "%s %s\n", upstream->peer.node, upstream->peer.id);
+    if (upstream && upstream->peer.id) buffer_format(&text, "%s %s\n", upstream->peer.node, upstream->peer.id);
     write_section(&text, id, section);
-    for (char **target = upstream->targets; *target; target++) buffer_format(&text, "%s\n", *target);
+    for (char **target = upstream ? upstream->targets : NULL; target && *target; target++) buffer_format(&text, "%s\n", *target);
     for (int at = SECTION_FILE + 1; at < SECTION_COUNT; at++) {
         cfg_t *child = sections[at].parent == id ? tree_section(section, sections[at].name, 0) : NULL;
         if (!child) continue;
@@ -137,7 +137,7 @@ static bool build_upstream(const struct build *build, cfg_t *section, struct con
                       tree_section(section, "keepalive", 0));
     if (!*upstream->name) return SECTION_FAULT(build, section, "an `upstream` needs a name: upstream NAME { … }");
     if (!build_targets(build, section, upstream) || !check_balance(build, section, upstream) ||
-        !build_upstream_tls(build, tree_section(section, "tls", 0), SECTION_UPSTREAM_TLS, upstream) ||
+        !build_upstream_tls(build, tree_section(section, "tls", 0), SECTION_UPSTREAM_TLS, &upstream->tls) ||
         !build_retry(build, tree_section(section, "retry", 0), upstream))
         return false;
     upstream->health = build_optional(build, section, SECTION_HEALTH, sizeof *upstream->health);

@@ -61,6 +61,35 @@ static void free_listener(struct config_listener *listener) {
     free(listener->tls);
 }
 
+static void free_tls(struct config_upstream_tls *tls) {
+    if (!tls) return;
+    free(tls->ca);
+    free(tls->certificate);
+    free(tls->key);
+    free(tls->server_name);
+    free(tls);
+}
+
+struct config_bus *config_bus_ref(struct config_bus *bus) {
+    atomic_fetch_add(&bus->references, 1);
+    return bus;
+}
+
+void config_bus_unref(struct config_bus **handle) {
+    struct config_bus *bus = *handle;
+    *handle = NULL;
+    if (!bus || atomic_fetch_sub(&bus->references, 1) != 1) return;
+    char *const texts[] = {bus->name,  bus->subject,     bus->user, bus->password,
+                           bus->token, bus->credentials, bus->nkey, bus->nkey_seed};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) free(texts[i]);
+    free_list(bus->urls);
+    free_tls(bus->tls);
+    if (bus->stream) free(bus->stream->name);
+    free(bus->stream);
+    free(bus->fingerprint);
+    free(bus);
+}
+
 struct config_upstream *config_upstream_ref(struct config_upstream *upstream) {
     atomic_fetch_add(&upstream->references, 1);
     return upstream;
@@ -77,14 +106,8 @@ void config_upstream_unref(struct config_upstream **handle) {
     free(upstream->peer.id);
     free(upstream->peer.node);
     free(upstream->fingerprint);
-    if (upstream->tls) {
-        free(upstream->tls->ca);
-        free(upstream->tls->certificate);
-        free(upstream->tls->key);
-        free(upstream->tls->server_name);
-    }
+    free_tls(upstream->tls);
     if (upstream->health) free(upstream->health->service);
-    free(upstream->tls);
     free(upstream->health);
     free(upstream->ejection);
     free(upstream->retry);
@@ -125,6 +148,7 @@ void config_free(struct config **config) {
     free(old->script_path);
     for (size_t i = 0; i < old->dict_count; i++) free(old->dicts[i].name);
     free(old->dicts);
+    config_bus_unref(&old->bus);
     free(old->node);
     free(old->log.file);
     free(old);

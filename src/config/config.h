@@ -118,6 +118,29 @@ struct config_upstream {
     atomic_uint references;
 };
 
+/* What keeps topics' histories for all gateways. */
+struct config_bus_stream {
+    char *name;
+    enum { STORAGE_FILE, STORAGE_MEMORY } storage;
+    uint32_t replicas, messages;
+    uint64_t bytes, age; /* age 0: no limit */
+    uint64_t patience;
+};
+
+/* Counted, like upstreams. */
+struct config_bus {
+    char **urls; /* "nats://host:port", "tls://host:port"; ended by NULL, at least one */
+    char *name, *subject;
+    char *user, *password, *token, *credentials, *nkey, *nkey_seed; /* NULL: not so */
+    uint64_t connect_timeout, reconnect, ping, heartbeat;
+    uint32_t messages; /* that may wait, in each direction; and their bytes */
+    uint64_t bytes;
+    struct config_upstream_tls *tls;  /* NULL: plaintext */
+    struct config_bus_stream *stream; /* NULL: none */
+    char *fingerprint;                /* as an upstream's */
+    atomic_uint references;
+};
+
 struct config_dict {
     char *name;
     uint64_t size;
@@ -156,6 +179,7 @@ struct config {
     char **name_servers; /* "127.0.0.1:53"; ended by NULL; NULL: the system's */
     struct config_upstream **upstreams; /* with the peers */
     size_t upstream_count;
+    struct config_bus *bus; /* NULL: none */
     struct config_dict *dicts;
     size_t dict_count;
     struct config_service *services;
@@ -187,6 +211,8 @@ const struct config_service *config_find_service(const struct config *config, co
 struct config_upstream *config_find_upstream(const struct config *config, const char *name);
 struct config_upstream *config_upstream_ref(struct config_upstream *upstream); /* any thread */
 void config_upstream_unref(struct config_upstream **upstream);
+struct config_bus *config_bus_ref(struct config_bus *bus); /* any thread */
+void config_bus_unref(struct config_bus **bus);
 /* The limits of one method of a service; the service's own when the method has none. */
 const struct config_limits *config_method_limits(const struct config_service *service, const char *method);
 /* A commented file with every key at its default (`tidewire config default`), and the reference page. */

@@ -70,6 +70,21 @@ const struct section sections[SECTION_COUNT] = {
                              .help = "A dictionary that the scripts of all workers share, as `tidewire.shared.NAME`: letters, "
                                      "digits, `.`, `-` and `_`, at most 64. It keeps its contents over a reload that names it "
                                      "with the same size; with another one it begins empty, and a line of the log says so."},
+    [SECTION_BUS] = {.name = "bus",
+                     .help = "Carries topics between gateways, on one host or many, by a NATS server or a cluster of them. "
+                             "Without it topics are of this process alone. The gateway starts and serves whether the "
+                             "server is there or not. A reload keeps the connection when the section, and its files, have "
+                             "not changed; subscribers notice nothing of another one."},
+    [SECTION_BUS_TLS] = {.name = "tls",
+                         .parent = SECTION_BUS,
+                         .help = "Connect to the NATS servers by TLS."},
+    [SECTION_BUS_STREAM] =
+        {.name = "jetstream",
+         .parent = SECTION_BUS,
+         .help = "Keep the messages of topics with a `history` in a stream of NATS JetStream, which gives them their order "
+                 "and their positions, the same on all gateways. The stream is made with these settings when there is none "
+                 "of that name; one that there is is used as it is. Without this section every gateway has a history and "
+                 "positions of its own."},
     [SECTION_SERVICE] = {.name = "service",
                          .title = "NAME",
                          .example = "greet.GreetService",
@@ -96,6 +111,7 @@ static const char *const tls_words[] = {"1.2", "1.3", NULL};
 static const char *const balance_words[] = {"round-robin", "least-streams", "hash", NULL};
 static const char *const unlimited[] = {"unlimited", NULL};
 static const char *const connect_words[] = {"on-demand", "always", NULL};
+static const char *const storage_words[] = {"file", "memory", NULL};
 
 #define AT(type, member) .offset = offsetof(struct type, member), .size = sizeof(((struct type *)0)->member)
 #define KIB UINT64_C(1024)
@@ -317,6 +333,70 @@ const struct key keys[] = {
      .help = "All that it may take, its own table included: a short key and number take 64 bytes of it. Memory is used as "
              "it fills. When it is full, what was used least recently goes."},
 
+    {SECTION_BUS, "url", VALUE_TEXT, .is_list = true, .example = "\"nats://127.0.0.1:4222\"", AT(config_bus, urls),
+     .help = "The server, or several of a cluster: `nats://host`, `nats://host:port`; `tls://` where there is a `tls` section. "
+             "Required."},
+    {SECTION_BUS, "name", VALUE_TEXT, .example = "\"a\"", AT(config_bus, name),
+     .help = "What the server's monitoring, and the log of other gateways, call this one. Without it: `node`, or the host's "
+             "name."},
+    {SECTION_BUS, "subject", VALUE_TEXT, .standard = "tidewire", AT(config_bus, subject),
+     .help = "The first part of all subjects that are used: letters, digits, `-` and `_`, in words with dots between, at most "
+             "64. Gateways with the same one share their topics."},
+    {SECTION_BUS, "user", VALUE_TEXT, .example = "\"${NATS_USER}\"", AT(config_bus, user), .help = "Who we are; with a `password`."},
+    {SECTION_BUS, "password", VALUE_TEXT, .example = "\"${NATS_PASSWORD}\"", AT(config_bus, password), .help = "The user's."},
+    {SECTION_BUS, "token", VALUE_TEXT, .example = "\"${NATS_TOKEN}\"", AT(config_bus, token),
+     .help = "Instead of user and password."},
+    {SECTION_BUS, "credentials", VALUE_PATH, .example = "\"gateway.creds\"", AT(config_bus, credentials),
+     .help = "Or a file with a JWT and its seed, as `nsc` makes it."},
+    {SECTION_BUS, "nkey", VALUE_TEXT, .example = "\"${NATS_NKEY}\"", AT(config_bus, nkey),
+     .help = "Or a public key, which begins with `U`; with its `nkey_seed`."},
+    {SECTION_BUS, "nkey_seed", VALUE_PATH, .example = "\"gateway.nk\"", AT(config_bus, nkey_seed),
+     .help = "The file that holds the seed of it."},
+    {SECTION_BUS, "connect_timeout", VALUE_DURATION, .standard = "2s", .least = 10 * MS, .most = H,
+     AT(config_bus, connect_timeout), .help = "How long connecting to one of the servers may take."},
+    {SECTION_BUS, "reconnect", VALUE_DURATION, .standard = "1s", .least = 10 * MS, .most = H, AT(config_bus, reconnect),
+     .help = "From one attempt to connect to the next; up to half as long again by chance, so that not all come at once."},
+    {SECTION_BUS, "ping", VALUE_DURATION, .standard = "5s", .least = 100 * MS, .most = H, AT(config_bus, ping),
+     .help = "The server gets a PING so often; when two are not answered the connection is lost."},
+    {SECTION_BUS, "heartbeat", VALUE_DURATION, .standard = "2s", .least = 100 * MS, .most = H, AT(config_bus, heartbeat),
+     .help = "We tell the other gateways so often that we are there. Each tells its own; one that has missed three is "
+             "forgotten, and its subscribers have left."},
+    {SECTION_BUS, "messages", VALUE_COUNT, .standard = "65536", .least = 16, .most = 16777216, AT(config_bus, messages),
+     .help = "Messages that may wait, in each direction: to be sent, while the server is away or slow, and to be handed to the "
+             "workers. Beyond it those that are to be sent lose their oldest, and what comes in is dropped; both are counted."},
+    {SECTION_BUS, "bytes", VALUE_SIZE, .standard = "64MiB", .least = 64 * KIB, .most = GIB, AT(config_bus, bytes),
+     .help = "The same in bytes."},
+
+    {SECTION_BUS_TLS, "ca", VALUE_PATH, .example = "\"ca.pem\"", AT(config_upstream_tls, ca),
+     .help = "PEM file of the authorities that the server's certificate must come from. Without it: the system's."},
+    {SECTION_BUS_TLS, "certificate", VALUE_PATH, .example = "\"gateway.pem\"", AT(config_upstream_tls, certificate),
+     .help = "PEM file: our own certificate, with its chain, for servers that ask."},
+    {SECTION_BUS_TLS, "key", VALUE_PATH, .example = "\"gateway.key\"", AT(config_upstream_tls, key),
+     .help = "PEM file: its private key."},
+    {SECTION_BUS_TLS, "server_name", VALUE_TEXT, .example = "\"nats.example.com\"", AT(config_upstream_tls, server_name),
+     .help = "The name that the certificate must carry. Without it: the url's host."},
+    {SECTION_BUS_TLS, "verify", VALUE_BOOLEAN, .standard = "on", AT(config_upstream_tls, is_verified),
+     .help = "Check the server's certificate and name. Switch it off for experiments only."},
+
+    {SECTION_BUS_STREAM, "stream", VALUE_TEXT, .standard = "TIDEWIRE", AT(config_bus_stream, name),
+     .help = "The stream's name: letters, digits, `-` and `_`, at most 64. It must take the subjects `SUBJECT.k.*`."},
+    {SECTION_BUS_STREAM, "storage", VALUE_WORD, .standard = "file", .words = storage_words, AT(config_bus_stream, storage),
+     .help = "Where the server keeps it: what is in `memory` is gone when the server is."},
+    {SECTION_BUS_STREAM, "replicas", VALUE_COUNT, .standard = "1", .least = 1, .most = 5, AT(config_bus_stream, replicas),
+     .help = "How many servers of a cluster keep it."},
+    {SECTION_BUS_STREAM, "messages", VALUE_COUNT, .standard = "10000", .least = 1, .most = 1048576,
+     AT(config_bus_stream, messages),
+     .help = "How many of a topic it keeps. Each gateway holds as many as the topic's `history` says, and no longer than its "
+             "`ttl`, of those."},
+    {SECTION_BUS_STREAM, "bytes", VALUE_SIZE, .standard = "1GiB", .least = MIB, .most = 1024 * GIB,
+     AT(config_bus_stream, bytes), .help = "All that it keeps, of all topics; beyond it the oldest goes."},
+    {SECTION_BUS_STREAM, "age", VALUE_DURATION, .standard = "0", .most = 8760 * H, AT(config_bus_stream, age),
+     .help = "How long it keeps a message; 0: without limit."},
+    {SECTION_BUS_STREAM, "patience", VALUE_DURATION, .standard = "1s", .least = 10 * MS, .most = H,
+     AT(config_bus_stream, patience),
+     .help = "A message that the stream has not given back after so long is handed to this gateway's subscribers without a "
+             "position. It is stored when that can be done."},
+
     {SECTION_SERVICE, "script", VALUE_TEXT, .is_list = true, .example = "\"greet.lua\"",
      .help = "The handler script, in `script_path`. With an `upstream`, its hooks are filters before that; several scripts "
              "filter one behind the other, responses the other way round."},
@@ -407,7 +487,6 @@ const size_t key_count = sizeof keys / sizeof *keys;
 
 static const struct later later_keys[] = {
     {SECTION_FILE, "admin"},
-    {SECTION_FILE, "bus"},
     {SECTION_FILE, "cors"},
     {SECTION_FILE, "route"},
     {SECTION_SERVICE, "cors"},

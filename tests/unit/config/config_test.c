@@ -73,7 +73,7 @@ static const struct {
     {"workers = ${1}", "t.conf:1: error: `${1}` is not ${NAME} or ${NAME:-default}"},
     {"workers = ${HOME:=x}", "t.conf:1: error: `${HOME:=x}` is not ${NAME} or ${NAME:-default}"},
     {"workers = ${HOME\n}", "t.conf:1: error: `${` is never closed by `}`"},
-    {"# a\n// b\n/* c\n\n*/ /* d */\nbad = ''\n", "t.conf:6: error: the file has no key `bad`"},
+    {"# a\n// b\n/* c\n\n*/ /* d */\nbad = ''\n", "t.conf:6: error: the file has no key `bad` (did you mean \"bus\"?)"},
     /* statements */
     {LISTEN "workers 2", "t.conf:2: error: `workers` is a key: workers = …"},
     {LISTEN "workers = \nhealth = on", "t.conf:2: error: `workers` has no value"},
@@ -133,6 +133,30 @@ static const struct {
      "t.conf:5: error: `jit` is for services with a `script`: calls that are passed on are not taken apart"},
     {LISTEN "upstream u { target = \"a:1\" }\nservice a.B {\n upstream = u\n method M { } }",
      "t.conf:5: error: `method` is for services with a `script`: a service without one is passed on as a whole"},
+    /* the bus */
+    {LISTEN "bus { }", "t.conf:2: error: `bus` needs a `url`: \"nats://host:port\""},
+    {LISTEN "bus {\n url = \"localhost:4222\" }",
+     "t.conf:3: error: \"localhost:4222\" is no url of a NATS server: write \"nats://host:port\""},
+    {LISTEN "bus {\n url = { \"nats://a\", \"nats://u:p@b\" } }",
+     "t.conf:3: error: `url`: who we are says `user` and `password`, or `token`"},
+    {LISTEN "bus {\n url = \"nats://\" }", "t.conf:3: error: `url`: \"nats://\" names no host"},
+    {LISTEN "bus {\n url = \"tls://a\" }", "t.conf:3: error: `url`: tls:// needs a `tls` section"},
+    {LISTEN "bus { url = \"nats://a\"\n subject = \"a.*\" }",
+     "t.conf:3: error: \"a.*\" is no subject: words of letters, digits, \"-\" and \"_\" with dots between, at most 64"},
+    {LISTEN "bus { url = \"nats://a\"\n name = \"a b\" }",
+     "t.conf:3: error: \"a b\" is not the name of a gateway: letters, digits, \".\", \"-\" and \"_\", at most 64"},
+    {LISTEN "bus { url = \"nats://a\"\n user = x }", "t.conf:3: error: `user` and `password` need each other"},
+    {LISTEN "bus { url = \"nats://a\"\n token = x\n user = x  password = y }",
+     "t.conf:3: error: `user` and `token` are two ways to say who we are"},
+    {LISTEN "bus { url = \"nats://a\"\n credentials = none }", "t.conf:3: error: `credentials`: none: No such file or directory"},
+    {LISTEN "bus { url = \"nats://a\"\n nkey = SUSEED  nkey_seed = ca.pem }",
+     "t.conf:3: error: `nkey` is a public key, which begins with \"U\"; the seed stands in a file, `nkey_seed`"},
+    {LISTEN "bus { url = \"nats://a\"\n tls { key = ca.pem } }", "t.conf:3: error: `certificate` and `key` need each other"},
+    {LISTEN "bus { url = \"nats://a\"\n jetstream { stream = \"a.b\" } }",
+     "t.conf:3: error: \"a.b\" is not the name of a stream: letters, digits, \"-\" and \"_\", at most 64"},
+    {LISTEN "bus { url = \"nats://a\"\n heartbeat = 1ms }", "t.conf:3: error: `heartbeat` = 1ms is outside of its range, 100ms to 1h"},
+    {LISTEN "bus { url = \"nats://a\" }\nbus { url = \"nats://a\" }", "t.conf:3: error: `bus` is already in line 2"},
+
     /* peers */
     {LISTEN "peer b { address = \"b:1\" }", "t.conf:2: error: a `peer` needs a `node`: our own id, at the top of the file"},
     {LISTEN "node = \"a b\"", "t.conf:2: error: \"a b\" is not an id: letters, digits, \".\", \"-\" and \"_\", at most 64"},
@@ -423,6 +447,39 @@ static void every_key_is_read(void) {
     CHECK_INT(config->log.format, LOG_JSON);
     CHECK(!config->log.access);
     CHECK_STR(config->log.file, "logs/x.log");
+    config_free(&config);
+}
+
+static void a_bus_has_urls_and_says_who_we_are(void) {
+    struct config *config = read_text(LISTEN);
+    CHECK(!config->bus);
+    config_free(&config);
+    config = read_text(LISTEN "node = a\nbus { url = { \"nats://one\", \"tls://[::1]:7\" }  token = t\n"
+                              "tls { ca = ca.pem  verify = off }  jetstream { messages = 7  age = 1h } }");
+    const struct config_bus *bus = config->bus;
+    CHECK_STR(bus->urls[0], "nats://one:4222");
+    CHECK_STR(bus->urls[1], "tls://[::1]:7");
+    CHECK(!bus->urls[2]);
+    CHECK_STR(bus->name, "a");
+    CHECK_STR(bus->subject, "tidewire");
+    CHECK_STR(bus->token, "t");
+    CHECK(!bus->user && !bus->credentials);
+    CHECK_STR(bus->tls->ca, "ca.pem");
+    CHECK(!bus->tls->is_verified);
+    CHECK_STR(bus->stream->name, "TIDEWIRE");
+    CHECK_INT(bus->stream->messages, 7);
+    CHECK_INT(bus->stream->age, 3600 * NS_PER_S);
+    CHECK_INT(bus->stream->storage, STORAGE_FILE);
+    CHECK_INT(bus->heartbeat, 2 * NS_PER_S);
+    struct config *same = read_text(LISTEN "node = a\nbus { url = { \"nats://one\", \"tls://[::1]:7\" }  token = t\n"
+                                           "tls { ca = ca.pem  verify = off }  jetstream { messages = 7  age = 1h } }\n"
+                                           "drain_timeout = 1s");
+    CHECK_STR(same->bus->fingerprint, bus->fingerprint);
+    struct config *other = read_text(LISTEN "node = b\nbus { url = { \"nats://one\", \"tls://[::1]:7\" }  token = t\n"
+                                            "tls { ca = ca.pem  verify = off }  jetstream { messages = 7  age = 1h } }");
+    CHECK(strcmp(other->bus->fingerprint, bus->fingerprint) != 0);
+    config_free(&same);
+    config_free(&other);
     config_free(&config);
 }
 
@@ -734,6 +791,7 @@ int main(void) {
     RUN(every_fault_is_told_with_its_line);
     RUN(a_file_without_keys_has_the_defaults);
     RUN(every_key_is_read);
+    RUN(a_bus_has_urls_and_says_who_we_are);
     RUN(a_peer_is_an_upstream_with_an_id);
     RUN(words_and_comments_read_as_the_reference_says);
     RUN(variables_are_filled_in);
