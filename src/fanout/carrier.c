@@ -29,6 +29,8 @@ void carrier_look(struct topic_registry *registry, struct shared_topic *topic, s
     };
 }
 
+void **carrier_slot(struct shared_topic *topic) { return &topic->carried; }
+
 struct shared_topic *carrier_ref(struct shared_topic *topic) { return shared_ref(topic); }
 
 void carrier_unref(struct topic_registry *registry, struct shared_topic *topic) { shared_unref(registry, topic); }

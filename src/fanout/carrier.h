@@ -73,6 +73,8 @@ struct carrier_topic {
     uint64_t subscribers; /* of this process */
 };
 void carrier_look(struct topic_registry *registry, struct shared_topic *topic, struct carrier_topic *state);
+/* The carrier's own, NULL at first. */
+void **carrier_slot(struct shared_topic *topic);
 struct shared_topic *carrier_ref(struct shared_topic *topic);
 void carrier_unref(struct topic_registry *registry, struct shared_topic *topic);
 void carrier_message_free(struct topic_registry *registry, struct carrier_message *message);

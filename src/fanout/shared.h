@@ -43,6 +43,7 @@ struct shared_topic {
     atomic_uint handles;    /* of workers */
     atomic_bool is_noted;   /* a note is on its way to the carrier, or it has not looked yet */
     atomic_bool is_stored;  /* the carrier gives kept messages their positions; changes under the lock */
+    void *carried;          /* the carrier's, of its thread */
     bool is_loading;        /* it has not brought yet what was stored before; under the lock */
     atomic_size_t elsewhere; /* subscribers of other hosts */
     struct history *history; /* NULL: none */

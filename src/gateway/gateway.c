@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "bus/bus.h"
 #include "fanout/rate.h"
 #include "fanout/topic.h"
 #include "gateway/entrance.h"
@@ -48,6 +49,7 @@ struct gateway {
     struct health *health;
     struct topic_registry *topics;
     struct rate_registry *rates;
+    struct bus *bus; /* NULL: no config has named one yet */
     struct peer_registry *peers;
     struct worker **workers;
     uint32_t worker_count, running; /* threads that have not stopped */
@@ -147,6 +149,13 @@ static void tell_what_stays(struct gateway *gateway, const struct config *config
         log_warn(NULL, "a new file of the log takes a restart");
 }
 
+/* A carrier of topics that was not there before, or has changed. */
+static bool take_bus(struct gateway *gateway, const struct revision *revision, struct error *error) {
+    if (!gateway->bus && revision->config->bus && !(gateway->bus = bus_new(gateway->topics, error))) return false;
+    if (gateway->bus) bus_configure(gateway->bus, revision->config, revision->schema);
+    return true;
+}
+
 static void take(struct gateway *gateway) {
     const struct config *config = gateway->prepared->config;
     tell_what_stays(gateway, config);
@@ -160,6 +169,8 @@ static void take(struct gateway *gateway) {
     log_configure(config->log.level, config->log.format, config->log.access);
     topic_registry_set_most(gateway->topics, config->limits.topics);
     topic_registry_set_most_history(gateway->topics, config->limits.history);
+    struct error fault;
+    if (!take_bus(gateway, gateway->in_force, &fault)) log_error(NULL, "%s", fault.text);
     for (uint32_t i = 0; i < gateway->worker_count; i++) worker_commit(gateway->workers[i]);
     tell_health(gateway);
     entrance_commit(gateway->entrance);
@@ -370,13 +381,14 @@ static void serve(struct gateway *gateway, struct revision *first) {
     timer_init(&gateway->drain_timer, drain_is_over);
     struct error fault;
     gateway->prepared = first;
-    if (start_workers(gateway, first->config, &fault)) prepare(gateway, first);
+    if (start_workers(gateway, first->config, &fault) && take_bus(gateway, first, &fault)) prepare(gateway, first);
     else refuse(gateway, fault.text);
 
     struct thrift *thrift = thrift_new(gateway->loop);
     if (gateway->running) loop_run(gateway->loop);
     thrift_free(&thrift);
 
+    bus_free(&gateway->bus, GRACE);
     stop_workers(gateway);
     if (gateway->reading && !reading_wait(gateway->reading, GRACE)) {
         log_warn(NULL, "the config is still being read: the process ends without that");

@@ -24,12 +24,12 @@ enum { MOST_IN_A_TURN = 256 };
 struct mailbox {
     struct loop *loop;
     void *receiver;
-    size_t most_mail, most_weight;
     int fd;
     struct event event;
     struct task more;
 
     pthread_mutex_t lock; /* for all below */
+    size_t most_mail, most_weight;
     struct mail *first, **end;
     size_t count, weight;
 };
@@ -98,6 +98,13 @@ struct mailbox *mailbox_new(struct loop *loop, void *receiver, size_t most_mail,
                  mailbox);
     event_add(&mailbox->event, NULL);
     return mailbox;
+}
+
+void mailbox_set_most(struct mailbox *mailbox, size_t most_mail, size_t most_weight) {
+    pthread_mutex_lock(&mailbox->lock);
+    mailbox->most_mail = most_mail;
+    mailbox->most_weight = most_weight;
+    pthread_mutex_unlock(&mailbox->lock);
 }
 
 void mailbox_free(struct mailbox **mailbox) {

@@ -19,6 +19,8 @@ struct mail {
 };
 
 struct mailbox *mailbox_new(struct loop *loop, void *receiver, size_t most_mail, size_t most_weight);
+/* Other bounds; any thread. */
+void mailbox_set_most(struct mailbox *mailbox, size_t most_mail, size_t most_weight);
 /* In the loop's thread, when no other thread can post any more; drops what is queued. */
 void mailbox_free(struct mailbox **mailbox);
 /* Any thread. False when full: the mail is still the caller's. An empty mailbox takes any mail, however

@@ -728,7 +728,8 @@ static void the_default_file_reads_with_its_comments_taken_away(void) {
         char *mark = strstr(line, "# ");
         bool is_code = mark && (strstr(line, " = ") || line[strlen(line) - 1] == '{' || mark[2] == '}');
         bool is_left_out = strstr(line, "mode =") || strstr(line, "client_certificate = none") ||
-                           strstr(line, "hash_key =") || strstr(line, " upstream = ");
+                           strstr(line, "hash_key =") || strstr(line, " upstream = ") ||
+                           strstr(line, " token =") || strstr(line, " credentials =") || strstr(line, " nkey");
         if (is_code && !is_left_out) memset(mark, ' ', 1);
         buffer_format(&bare, "%s\n", is_left_out ? "" : line);
         if (strstr(line, "client_ca = ")) buffer_append_text(&bare, "client_certificate = required\n");

@@ -1,0 +1,434 @@
+/* bus/bus.c - see bus.h: the hub's thread. What workers tell it, what goes out, what comes in. */
+#include "bus/bus.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "bus/bus_private.h"
+#include "bus/topic.h"
+
+#define RARELY (10 * NS_PER_S)
+#define ENDING (5 * NS_PER_MS) /* how often it looks whether all has been sent */
+enum { IN_WIRE = 1024 /* messages that the wire is given ahead */ };
+
+bool rare_is_due(struct rare *rare, uint64_t now) {
+    rare->count++;
+    if (now < rare->next) return false;
+    rare->next = now + RARELY;
+    return true;
+}
+
+void bus_reject(struct bus *bus, const struct bus_topic *topic, const char *why) {
+    bus_count(bus, BUS_REJECTED, 1);
+    if (!rare_is_due(&bus->told_rejected, loop_now(bus->loop))) return;
+    log_warn(NULL, "bus: rejected %llu: topic \"%.*s\": %s", (unsigned long long)bus->told_rejected.count,
+             topic && topic->state.name_length < 100 ? (int)topic->state.name_length : topic ? 100 : 0,
+             topic ? topic->state.name : "", why);
+    bus->told_rejected.count = 0;
+}
+
+/* ---- what goes out ---- */
+
+static void drop_out(struct bus *bus, struct wire_out *out) {
+    list_remove(&out->node);
+    bus->queued--;
+    bus->queued_bytes -= out->weight;
+    bus_count(bus, BUS_DROPPED_OUT, 1);
+    wire_out_free(out);
+    if (!rare_is_due(&bus->told_dropped, loop_now(bus->loop))) return;
+    log_warn(NULL, "bus: more messages wait than may: %llu dropped", (unsigned long long)bus->told_dropped.count);
+    bus->told_dropped.count = 0;
+}
+
+void bus_drop_large(struct bus *bus, const struct bus_topic *topic, size_t length) {
+    bus_count(bus, BUS_DROPPED_OUT, 1);
+    if (!rare_is_due(&bus->told_large, loop_now(bus->loop))) return;
+    bus->told_large.count = 0;
+    log_warn(NULL, "bus: a message of topic \"%.*s\" has %zu bytes and stays in this process: the server takes %zu",
+             topic->state.name_length < 100 ? (int)topic->state.name_length : 100, topic->state.name, length,
+             bus->most_payload);
+}
+
+/* The oldest that may go. */
+static void bound_queue(struct bus *bus) {
+    size_t messages = atomic_load(&bus->most_messages), bytes = atomic_load(&bus->most_bytes);
+    for (struct list *node = bus->queue.next, *next; node != &bus->queue; node = next) {
+        if (bus->queued <= messages && bus->queued_bytes <= bytes) return;
+        struct wire_out *out = container_of(node, struct wire_out, node);
+        next = node->next;
+        if (out->is_droppable) drop_out(bus, out);
+    }
+}
+
+static void pump(struct bus *bus) {
+    struct list *node;
+    while (atomic_load(&bus->is_up) && !list_is_empty(&bus->queue)) {
+        size_t waiting = wire_waiting(bus->wire);
+        if (waiting >= IN_WIRE) {
+            wire_wants_room(bus->wire);
+            if (wire_waiting(bus->wire) >= IN_WIRE) break; /* else it did not see that we want it */
+            continue;
+        }
+        for (size_t i = waiting; i < IN_WIRE && (node = list_take(&bus->queue)); i++) {
+            struct wire_out *out = container_of(node, struct wire_out, node);
+            bus->queued--;
+            bus->queued_bytes -= out->weight;
+            bus_count(bus, BUS_SENT, 1);
+            bus_count(bus, BUS_SENT_BYTES, out->length);
+            wire_send(bus->wire, out);
+        }
+    }
+    atomic_store(&bus->counters[BUS_WAITING], bus->queued);
+}
+
+void bus_send(struct bus *bus, struct wire_out *out) {
+    list_append(&bus->queue, &out->node);
+    bus->queued++;
+    bus->queued_bytes += out->weight;
+    pump(bus);
+    bound_queue(bus);
+}
+
+/* ---- mails of the workers ---- */
+
+struct note {
+    struct mail mail;
+    struct shared_topic *topic;
+};
+
+static void deliver_note(struct mail *mail, void *receiver, bool is_dropped) {
+    struct note *note = container_of(mail, struct note, mail);
+    struct bus *bus = receiver;
+    if (is_dropped) carrier_unref(bus->registry, note->topic);
+    else bus_topic_look(bus, note->topic);
+    free(note);
+}
+
+static void note(struct topic_carrier *carrier, struct shared_topic *topic) {
+    struct bus *bus = container_of(carrier, struct bus, carrier);
+    struct note *note = memory_new(sizeof *note);
+    note->mail.deliver = deliver_note;
+    note->topic = topic;
+    mailbox_post_always(bus->control, &note->mail);
+}
+
+struct outgoing {
+    struct mail mail;
+    struct shared_topic *topic;
+    size_t length;
+    uint8_t bytes[];
+};
+
+static void deliver_outgoing(struct mail *mail, void *receiver, bool is_dropped) {
+    struct outgoing *outgoing = container_of(mail, struct outgoing, mail);
+    struct bus *bus = receiver;
+    if (!is_dropped) bus_topic_publish(bus, outgoing->topic, outgoing->bytes, outgoing->length);
+    carrier_unref(bus->registry, outgoing->topic);
+    free(outgoing);
+}
+
+static void publish(struct topic_carrier *carrier, struct shared_topic *topic, const void *bytes, size_t length) {
+    struct bus *bus = container_of(carrier, struct bus, carrier);
+    struct outgoing *outgoing = memory_new(sizeof *outgoing + length);
+    outgoing->mail.deliver = deliver_outgoing;
+    outgoing->mail.weight = sizeof *outgoing + length;
+    outgoing->topic = carrier_ref(topic);
+    outgoing->length = length;
+    memcpy(outgoing->bytes, bytes, length);
+    if (mailbox_post(bus->outbox, &outgoing->mail)) return;
+    carrier_unref(bus->registry, topic);
+    free(outgoing);
+    bus_count(bus, BUS_DROPPED_OUT, 1);
+}
+
+static void describe(struct topic_carrier *carrier, struct carrier_figures *figures) {
+    struct bus *bus = container_of(carrier, struct bus, carrier);
+    uint64_t counters[BUS_COUNTERS];
+    for (int i = 0; i < BUS_COUNTERS; i++) counters[i] = atomic_load_explicit(&bus->counters[i], memory_order_relaxed);
+    *figures = (struct carrier_figures){
+        .is_configured = atomic_load(&bus->is_configured),
+        .is_connected = atomic_load(&bus->is_up),
+        .is_stored = atomic_load(&carrier->stores),
+        .hosts = counters[BUS_HOSTS],
+        .sent = counters[BUS_SENT],
+        .received = counters[BUS_RECEIVED],
+        .sent_bytes = counters[BUS_SENT_BYTES],
+        .received_bytes = counters[BUS_RECEIVED_BYTES],
+        .waiting = counters[BUS_WAITING],
+        .dropped_out = counters[BUS_DROPPED_OUT],
+        .dropped_in = counters[BUS_DROPPED_IN],
+        .rejected = counters[BUS_REJECTED],
+        .missed = counters[BUS_MISSED],
+        .connects = counters[BUS_CONNECTS],
+        .losses = counters[BUS_LOSSES],
+    };
+    pthread_mutex_lock(&bus->lock);
+    memcpy(figures->server, bus->server, sizeof figures->server);
+    memcpy(figures->error, bus->error, sizeof figures->error);
+    pthread_mutex_unlock(&bus->lock);
+}
+
+/* ---- mails of the wire ---- */
+
+static void deliver_message(struct mail *mail, void *receiver, bool is_dropped) {
+    struct wire_message *message = container_of(mail, struct wire_message, mail);
+    if (!is_dropped) bus_topic_receive(receiver, message);
+    wire_message_free(message);
+}
+
+static void on_message(void *context, struct wire_message *message) {
+    struct bus *bus = context;
+    message->mail.deliver = deliver_message;
+    message->mail.weight = sizeof *message + wire_length(message);
+    if (mailbox_post(bus->inbox, &message->mail)) return;
+    wire_message_free(message);
+    bus_count(bus, BUS_DROPPED_IN, 1);
+}
+
+struct report {
+    struct mail mail;
+    void (*act)(struct bus *bus, struct report *report);
+    bool was_up;
+    size_t most_payload;
+    struct config_bus *config; /* of an order of the main thread */
+    struct schema *schema;
+    size_t most_message;
+    uint64_t most; /* ns */
+    char text[256];
+};
+
+static void deliver_report(struct mail *mail, void *receiver, bool is_dropped) {
+    struct report *report = container_of(mail, struct report, mail);
+    if (!is_dropped) report->act(receiver, report);
+    config_bus_unref(&report->config);
+    if (report->schema) schema_unref(&report->schema);
+    free(report);
+}
+
+static struct report *report_new(void (*act)(struct bus *bus, struct report *report), const char *text) {
+    struct report *report = memory_new(sizeof *report);
+    report->mail.deliver = deliver_report;
+    report->act = act;
+    snprintf(report->text, sizeof report->text, "%s", text ? text : "");
+    return report;
+}
+
+static void set_texts(struct bus *bus, const char *server, const char *error) {
+    pthread_mutex_lock(&bus->lock);
+    snprintf(bus->server, sizeof bus->server, "%s", server);
+    snprintf(bus->error, sizeof bus->error, "%s", error);
+    pthread_mutex_unlock(&bus->lock);
+}
+
+static void come_up(struct bus *bus, struct report *report) {
+    uint64_t now = loop_update_now(bus->loop);
+    uint64_t dropped = atomic_load(&bus->counters[BUS_DROPPED_OUT]) - bus->dropped_before;
+    bus->most_payload = report->most_payload;
+    bus_count(bus, BUS_CONNECTS, 1);
+    set_texts(bus, report->text, "");
+    if (bus->down_since)
+        log_info(NULL, "bus: connected to %s after %.1f s; %llu messages were dropped, %llu are sent now", report->text,
+                 (double)(now - bus->down_since) / NS_PER_S, (unsigned long long)dropped, (unsigned long long)bus->queued);
+    bus->down_since = 0;
+    bus->told_down = (struct rare){0};
+    atomic_store(&bus->is_up, true);
+    pump(bus);
+}
+
+static void go_down(struct bus *bus, struct report *report) {
+    set_texts(bus, "", report->text);
+    if (report->was_up) {
+        atomic_store(&bus->is_up, false);
+        bus_count(bus, BUS_LOSSES, 1);
+        bus->down_since = loop_update_now(bus->loop);
+        bus->dropped_before = atomic_load(&bus->counters[BUS_DROPPED_OUT]);
+        bus->told_down = (struct rare){0};
+        log_warn(NULL, "bus: the connection is lost: %s; topics go on in this process", report->text);
+    } else if (rare_is_due(&bus->told_down, loop_now(bus->loop))) {
+        bus->told_down.count = 0;
+        log_warn(NULL, "bus: cannot connect: %s; topics go on in this process", report->text);
+    }
+}
+
+static void have_room(struct bus *bus, struct report *report) {
+    (void)report;
+    pump(bus);
+}
+
+static void tell_fault(struct bus *bus, struct report *report) {
+    if (!rare_is_due(&bus->told_fault, loop_now(bus->loop))) return;
+    bus->told_fault.count = 0;
+    log_warn(NULL, "bus: %s", report->text);
+}
+
+static void on_up(void *context, const char *server, size_t most_payload) {
+    struct bus *bus = context;
+    struct report *report = report_new(come_up, server);
+    report->most_payload = most_payload;
+    mailbox_post_always(bus->control, &report->mail);
+}
+
+static void on_down(void *context, const char *why, bool was_up) {
+    struct bus *bus = context;
+    struct report *report = report_new(go_down, why);
+    report->was_up = was_up;
+    mailbox_post_always(bus->control, &report->mail);
+}
+
+static void on_room(void *context) {
+    struct bus *bus = context;
+    mailbox_post_always(bus->control, &report_new(have_room, NULL)->mail);
+}
+
+static void on_lost(void *context, size_t length, const char *why) {
+    struct bus *bus = context;
+    char text[256];
+    snprintf(text, sizeof text, "a message of %zu bytes cannot be sent: %s", length, why);
+    bus_count(bus, BUS_DROPPED_OUT, 1);
+    mailbox_post_always(bus->control, &report_new(tell_fault, text)->mail);
+}
+
+static void on_fault(void *context, const char *what) {
+    struct bus *bus = context;
+    mailbox_post_always(bus->control, &report_new(tell_fault, what)->mail);
+}
+
+/* ---- orders of the main thread ---- */
+
+static bool is_same(const struct config_bus *a, const struct config_bus *b) {
+    return a && b ? strcmp(a->fingerprint, b->fingerprint) == 0 : a == b;
+}
+
+static void configure(struct bus *bus, struct report *report) {
+    bool is_same_bus = is_same(bus->config, report->config);
+    if (bus->schema) schema_unref(&bus->schema);
+    bus->schema = report->schema;
+    report->schema = NULL;
+    bus->most_message = report->most_message;
+    if (!is_same_bus) {
+        bool was_on = bus->config != NULL;
+        struct config_bus *before = bus->config;
+        bus->config = report->config;
+        report->config = before;
+        if (bus->config && was_on) log_info(NULL, "bus: the config has changed: connecting anew");
+        if (bus->config && !bus->down_since) bus->down_since = loop_update_now(bus->loop);
+        bus->told_down = (struct rare){0};
+    }
+    bus_topics_configure(bus, !is_same_bus);
+    if (!is_same_bus) wire_configure(bus->wire, bus->config);
+    if (!bus->config) set_texts(bus, "", "");
+}
+
+void bus_configure(struct bus *bus, const struct config *config, struct schema *schema) {
+    struct report *report = report_new(configure, NULL);
+    report->config = config->bus ? config_bus_ref(config->bus) : NULL;
+    report->schema = schema_ref(schema);
+    report->most_message = config->limits.message;
+    if (config->bus) {
+        atomic_store(&bus->most_messages, config->bus->messages);
+        atomic_store(&bus->most_bytes, config->bus->bytes);
+        mailbox_set_most(bus->outbox, config->bus->messages, config->bus->bytes);
+        mailbox_set_most(bus->inbox, config->bus->messages, config->bus->bytes);
+    }
+    atomic_store(&bus->is_configured, config->bus != NULL);
+    mailbox_post_always(bus->control, &report->mail); /* first: what is noted comes behind it */
+    topic_registry_set_carrier(bus->registry, config->bus ? &bus->carrier : NULL);
+}
+
+/* ---- the end ---- */
+
+static void look_whether_sent(struct timer *timer) {
+    struct bus *bus = container_of(timer, struct bus, end);
+    bool is_done = list_is_empty(&bus->queue) && wire_waiting(bus->wire) == 0;
+    uint64_t now = loop_now(bus->loop);
+    if (is_done || !atomic_load(&bus->is_up) || now >= bus->ends_at) loop_stop(bus->loop);
+    else timer_start(bus->loop, timer, now + ENDING);
+}
+
+static void end(struct bus *bus, struct report *report) {
+    bus->is_ending = true;
+    bus->ends_at = loop_update_now(bus->loop) + report->most;
+    timer_start(bus->loop, &bus->end, loop_now(bus->loop));
+}
+
+const char *bus_versions(void) { return wire_versions(); }
+
+static void *run(void *context) {
+    struct bus *bus = context;
+    loop_run(bus->loop);
+    log_flush();
+    return NULL;
+}
+
+static void free_hub(struct bus *bus) {
+    struct list *node;
+    timer_stop(bus->loop, &bus->end);
+    bus_topics_free(bus);
+    mailbox_free(&bus->control);
+    mailbox_free(&bus->outbox);
+    mailbox_free(&bus->inbox);
+    while ((node = list_take(&bus->queue))) wire_out_free(container_of(node, struct wire_out, node));
+    config_bus_unref(&bus->config);
+    if (bus->schema) schema_unref(&bus->schema);
+    loop_free(&bus->loop);
+    pthread_mutex_destroy(&bus->lock);
+    free(bus);
+}
+
+static bool start_thread(struct bus *bus, struct error *error) {
+    sigset_t all, before;
+    sigfillset(&all); /* signals of the process belong to the main thread */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int fault = pthread_create(&bus->thread, NULL, run, bus);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return !fault || error_set(error, "the bus has no thread: %s", strerror(fault));
+}
+
+struct bus *bus_new(struct topic_registry *registry, struct error *error) {
+    static const struct wire_events events = {.on_message = on_message,
+                                              .on_up = on_up,
+                                              .on_down = on_down,
+                                              .on_room = on_room,
+                                              .on_lost = on_lost,
+                                              .on_fault = on_fault};
+    struct bus *bus = memory_new(sizeof *bus);
+    bus->carrier.publish = publish;
+    bus->carrier.note = note;
+    bus->carrier.describe = describe;
+    bus->registry = registry;
+    bus->loop = loop_new();
+    bus->control = mailbox_new(bus->loop, bus, SIZE_MAX, SIZE_MAX);
+    bus->outbox = mailbox_new(bus->loop, bus, 1, 1);
+    bus->inbox = mailbox_new(bus->loop, bus, 1, 1);
+    if (getrandom(&bus->origin, sizeof bus->origin, 0) < 0) bus->origin = clock_wall();
+    origin_write(bus->origin_text, bus->origin);
+    pthread_mutex_init(&bus->lock, NULL);
+    list_init(&bus->queue);
+    list_init(&bus->topics);
+    timer_init(&bus->end, look_whether_sent);
+    bus->wire = wire_new(&events, bus, error);
+    if (bus->wire && start_thread(bus, error)) return bus;
+    wire_free(&bus->wire, 0);
+    free_hub(bus);
+    return NULL;
+}
+
+void bus_free(struct bus **handle, uint64_t most) {
+    struct bus *bus = *handle;
+    *handle = NULL;
+    if (!bus) return;
+    topic_registry_set_carrier(bus->registry, NULL);
+    struct report *report = report_new(end, NULL);
+    report->most = most;
+    mailbox_post_always(bus->outbox, &report->mail); /* behind all that was published */
+    pthread_join(bus->thread, NULL);
+    wire_free(&bus->wire, most);
+    free_hub(bus);
+}

@@ -1,0 +1,96 @@
+/* bus/bus_private.h - the hub's state: of its thread alone, save what says otherwise. Private to bus/. */
+#ifndef TIDEWIRE_BUS_BUS_PRIVATE_H
+#define TIDEWIRE_BUS_BUS_PRIVATE_H
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/list.h"
+#include "base/map.h"
+#include "bus/bus.h"
+#include "bus/subject.h"
+#include "bus/wire.h"
+#include "fanout/carrier.h"
+#include "net/loop.h"
+#include "net/mailbox.h"
+
+enum bus_counter {
+    BUS_SENT, BUS_RECEIVED, BUS_SENT_BYTES, BUS_RECEIVED_BYTES, BUS_WAITING, BUS_DROPPED_OUT, BUS_DROPPED_IN, BUS_REJECTED,
+    BUS_MISSED, BUS_CONNECTS, BUS_LOSSES, BUS_HOSTS, BUS_COUNTERS
+};
+
+/* A line of the log that is written once in a while, however often there is a reason. */
+struct rare {
+    uint64_t next, count;
+};
+
+/* How far a publisher of a topic has come. */
+struct seen {
+    uint64_t origin, sequence, at;
+};
+
+struct bus {
+    struct topic_carrier carrier; /* first */
+    struct topic_registry *registry;
+    pthread_t thread;
+    struct loop *loop;
+    struct mailbox *control, *outbox, *inbox;
+    struct wire *wire;
+    uint64_t origin;
+    char origin_text[ORIGIN_SIZE];
+    atomic_uint_least64_t counters[BUS_COUNTERS]; /* any thread */
+    atomic_bool is_configured, is_up;             /* written here, read by any thread */
+    atomic_size_t most_messages, most_bytes;      /* of the queue */
+    pthread_mutex_t lock; /* for the texts */
+    char server[256], error[256];
+
+    struct config_bus *config; /* NULL: off */
+    struct schema *schema;
+    size_t most_message;  /* bytes of one */
+    size_t most_payload;  /* the server's */
+    struct list topics;   /* of struct bus_topic */
+    struct map subjects;  /* of struct hearing */
+    struct list queue;    /* of struct wire_out */
+    size_t queued, queued_bytes;
+    uint64_t down_since, dropped_before; /* of the connection; and how many were dropped until then */
+    struct rare told_rejected, told_dropped, told_large, told_down, told_fault;
+    bool is_ending;
+    uint64_t ends_at;
+    struct timer end;
+};
+
+/* What a subject is of. */
+struct hearing {
+    struct bus_topic *topic; /* NULL while it is not heard */
+    char kind;
+    char subject[SUBJECT_SIZE];
+};
+
+enum { SEEN = 16 }; /* publishers of a topic of which it is known how far they have come */
+
+struct bus_topic {
+    struct bus *bus;
+    struct list node;            /* of all */
+    struct shared_topic *shared; /* a reference */
+    struct carrier_topic state;
+    const struct message_type *type; /* in bus->schema; NULL: it has none of that name, or it was not looked up yet */
+    bool is_carried;                 /* its name fits into a subject */
+    char word[SUBJECT_WORD];
+    struct hearing *messages, *kept; /* NULL: not heard */
+    uint64_t sequence;               /* of the last that was sent */
+    struct seen seen[SEEN];
+};
+
+static inline void bus_count(struct bus *bus, enum bus_counter counter, uint64_t count) {
+    atomic_fetch_add_explicit(&bus->counters[counter], count, memory_order_relaxed);
+}
+/* False: not this time. Else `count` tells for how many it speaks. */
+bool rare_is_due(struct rare *rare, uint64_t now);
+/* Something came that is no message of ours. */
+void bus_reject(struct bus *bus, const struct bus_topic *topic, const char *why);
+/* A message of ours that no server takes. */
+void bus_drop_large(struct bus *bus, const struct bus_topic *topic, size_t length);
+/* Takes it over: sent in order. */
+void bus_send(struct bus *bus, struct wire_out *out);
+/* Whether it is a message of the topic's; else it has been rejected. */
+bool bus_topic_check(struct bus_topic *topic, const struct wire_message *message, uint64_t *origin, uint64_t *sequence);
+#endif

@@ -1,0 +1,191 @@
+/* bus/topic.c - see topic.h */
+#include "bus/topic.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "bus/bus_private.h"
+#include "schema/codec.h"
+
+#define TYPE "Tidewire-Type"
+#define FROM "Tidewire-From"
+#define SEQUENCE "Tidewire-Sequence"
+
+enum { MESSAGES = 'm', KEPT = 'k' };
+
+/* ---- hearing ---- */
+
+static struct hearing *hear(struct bus_topic *topic, char kind) {
+    struct bus *bus = topic->bus;
+    struct hearing *hearing = memory_new(sizeof *hearing);
+    hearing->topic = topic;
+    hearing->kind = kind;
+    subject_write(hearing->subject, bus->config->subject, kind, topic->word);
+    map_put(&bus->subjects, hearing->subject, strlen(hearing->subject), hearing);
+    wire_subscribe(bus->wire, hearing->subject);
+    return hearing;
+}
+
+static void unhear(struct bus *bus, struct hearing **handle) {
+    struct hearing *hearing = *handle;
+    *handle = NULL;
+    if (!hearing) return;
+    wire_unsubscribe(bus->wire, hearing->subject);
+    map_remove(&bus->subjects, hearing->subject, strlen(hearing->subject));
+    free(hearing);
+}
+
+static void set_heard(struct bus_topic *topic, struct hearing **hearing, char kind, bool is_heard) {
+    if (is_heard && !*hearing) *hearing = hear(topic, kind);
+    if (!is_heard) unhear(topic->bus, hearing);
+}
+
+/* Who publishes may keep what we do not, so both kinds of subjects are heard. */
+static void refresh(struct bus_topic *topic) {
+    const struct carrier_topic *state = &topic->state;
+    bool is_heard = topic->is_carried && topic->bus->config && state->type && (state->subscribers || state->is_kept);
+    set_heard(topic, &topic->messages, MESSAGES, is_heard);
+    set_heard(topic, &topic->kept, KEPT, is_heard);
+}
+
+static void silence(struct bus_topic *topic) {
+    unhear(topic->bus, &topic->messages);
+    unhear(topic->bus, &topic->kept);
+}
+
+/* ---- topics come and go ---- */
+
+static struct bus_topic *topic_new(struct bus *bus, struct shared_topic *shared, const struct carrier_topic *state) {
+    struct bus_topic *topic = memory_new(sizeof *topic);
+    topic->bus = bus;
+    topic->shared = carrier_ref(shared);
+    topic->is_carried = subject_encode(state->name, state->name_length, topic->word);
+    if (!topic->is_carried)
+        log_warn(NULL, "bus: a topic whose name has %zu bytes stays in this process: %d is the most", state->name_length,
+                 SUBJECT_LONGEST_NAME);
+    *carrier_slot(shared) = topic;
+    list_append(&bus->topics, &topic->node);
+    return topic;
+}
+
+static void topic_free(struct bus_topic *topic) {
+    struct bus *bus = topic->bus;
+    silence(topic);
+    list_remove(&topic->node);
+    *carrier_slot(topic->shared) = NULL;
+    carrier_unref(bus->registry, topic->shared);
+    free(topic);
+}
+
+/* What is known of it now; NULL: nobody uses it. */
+static struct bus_topic *find(struct bus *bus, struct shared_topic *shared) {
+    struct bus_topic *topic = *carrier_slot(shared);
+    struct carrier_topic state;
+    carrier_look(bus->registry, shared, &state);
+    if (!bus->config || (!topic && !state.is_used)) return topic;
+    if (!topic) topic = topic_new(bus, shared, &state);
+    topic->state = state;
+    refresh(topic);
+    return topic;
+}
+
+void bus_topic_look(struct bus *bus, struct shared_topic *shared) {
+    struct bus_topic *topic = find(bus, shared);
+    if (topic && !topic->state.is_used) topic_free(topic);
+    carrier_unref(bus->registry, shared);
+}
+
+void bus_topics_configure(struct bus *bus, bool is_new) {
+    for (struct list *node = bus->topics.next, *next; node != &bus->topics; node = next) {
+        struct bus_topic *topic = container_of(node, struct bus_topic, node);
+        next = node->next;
+        topic->type = NULL;
+        if (!is_new) continue;
+        silence(topic);
+        if (bus->config) refresh(topic);
+        else topic_free(topic);
+    }
+}
+
+void bus_topics_free(struct bus *bus) {
+    struct list *node;
+    while ((node = bus->topics.next) != &bus->topics) topic_free(container_of(node, struct bus_topic, node));
+    map_free(&bus->subjects, NULL);
+}
+
+/* ---- out ---- */
+
+void bus_topic_publish(struct bus *bus, struct shared_topic *shared, const void *bytes, size_t length) {
+    struct bus_topic *topic = *carrier_slot(shared);
+    char subject[SUBJECT_SIZE], sequence[24];
+    if (!topic || !topic->state.type) topic = find(bus, shared);
+    if (!topic || !topic->is_carried || !topic->state.type) return;
+    if (bus->most_payload && length > bus->most_payload) {
+        bus_drop_large(bus, topic, length);
+        return;
+    }
+    subject_write(subject, bus->config->subject, MESSAGES, topic->word);
+    snprintf(sequence, sizeof sequence, "%llu", (unsigned long long)++topic->sequence);
+    const struct wire_header headers[] = {{TYPE, topic->state.type}, {FROM, bus->origin_text}, {SEQUENCE, sequence}};
+    struct wire_out *out = wire_out_new(subject, NULL, headers, 3, bytes, length, NULL);
+    out->is_droppable = true;
+    bus_send(bus, out);
+}
+
+/* ---- in ---- */
+
+/* Counts what of this publisher has not come. Nothing is held against it: whoever may write to the subject may write
+ * anything. */
+static void note_sequence(struct bus_topic *topic, uint64_t origin, uint64_t sequence) {
+    uint64_t now = loop_now(topic->bus->loop);
+    struct seen *seen = topic->seen;
+    for (int i = 0; i < SEEN; i++) {
+        if (topic->seen[i].origin == origin) {
+            seen = &topic->seen[i];
+            break;
+        }
+        if (topic->seen[i].at < seen->at) seen = &topic->seen[i];
+    }
+    if (seen->origin == origin && sequence > seen->sequence + 1)
+        bus_count(topic->bus, BUS_MISSED, sequence - seen->sequence - 1);
+    *seen = (struct seen){origin, sequence, now};
+}
+
+static const struct message_type *type_of(struct bus_topic *topic) {
+    if (!topic->type && topic->state.type) topic->type = schema_message(topic->bus->schema, topic->state.type);
+    return topic->type;
+}
+
+bool bus_topic_check(struct bus_topic *topic, const struct wire_message *message, uint64_t *origin, uint64_t *sequence) {
+    const char *type = wire_header(message, TYPE), *why = NULL;
+    char text[200];
+    if (!origin_read(wire_header(message, FROM), origin) ||
+        !number_read(wire_header(message, SEQUENCE), UINT64_MAX / 16, sequence) || !type)
+        why = "a message without our headers";
+    else if (!topic->state.type || strcmp(type, topic->state.type) != 0)
+        why = (snprintf(text, sizeof text, "it carries %.60s, not %.60s", topic->state.type ? topic->state.type : "nothing", type), text);
+    else if (wire_length(message) > topic->bus->most_message)
+        why = "a message that is larger than limits.message";
+    else if (!type_of(topic))
+        why = "no .proto file has its type any more";
+    else
+        why = codec_check(topic->type, wire_data(message), wire_length(message));
+    if (why) bus_reject(topic->bus, topic, why);
+    return !why;
+}
+
+void bus_topic_receive(struct bus *bus, const struct wire_message *message) {
+    const char *subject = wire_subject(message);
+    struct hearing *hearing = map_get(&bus->subjects, subject, strlen(subject));
+    uint64_t origin, sequence;
+    if (!hearing) return; /* it was heard a moment ago */
+    struct bus_topic *topic = hearing->topic;
+    if (!bus_topic_check(topic, message, &origin, &sequence) || origin == bus->origin) return;
+    note_sequence(topic, origin, sequence);
+    bus_count(bus, BUS_RECEIVED, 1);
+    bus_count(bus, BUS_RECEIVED_BYTES, wire_length(message));
+    carrier_deliver(bus->registry, topic->shared, wire_data(message), wire_length(message));
+}

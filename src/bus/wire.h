@@ -1,0 +1,78 @@
+/* bus/wire.h - the connection to NATS: the one place that sees its client library.
+ *
+ * A thread of its own connects, again and again while there is a config, subscribes, and sends; every call that may block
+ * is made there. What the library's threads bring is handed to the events at once. Nothing here knows topics.
+ *
+ * Who sends bounds how much waits here: wire_waiting(). */
+#ifndef TIDEWIRE_BUS_WIRE_H
+#define TIDEWIRE_BUS_WIRE_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/list.h"
+#include "config/config.h"
+#include "net/mailbox.h"
+
+struct parcel; /* fanout/history.h */
+struct wire;
+
+/* What has come. The mail is for whom it is handed to. */
+struct wire_message {
+    struct mail mail;
+    void *native;
+};
+const char *wire_subject(const struct wire_message *message);
+const char *wire_reply(const struct wire_message *message); /* NULL: none */
+const uint8_t *wire_data(const struct wire_message *message);
+size_t wire_length(const struct wire_message *message);
+/* NULL when there is none. */
+const char *wire_header(const struct wire_message *message, const char *name);
+void wire_message_free(struct wire_message *message);
+
+/* What is to go. Texts and bytes are copied; of a parcel the first `length` bytes are sent. */
+enum { WIRE_HEADERS = 4 };
+struct wire_header {
+    const char *name; /* outlives the message */
+    const char *value;
+};
+struct wire_out {
+    struct list node;
+    size_t weight;
+    struct parcel *parcel;
+    const uint8_t *bytes;
+    size_t length;
+    const char *subject, *reply; /* reply NULL: none */
+    struct wire_header headers[WIRE_HEADERS]; /* up to the first without a name */
+    bool is_droppable; /* the oldest of these goes when too many wait */
+};
+struct wire_out *wire_out_new(const char *subject, const char *reply, const struct wire_header *headers, size_t count,
+                              const void *bytes, size_t length, struct parcel *parcel);
+void wire_out_free(struct wire_out *out);
+
+/* In the wire's thread or one of the library's. */
+struct wire_events {
+    void (*on_message)(void *context, struct wire_message *message); /* takes it over */
+    /* All subscriptions are in force at the server, which takes messages of so many bytes. */
+    void (*on_up)(void *context, const char *server, size_t most_payload);
+    void (*on_down)(void *context, const char *why, bool was_up);
+    void (*on_room)(void *context); /* after wire_wants_room() */
+    void (*on_lost)(void *context, size_t length, const char *why); /* this one cannot be sent, ever */
+    void (*on_fault)(void *context, const char *what); /* something that an operator should know */
+};
+
+struct wire *wire_new(const struct wire_events *events, void *context, struct error *error);
+/* Connects by this config from now on, in place of another; NULL: not at all. What waits is sent by the next. */
+void wire_configure(struct wire *wire, struct config_bus *config);
+void wire_subscribe(struct wire *wire, const char *subject);
+void wire_unsubscribe(struct wire *wire, const char *subject);
+/* Takes it over. Sent in order, while connected. */
+void wire_send(struct wire *wire, struct wire_out *out);
+/* Messages that have not been handed to the library. */
+size_t wire_waiting(struct wire *wire);
+void wire_wants_room(struct wire *wire);
+/* Sends what waits, if that can be done within `most` ns, and ends the thread and all of the library's. */
+void wire_free(struct wire **wire, uint64_t most);
+const char *wire_versions(void);
+#endif

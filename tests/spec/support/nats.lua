@@ -1,0 +1,134 @@
+-- nats-server for specs, each in a folder and on a port of its own; and a client that speaks its protocol word by word.
+--
+--   local server = nats.start { jetstream = true }
+--   gateway.start { config = 'bus { url = "' .. server.url .. '" }' }
+--   after_each(nats.stop_all)             -- with the gateways
+local process = require "support.process"
+local gateway = require "support.gateway"
+local lfs = require "lfs"
+local socket = require "posix.sys.socket"
+local unistd = require "posix.unistd"
+local poll = require "posix.poll"
+
+local nats = {}
+local server, wire = {}, {}
+server.__index, wire.__index = server, wire
+
+local running, wires = {}, {}
+
+-- Debian has it where only root looks.
+local program = lfs.attributes "/usr/sbin/nats-server" and "/usr/sbin/nats-server" or "nats-server"
+
+local function read(path)
+  local file = io.open(path, "rb")
+  local text = file and file:read "*a" or ""
+  if file then file:close() end
+  return text
+end
+
+-- options: jetstream = true, config = lines of its own configuration
+function nats.start(options)
+  options = options or {}
+  local folder = assert(require("posix.stdlib").mkdtemp((os.getenv "TMPDIR" or "/tmp") .. "/tidewire-nats-XXXXXX"))
+  local self = setmetatable({ folder = folder, port = -1, options = options }, server)
+  running[self] = true
+  return self:begin()
+end
+
+-- Again after kill(), on the same port.
+function server:begin()
+  local file = assert(io.open(self.folder .. "/nats.conf", "w"))
+  file:write("host: 127.0.0.1\nport: ", self.port, "\n", self.options.config or "", "\n")
+  if self.options.jetstream then file:write('jetstream { store_dir: "', self.folder, '/store" }\n') end
+  file:close()
+  local log = self.folder .. "/log"
+  local is_up = process.await(20 * gateway.slowness, function() -- the port may be somebody's for a moment
+    os.remove(log)
+    self.process = process.start({ program, "-c", self.folder .. "/nats.conf" }, { output = log })
+    return process.await(20 * gateway.slowness, function()
+      return read(log):find "Server is ready" or self.process:wait(0)
+    end) and self.process.ended == nil
+  end)
+  if not is_up then error("nats-server does not start:\n" .. read(log), 2) end
+  self.port = tonumber(read(log):match "client connections on [%d.]+:(%d+)")
+  self.url = (self.options.scheme or "nats") .. "://127.0.0.1:" .. self.port
+  return self
+end
+
+function server:kill()
+  self.process:kill "KILL"
+  self.process:wait(10 * gateway.slowness)
+end
+
+function server:pause() self.process:kill "STOP" end
+function server:go_on() self.process:kill "CONT" end
+function server:log() return read(self.folder .. "/log") end
+
+function nats.stop_all()
+  for one in pairs(wires) do one:close() end
+  for one in pairs(running) do
+    if one.process.ended == nil then one:kill() end
+    process.start({ "rm", "-r", one.folder }):wait(10)
+  end
+  running = {}
+end
+
+-- ---- the protocol
+
+-- A client of no library. What it sends is what it is told to.
+function server:connect()
+  local fd = assert(socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0))
+  assert(socket.connect(fd, { family = socket.AF_INET, addr = "127.0.0.1", port = self.port }))
+  local self_wire = setmetatable({ fd = fd, rest = "" }, wire)
+  wires[self_wire] = true
+  self_wire:send 'CONNECT {"verbose":false,"pedantic":false,"headers":true,"lang":"spec","version":"1"}\r\n'
+  return self_wire
+end
+
+function wire:send(text)
+  local from = 1
+  while from <= #text do
+    from = from + assert(unistd.write(self.fd, text:sub(from, from + 65535)))
+    self:read(0)
+  end
+end
+
+-- What the server says goes into ->rest; PINGs are answered.
+function wire:read(seconds)
+  if poll.rpoll(self.fd, math.ceil(seconds * 1000)) == 0 then return end
+  local text = unistd.read(self.fd, 65536)
+  if not text then return end
+  self.rest = self.rest .. text
+  if text:find "PING\r\n" then unistd.write(self.fd, "PONG\r\n") end
+end
+
+-- headers: a list of lines, or nil
+function wire:publish(subject, text, headers)
+  if not headers then
+    self:send(("PUB %s %d\r\n%s\r\n"):format(subject, #text, text))
+    return
+  end
+  local head = "NATS/1.0\r\n" .. table.concat(headers, "\r\n") .. "\r\n\r\n"
+  self:send(("HPUB %s %d %d\r\n%s%s\r\n"):format(subject, #head, #head + #text, head, text))
+end
+
+-- Everything before it has been taken by the server.
+function wire:flush()
+  self.rest = ""
+  self:send "PING\r\n"
+  assert(process.await(10 * gateway.slowness, function() self:read(0.01) return self.rest:find "PONG" end), "no PONG")
+end
+
+function wire:wait_for(text, seconds)
+  return process.await((seconds or 10) * gateway.slowness, function()
+    self:read(0.01)
+    return self.rest:find(text, 1, true)
+  end)
+end
+
+function wire:close()
+  wires[self] = nil
+  unistd.close(self.fd)
+end
+
+return nats
