@@ -244,7 +244,11 @@ static void come_up(struct bus *bus, struct report *report) {
 
 static void go_down(struct bus *bus, struct report *report) {
     set_texts(bus, "", report->text);
-    if (report->was_up) {
+    if (report->was_up && !bus->config) {
+        atomic_store(&bus->is_up, false);
+        bus->down_since = 0;
+        log_info(NULL, "bus: the connection is closed");
+    } else if (report->was_up) {
         atomic_store(&bus->is_up, false);
         bus_count(bus, BUS_LOSSES, 1);
         bus->down_since = loop_update_now(bus->loop);
@@ -293,6 +297,12 @@ static void on_lost(void *context, size_t length, const char *why) {
     snprintf(text, sizeof text, "a message of %zu bytes cannot be sent: %s", length, why);
     bus_count(bus, BUS_DROPPED_OUT, 1);
     mailbox_post_always(bus->control, &report_new(tell_fault, text)->mail);
+}
+
+static void on_dropped(void *context, uint64_t count) {
+    struct bus *bus = context;
+    bus_count(bus, BUS_DROPPED_IN, count);
+    mailbox_post_always(bus->control, &report_new(tell_fault, "messages come faster than they can be taken")->mail);
 }
 
 static void on_fault(void *context, const char *what) {
@@ -370,7 +380,6 @@ static void *run(void *context) {
 static void free_hub(struct bus *bus) {
     struct list *node;
     timer_stop(bus->loop, &bus->end);
-    bus_topics_free(bus);
     mailbox_free(&bus->control);
     mailbox_free(&bus->outbox);
     mailbox_free(&bus->inbox);
@@ -397,6 +406,7 @@ struct bus *bus_new(struct topic_registry *registry, struct error *error) {
                                               .on_down = on_down,
                                               .on_room = on_room,
                                               .on_lost = on_lost,
+                                              .on_dropped = on_dropped,
                                               .on_fault = on_fault};
     struct bus *bus = memory_new(sizeof *bus);
     bus->carrier.publish = publish;
@@ -429,6 +439,7 @@ void bus_free(struct bus **handle, uint64_t most) {
     report->most = most;
     mailbox_post_always(bus->outbox, &report->mail); /* behind all that was published */
     pthread_join(bus->thread, NULL);
+    bus_topics_free(bus);
     wire_free(&bus->wire, most);
     free_hub(bus);
 }

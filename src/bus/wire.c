@@ -20,12 +20,14 @@
 #define WRITE_DEADLINE (2 * NS_PER_S) /* a server that takes nothing for so long is lost */
 #define FLUSH (2 * NS_PER_S)
 #define CLOSE_PATIENCE (10 * NS_PER_S)
+#define COUNT_INTERVAL (100 * NS_PER_MS) /* while the library drops what comes */
 enum { ROOM = 256 /* messages that wait when on_room is told */ };
 
 /* A subject that is wanted, or whose subscription is to go. */
 struct want {
     struct list node; /* in the wire's work, while what is and what shall be differ */
     natsSubscription *subscription; /* changed by the wire's thread, while is_busy without the lock */
+    int64_t dropped;                /* by the library, as far as that was told */
     bool is_wanted, is_busy;
     char subject[];
 };
@@ -39,10 +41,12 @@ struct wire {
     struct map wants; /* of struct want, by subject */
     struct list work, out;
     size_t waiting;
+    size_t subscriptions; /* that the library is not done with */
     bool wants_room, is_new_config, is_ending;
     bool is_lost, is_closed; /* the library says so of the connection */
     char why[256];
     uint64_t ends_at; /* monotonic ns */
+    uint64_t count_at; /* when it looks how many messages the library has dropped; 0: it drops none */
     struct config_bus *config;
 
     /* The wire's thread alone. */
@@ -125,8 +129,11 @@ static void on_error(natsConnection *connection, natsSubscription *subscription,
     (void)subscription;
     struct wire *wire = context;
     const char *text = NULL;
-    if (status == NATS_SLOW_CONSUMER) {
-        wire->events.on_fault(wire->context, "messages come faster than they can be taken");
+    if (status == NATS_SLOW_CONSUMER) { /* told when it begins to drop, and not again before it has stopped */
+        pthread_mutex_lock(&wire->lock);
+        wire->count_at = clock_monotonic() + COUNT_INTERVAL;
+        pthread_cond_broadcast(&wire->news);
+        pthread_mutex_unlock(&wire->lock);
         return;
     }
     natsConnection_GetLastError(connection, &text);
@@ -175,18 +182,42 @@ static natsStatus set_options(struct wire *wire, natsOptions *options, const str
     return status == NATS_OK ? set_tls(options, config->tls) : status;
 }
 
+static void on_complete(void *context) {
+    struct wire *wire = context;
+    pthread_mutex_lock(&wire->lock);
+    if (--wire->subscriptions == 0) pthread_cond_broadcast(&wire->news);
+    pthread_mutex_unlock(&wire->lock);
+}
+
+/* The lock is not held. */
 static natsStatus subscribe(struct wire *wire, struct want *want) {
     const struct config_bus *config = wire->using;
     natsStatus status =
         natsConnection_Subscribe(&want->subscription, wire->connection, want->subject, on_message, wire);
-    if (status == NATS_OK)
-        natsSubscription_SetPendingLimits(want->subscription, (int)config->messages, (int)config->bytes);
-    return status;
+    if (status != NATS_OK) return status;
+    natsSubscription_SetPendingLimits(want->subscription, (int)config->messages, (int)config->bytes);
+    if (natsSubscription_SetOnCompleteCB(want->subscription, on_complete, wire) == NATS_OK) {
+        pthread_mutex_lock(&wire->lock);
+        wire->subscriptions++;
+        pthread_mutex_unlock(&wire->lock);
+    }
+    return NATS_OK;
 }
 
-static void drop(struct want *want) {
+/* What it has dropped since this was asked last. */
+static int64_t count_dropped(struct want *want) {
+    int64_t all = 0, before = want->dropped;
+    if (!want->subscription || natsSubscription_GetDropped(want->subscription, &all) != NATS_OK || all < before) return 0;
+    want->dropped = all;
+    return all - before;
+}
+
+static void drop(struct wire *wire, struct want *want) {
+    int64_t dropped = count_dropped(want);
+    if (dropped) wire->events.on_dropped(wire->context, (uint64_t)dropped);
     natsSubscription_Destroy(want->subscription);
     want->subscription = NULL;
+    want->dropped = 0;
 }
 
 /* With the lock, as long as nobody works on it. */
@@ -209,7 +240,7 @@ static bool work_once(struct wire *wire) {
     want->is_busy = true;
     pthread_mutex_unlock(&wire->lock);
     if (is_wanted) is_fine = subscribe(wire, want) == NATS_OK;
-    else drop(want);
+    else drop(wire, want);
     pthread_mutex_lock(&wire->lock);
     want->is_busy = false;
     if (is_fine) settle(wire, want);
@@ -221,7 +252,7 @@ static void begin_again(void *context, const char *key, size_t length, void *val
     (void)key, (void)length;
     struct wire *wire = context;
     struct want *want = value;
-    drop(want);
+    drop(wire, want);
     list_remove(&want->node);
     if (want->is_wanted) list_append(&wire->work, &want->node);
 }
@@ -258,6 +289,8 @@ static void take_down(struct wire *wire) {
     map_each(&wire->wants, begin_again, wire);
     map_each(&wire->wants, find_unwanted, &unwanted);
     while ((node = list_take(&unwanted))) settle(wire, container_of(node, struct want, node));
+    /* What the library still has to do with one would be left undone, and leak, if the library were closed before. */
+    while (wire->subscriptions && !pthread_cond_timedwait(&wire->news, &wire->lock, &time)) continue;
     pthread_mutex_unlock(&wire->lock);
     natsConnection_Destroy(wire->connection);
     wire->connection = NULL;
@@ -314,6 +347,19 @@ static void bring_up(struct wire *wire) {
 static void lose(struct wire *wire) {
     take_down(wire);
     wire->events.on_down(wire->context, wire->why, true);
+}
+
+static void add_dropped(void *context, const char *key, size_t length, void *value) {
+    (void)key, (void)length;
+    *(int64_t *)context += count_dropped(value);
+}
+
+/* With the lock. Again and again, until none have been dropped since the last time. */
+static void count_all_dropped(struct wire *wire) {
+    int64_t dropped = 0;
+    map_each(&wire->wants, add_dropped, &dropped);
+    wire->count_at = dropped ? clock_monotonic() + COUNT_INTERVAL : 0;
+    if (dropped) wire->events.on_dropped(wire->context, (uint64_t)dropped);
 }
 
 /* ---- sending ---- */
@@ -408,6 +454,8 @@ static bool step(struct wire *wire, uint64_t *until) {
         pthread_mutex_lock(&wire->lock);
         return true;
     }
+    if (wire->count_at && clock_monotonic() >= wire->count_at) count_all_dropped(wire);
+    *until = wire->count_at;
     if (wire->connection) return work_once(wire) || send_once(wire);
     if (!wire->using) return false;
     if (clock_monotonic() < wire->next_attempt) {

@@ -59,6 +59,7 @@ struct wire_events {
     void (*on_down)(void *context, const char *why, bool was_up);
     void (*on_room)(void *context); /* after wire_wants_room() */
     void (*on_lost)(void *context, size_t length, const char *why); /* this one cannot be sent, ever */
+    void (*on_dropped)(void *context, uint64_t count); /* messages came faster than on_message took them */
     void (*on_fault)(void *context, const char *what); /* something that an operator should know */
 };
 
