@@ -514,6 +514,24 @@ function tidewire.peers() end
 ---@field refused integer ever: connections that it has made and we did not take
 ---@field simultaneous integer ever: how often both made one at the same time
 ---@field error? string why the last dial failed
+---How the bus between gateways is doing; nothing where the config has no `bus`.
+---@return tidewire.BusFigures?
+function tidewire.bus() end
+---@class tidewire.BusFigures
+---@field connected boolean
+---@field server? string whom it is connected to
+---@field error? string why it is not
+---@field sent integer ever: messages
+---@field received integer ever: messages
+---@field sent_bytes integer ever
+---@field received_bytes integer ever
+---@field waiting integer messages that are to be sent
+---@field dropped_out integer ever: not sent, since too many waited or they were too large
+---@field dropped_in integer ever: came faster than they could be taken
+---@field rejected integer ever: came and were no messages of ours
+---@field missed integer ever: were sent by others and never came
+---@field connects integer ever
+---@field losses integer ever: connections
 ---What stands now in this worker, by the names of the config's upstreams.
 ---@return table<string, tidewire.UpstreamCounts>
 function tidewire.upstreams() end

@@ -20,6 +20,7 @@
 struct member;
 struct shared_topic; /* of the process; counted */
 struct topic_registry;
+struct topics;
 
 /* What it has done, for scripts and metrics; numbers since the process began. */
 struct carrier_figures {
@@ -61,6 +62,7 @@ struct topic_carrier {
 /* From now on; NULL: none. The carrier outlives the registry's workers. Tells it of every topic that there is. */
 void topic_registry_set_carrier(struct topic_registry *registry, struct topic_carrier *carrier);
 struct topic_carrier *topic_registry_carrier(struct topic_registry *registry);
+struct topic_carrier *topics_carrier(const struct topics *topics);
 
 /* ---- the carrier's thread ---- */
 

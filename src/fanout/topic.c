@@ -90,6 +90,8 @@ void topic_unref(struct topic **handle) {
     free(topic);
 }
 
+struct topic_carrier *topics_carrier(const struct topics *topics) { return topic_registry_carrier(topics->registry); }
+
 const char *topic_name(const struct topic *topic, size_t *length) {
     *length = topic->shared->name_length;
     return topic->shared->name;

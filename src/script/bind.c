@@ -127,6 +127,7 @@ void bind_push_tidewire(struct script *script, lua_State *L, const struct script
     bind_job_add(L, script);
     bind_time_add(L, script);
     bind_topic_add(L, script);
+    bind_bus_add(L, script);
     bind_log_add(L, script);
     bind_json_add(L, script);
     bind_dict_add(L, script);

@@ -17,6 +17,7 @@ void bind_log_add(lua_State *L, struct script *script);
 void bind_time_add(lua_State *L, struct script *script);
 void bind_peer_open(struct script *script); /* once a state */
 void bind_peer_add(lua_State *L, struct script *script, const struct script_file *file);
+void bind_bus_add(lua_State *L, struct script *script);
 void bind_dict_open(struct script *script); /* once a state */
 void bind_dict_add(lua_State *L, struct script *script);
 void bind_json_open(struct script *script); /* once a state */
