@@ -1,10 +1,11 @@
 local gateway = require "support.gateway"
 local client = require "support.client"
-local certificates = require "support.certificates"
+local hosts = require "support.hosts"
 local nats = require "support.nats"
 local process = require "support.process"
+local raw = require "support.raw"
 
-local chat = "chat.ChatService/Chat"
+local serve, join, meet, next_said, figures = hosts.serve, hosts.join, hosts.meet, hosts.next_said, hosts.figures
 
 describe("the bus", function()
   after_each(function()
@@ -12,50 +13,9 @@ describe("the bus", function()
     nats.stop_all()
   end)
 
-  local room = [[
-    local tidewire = require "tidewire"
-    local room = tidewire.topic("room, *.>", { type = "chat.ChatMessage" })
-    return { Chat = {
-      on_open = function(stream) room:subscribe(stream) end,
-      on_message = function(_, message) room:publish(message) end,
-    } }
-  ]]
-
-  local function serve(server, bus, script, config)
-    return gateway.start {
-      scripts = { ["chat.lua"] = script or room },
-      config = ('bus { url = "%s" reconnect = 50ms %s }\nservice "chat.ChatService" { script = "chat.lua" }\n%s')
-        :format(server.url, bus or "", config or ""),
-    }
-  end
-
-  local function join(gw, metadata)
-    local stream = client.connect(gw.address):open(chat, { metadata = metadata })
-    assert.is_table(stream:headers())
-    return stream
-  end
-
-  -- Says something until the other has heard it: from then on the two gateways hear each other.
-  local function meet(from, to)
-    local heard
-    for i = 1, 200 * gateway.slowness do
-      from:send { sender = "hello", timestamp = -i }
-      heard = to:receive(0.05)
-      if heard then break end
-    end
-    assert(heard, "nothing comes over the bus")
-  end
-
-  -- The next message that is no greeting.
-  local function next_said(stream)
-    return assert(stream:receive_until(function(message) return message.sender ~= "hello" end))
-  end
-
   it("carries what is published, in order for each publisher, both ways, and nothing twice", function()
     local server = nats.start()
-    local a, b = serve(server), serve(server)
-    a:wait_for_log "bus: connected"
-    b:wait_for_log "bus: connected"
+    local a, b = hosts.pair(server)
     local ann, bob = join(a), join(b)
     meet(ann, bob)
     meet(bob, ann)
@@ -120,42 +80,24 @@ describe("the bus", function()
     server:pause()
     ann:send { sender = "ann", timestamp = 1 }
     assert.equal(1, next_said(amy).timestamp)
-    a:wait_for_log("bus: the connection is lost", mark, 20)
+    a:wait_for_log("bus: the connection is lost", mark)
     ann:send { sender = "ann", timestamp = 2 }
     assert.equal(2, next_said(amy).timestamp)
     server:go_on()
-    a:wait_for_log("bus: connected", mark, 20)
+    a:wait_for_log("bus: connected", mark)
     meet(ann, bob)
   end)
 
-  local counting = [[
-    local tidewire = require "tidewire"
-    local room = tidewire.topic("room", { type = "chat.ChatMessage" })
-    return { Chat = {
-      on_open = function(stream) room:subscribe(stream, { filter = { sender = "ann" } }) end,
-      on_message = function(_, message)
-        if message.message ~= "figures" then room:publish(message) return end
-        local bus = tidewire.bus()
-        return { message = tidewire.json.encode(bus), timestamp = room:count() }
-      end,
-    } }
-  ]]
-
-  local function figures(stream)
-    stream:send { message = "figures" }
-    return require("cjson").decode(assert(stream:receive()).message)
-  end
-
   it("drops and counts whatever is no message of the topic's", function()
     local server = nats.start()
-    local a = serve(server, "messages = 1000", counting)
+    local a = serve(server, "messages = 1000", hosts.telling)
     a:wait_for_log "bus: connected"
     local ann = join(a)
     local foreign = server:connect()
     local subject, bytes = "tidewire.m.room", "\10\3ann"
     local headers = { "Tidewire-Type: chat.ChatMessage", "Tidewire-From: 00000000000000aa", "Tidewire-Sequence: 1" }
     -- Until the subscription is there.
-    assert.is_truthy(process.await(10 * gateway.slowness, function()
+    assert.is_truthy(process.await(gateway.patience, function()
       foreign:publish(subject, bytes, headers)
       return ann:receive(0.05)
     end))
@@ -180,11 +122,7 @@ describe("the bus", function()
     }
     for _, one in ipairs(hostile) do foreign:publish(subject, one[1], one[2]) end
     foreign:flush()
-    local after
-    assert.is_truthy(process.await(10 * gateway.slowness, function()
-      after = figures(ann)
-      return after.rejected - before.rejected >= #hostile
-    end), "not all are counted")
+    local after = hosts.await_figures(ann, function(now) return now.rejected - before.rejected >= #hostile end)
     assert.equal(#hostile, after.rejected - before.rejected)
     assert.equal(before.received, after.received)
 
@@ -196,35 +134,76 @@ describe("the bus", function()
     foreign:flush()
     ann:send { sender = "ann", timestamp = 7 }
     assert.equal(7, assert(ann:receive()).timestamp)
-    assert.is_truthy(process.await(20 * gateway.slowness, function()
-      local now = figures(ann)
+    hosts.await_figures(ann, function(now)
       return now.rejected + now.dropped_in - after.rejected - after.dropped_in >= 10000
-    end), "not all are counted")
+    end)
     assert.is_true(a:count_in_log "bus: rejected" < 20)
   end)
 
-  it("says who it is by a user, or by TLS, and says when that is not believed", function()
-    certificates.authority "bus-ca"
-    certificates.certificate("bus-server", "bus-ca", "IP:127.0.0.1,DNS:localhost")
-    local path = certificates.folder .. "/"
-    local server = nats.start {
-      scheme = "tls",
-      config = ('tls { cert_file: "%sbus-server.pem", key_file: "%sbus-server.key" }\n'):format(path, path) ..
-        "authorization { user: gate, password: 'pass word' }",
-    }
-    local tls = (' tls { ca = "%sbus-ca.pem" }'):format(path)
-    local right = ' user = gate password = "pass word"' .. tls
-    local a, b = serve(server, right), serve(server, right)
-    a:wait_for_log "bus: connected to tls://127.0.0.1"
-    b:wait_for_log "bus: connected to tls://127.0.0.1"
+  it("makes no publisher wait for another host: a full subscriber there loses its oldest, and that is counted", function()
+    local server = nats.start()
+    local a, b = hosts.pair(server, "", hosts.telling, "limits { buffered_per_stream = 64KiB }")
+    local ann, bob = join(a), join(b)
+    hosts.await_figures(bob, function(now)
+      ann:send { sender = "ann" }
+      return now.received > 0
+    end)
+    local stuck = assert(raw.connect(b.address)) -- never opens its window
+    stuck:headers(1, hosts.chat, { ["x-policy"] = "block", ["x-queue"] = "4" })
+    assert(stuck:expect { type = "HEADERS", stream = 1 })
+    assert(ann:send_times(2000, { sender = "ann", message = ("x"):rep(1000) }))
+    local now = hosts.await_figures(bob, function(now) return now.counters.dropped_old > 0 and now.received >= 2001 end)
+    assert.equal(0, now.counters.closed)
+    assert.equal(0, now.missed)
+    assert.equal(0, hosts.figures(ann).counters.waited)
+    stuck:reset(1)
+  end)
+
+  it("takes no message that is larger than a gateway or the server allows", function()
+    local server = nats.start { config = "max_payload: 4096" }
+    local a = serve(server, "", hosts.telling)
+    local b = serve(server, "", hosts.telling, "limits { message = 2KiB }")
+    local ann, bob = join(a), join(b)
+    a:wait_for_log "bus: connected"
+    b:wait_for_log "bus: connected"
+    hosts.await_figures(bob, function(now)
+      ann:send { sender = "ann", message = "small" }
+      return now.received > 0
+    end)
+    ann:send { sender = "ann", message = ("x"):rep(3000) }
+    hosts.await_figures(bob, function(now) return now.rejected == 1 end)
+    ann:send { sender = "ann", message = ("x"):rep(5000) }
+    hosts.await_figures(ann, function(now) return now.dropped_out == 1 end)
+    assert.is_truthy(a:wait_for_log("stays in this process"):find("the server takes 4096", 1, true))
+    local received = figures(bob).received
+    ann:send { sender = "ann", message = "small" }
+    hosts.await_figures(bob, function(now) return now.received > received end)
+    assert.equal(1, figures(bob).rejected)
+  end)
+
+  it("keeps in a topic's history what other hosts say, and sends what was published before a gateway ends", function()
+    local server = nats.start()
+    local a, b = hosts.pair(server, "", [[
+      local tidewire = require "tidewire"
+      local room = tidewire.topic("room", { type = "chat.ChatMessage", history = 1000, ttl = 600 })
+      return { Chat = {
+        on_open = function(stream) room:subscribe(stream, { since = stream:metadata "x-since" }) end,
+        on_message = function(stream, message)
+          if message.message ~= "many" then room:publish(message) return end
+          for i = 1, 500 do room:publish { sender = "ann", timestamp = i } end
+          stream:close()
+        end,
+      } }
+    ]])
     local ann, bob = join(a), join(b)
     meet(ann, bob)
-    local wrong = serve(server, ' user = gate password = wrong' .. tls)
-    assert.is_truthy(wrong:wait_for_log("bus: cannot connect"):lower():find "authorization violation")
-    certificates.authority "other-ca"
-    local stranger = serve(server, (' user = gate password = "pass word" tls { ca = "%sother-ca.pem" }'):format(path))
-    assert.is_truthy(stranger:wait_for_log("bus: cannot connect"):lower():find "ssl")
-    assert.is_nil(wrong:log():find("pass word", 1, true))
+    ann:send { message = "many" }
+    for i = 1, 500 do assert.equal(i, next_said(ann).timestamp) end
+    assert.equal("OK", ann:status().code)
+    assert.is_nil(a:stop())
+    for i = 1, 500 do assert.equal(i, next_said(bob).timestamp) end
+    local amy = join(b, { ["x-since"] = "all" })
+    for i = 1, 500 do assert.equal(i, next_said(amy).timestamp) end
   end)
 
   it("comes, changes and goes with a reload, and local subscribers notice nothing", function()
@@ -240,26 +219,25 @@ describe("the bus", function()
       ann:send { sender = "ann", timestamp = n }
       assert.equal(n, next_said(amy).timestamp)
     end
-    local service = '\nservice "chat.ChatService" { script = "chat.lua" }'
     talk()
     local mark = a:mark()
-    a:configure(('bus { url = "%s" reconnect = 50ms }'):format(one.url) .. service .. "\ndrain_timeout = 9s")
+    a:configure(hosts.config(one, "", "drain_timeout = 9s"))
     assert.is_truthy(a:reload())
     talk()
     assert.is_false(a:said("bus:", mark)) -- the same section: nothing happens
-    a:configure(('bus { url = "%s" reconnect = 50ms }'):format(two.url) .. service)
+    a:configure(hosts.config(two))
     assert.is_truthy(a:reload())
     talk()
     a:wait_for_log("bus: connected to " .. two.url, mark)
     meet(ann, bob)
-    a:configure(service)
+    a:configure(hosts.config_without)
     assert.is_truthy(a:reload())
     a:wait_for_log("bus: the connection is closed", mark)
     talk()
     while bob:receive(0.1) do end
     talk()
     assert.same({ nil, "timeout" }, { bob:receive(0.3) })
-    a:configure(('bus { url = "%s" reconnect = 50ms }'):format(two.url) .. service)
+    a:configure(hosts.config(two))
     assert.is_truthy(a:reload())
     meet(ann, bob)
     talk()
@@ -285,13 +263,14 @@ describe("etc/bus-a.conf and etc/bus-b.conf", function()
     for _, name in ipairs { "a", "b" } do
       local code, output = gateway.run { "check", "-c", gateway.root .. "/etc/bus-" .. name .. ".conf" }
       assert.equal(0, code, output)
-      local conf = read(name):gsub('"%.%./', '"' .. gateway.root .. "/"):gsub('listen "127%.0%.0%.1:%d+"', 'listen "127.0.0.1:0"')
-      local gw = gateway.start { config = conf:gsub("nats://127%.0%.0%.1:4222", server.url) }
+      local conf = read(name):gsub('"%.%./', '"' .. gateway.root .. "/")
+      conf = conf:gsub('listen "127%.0%.0%.1:%d+"', 'listen "127.0.0.1:0"'):gsub("nats://127%.0%.0%.1:4222", server.url)
+      local gw = gateway.start { config = conf }
       gw:wait_for_log "bus: connected"
-      streams[name] = client.connect(gw.address):open(chat)
+      streams[name] = client.connect(gw.address):open(hosts.chat)
       assert.is_table(streams[name]:headers())
     end
-    assert.is_truthy(process.await(10 * gateway.slowness, function()
+    assert.is_truthy(process.await(gateway.patience, function()
       streams.a:send { sender = "ann", message = "hello" }
       return streams.b:receive_until(function(message) return message.sender == "ann" end, 0.1)
     end))

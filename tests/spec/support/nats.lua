@@ -5,6 +5,7 @@
 --   after_each(nats.stop_all)             -- with the gateways
 local process = require "support.process"
 local gateway = require "support.gateway"
+local ports = require "support.ports"
 local lfs = require "lfs"
 local socket = require "posix.sys.socket"
 local unistd = require "posix.unistd"
@@ -30,7 +31,8 @@ end
 function nats.start(options)
   options = options or {}
   local folder = assert(require("posix.stdlib").mkdtemp((os.getenv "TMPDIR" or "/tmp") .. "/tidewire-nats-XXXXXX"))
-  local self = setmetatable({ folder = folder, port = -1, options = options }, server)
+  local self = setmetatable({ folder = folder, port = ports.free(), options = options }, server)
+  self.url = (options.scheme or "nats") .. "://127.0.0.1:" .. self.port
   running[self] = true
   return self:begin()
 end
@@ -42,22 +44,20 @@ function server:begin()
   if self.options.jetstream then file:write('jetstream { store_dir: "', self.folder, '/store" }\n') end
   file:close()
   local log = self.folder .. "/log"
-  local is_up = process.await(20 * gateway.slowness, function() -- the port may be somebody's for a moment
-    os.remove(log)
-    self.process = process.start({ program, "-c", self.folder .. "/nats.conf" }, { output = log })
-    return process.await(20 * gateway.slowness, function()
-      return read(log):find "Server is ready" or self.process:wait(0)
-    end) and self.process.ended == nil
+  os.remove(log)
+  -- It ends with the specs, however they end.
+  local command = { "setpriv", "--pdeathsig", "KILL", program, "-c", self.folder .. "/nats.conf" }
+  self.process = process.start(command, { output = log })
+  local is_up = process.await(gateway.patience, function()
+    return read(log):find "Server is ready" or self.process:wait(0)
   end)
-  if not is_up then error("nats-server does not start:\n" .. read(log), 2) end
-  self.port = tonumber(read(log):match "client connections on [%d.]+:(%d+)")
-  self.url = (self.options.scheme or "nats") .. "://127.0.0.1:" .. self.port
+  if not is_up or self.process.ended ~= nil then error("nats-server does not start:\n" .. read(log), 2) end
   return self
 end
 
 function server:kill()
   self.process:kill "KILL"
-  self.process:wait(10 * gateway.slowness)
+  self.process:wait(gateway.patience)
 end
 
 function server:pause() self.process:kill "STOP" end
@@ -68,7 +68,7 @@ function nats.stop_all()
   for one in pairs(wires) do one:close() end
   for one in pairs(running) do
     if one.process.ended == nil then one:kill() end
-    process.start({ "rm", "-r", one.folder }):wait(10)
+    process.start({ "rm", "-r", one.folder }):wait(gateway.patience)
   end
   running = {}
 end
@@ -116,11 +116,11 @@ end
 function wire:flush()
   self.rest = ""
   self:send "PING\r\n"
-  assert(process.await(10 * gateway.slowness, function() self:read(0.01) return self.rest:find "PONG" end), "no PONG")
+  assert(process.await(gateway.patience, function() self:read(0.01) return self.rest:find "PONG" end), "no PONG")
 end
 
-function wire:wait_for(text, seconds)
-  return process.await((seconds or 10) * gateway.slowness, function()
+function wire:wait_for(text)
+  return process.await(gateway.patience, function()
     self:read(0.01)
     return self.rest:find(text, 1, true)
   end)
