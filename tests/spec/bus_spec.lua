@@ -140,7 +140,7 @@ describe("the bus", function()
     assert.is_true(a:count_in_log "bus: rejected" < 20)
   end)
 
-  it("makes no publisher wait for another host: a full subscriber there loses its oldest, and that is counted", function()
+  it("makes no publisher wait for another host: a full subscriber there loses its oldest, counted", function()
     local server = nats.start()
     local a, b = hosts.pair(server, "", hosts.telling, "limits { buffered_per_stream = 64KiB }")
     local ann, bob = join(a), join(b)
