@@ -2,6 +2,8 @@
 local certificates = require "support.certificates"
 local gateway = require "support.gateway"
 local client = require "support.client"
+local hosts = require "support.hosts"
+local nats = require "support.nats"
 local page = require "support.page"
 local process = require "support.process"
 local raw = require "support.raw"
@@ -38,7 +40,10 @@ end
 local function connect(gw) return client.connect(gw.address) end
 
 describe(path, function()
-  after_each(gateway.stop_all)
+  after_each(function()
+    gateway.stop_all()
+    nats.stop_all()
+  end)
 
   recipe("broadcast", "what one says, the others hear, and a half-close ends a call", function()
     local gw = start("broadcast", "chat.ChatService")
@@ -601,6 +606,21 @@ describe(path, function()
     local a, b = start_peers({ conf, exchanged(conf) }, files)
     asks(a, "ann from a is welcome")
     asks(b, "ann from b is welcome")
+  end)
+
+  recipe("bus", "what one says on one gateway, others hear on another", function()
+    local server = nats.start { config = "authorization { user: gateway, password: s3cret }" }
+    local conf = recipes.bus.conf:gsub('"127%.0%.0%.1:50051"', '"127.0.0.1:0"')
+      :gsub("nats://10%.0%.0%.5:4222", server.url):gsub("nats://10%.0%.0%.6:4222", server.url)
+    local streams = {}
+    for i = 1, 2 do
+      local gw = gateway.start {
+        config = conf, scripts = recipes.broadcast.scripts, environment = { NATS_PASSWORD = "s3cret" },
+      }
+      gw:wait_for_log "bus: connected"
+      streams[i] = hosts.join(gw)
+    end
+    hosts.meet(streams[1], streams[2])
   end)
 
   it("has no recipe that is not tried", function()
