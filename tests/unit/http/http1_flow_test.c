@@ -230,16 +230,17 @@ static void a_client_that_does_not_read_is_sent_no_more(void) {
 static void answers_that_nobody_reads_hold_up_the_next_request(void) {
     struct rig rig;
     struct side *side = http1_open(&rig, &usual_limits);
-    size_t sent = 0;
+    static const char ask[] = ASK;
+    size_t sent = 0, length = strlen(ask);
     for (int idle = 0; idle < 20 && sent < 16 << 20;) {
-        ssize_t taken = send(rig.fd, ASK + sent % strlen(ASK), strlen(ASK) - sent % strlen(ASK), MSG_NOSIGNAL);
+        ssize_t taken = send(rig.fd, ask + sent % length, length - sent % length, MSG_NOSIGNAL);
         if (taken > 0) sent += (size_t)taken;
         idle = taken > 0 ? 0 : idle + 1;
         turn_without_reading(&rig);
     }
     CHECK(sent < 4 << 20);
-    CHECK(side->opened < sent / strlen(ASK));
-    for (size_t i = 0; i < sent / strlen(ASK); i++) expect_answer(&rig, ANSWER);
+    CHECK(side->opened < sent / length);
+    for (size_t i = 0; i < sent / length; i++) expect_answer(&rig, ANSWER);
     rig_close(&rig);
 }
 
