@@ -34,6 +34,7 @@ enum {
     TLS_BATCH = 4 * 16384, /* plain bytes that are encrypted before the socket gets them */
     MOST_PIECES = IOV_MAX,
 };
+#define READ_TIME NS_PER_MS /* of a turn, after which nobody reads twice in a wake */
 static const uint64_t flush_stall = 10 * NS_PER_S; /* of the last bytes, when the peer takes none of them */
 static const uint64_t linger = 1 * NS_PER_S;       /* from our FIN to the peer's */
 /* What TLS itself may answer (key updates, alerts) to a peer that takes nothing of it. */
@@ -308,6 +309,7 @@ static void on_readable(evutil_socket_t fd, short what, void *context) {
         }
         take_bytes(connection, bytes, (size_t)length);
         if (length < LOOP_READ_SIZE || connection->is_paused || connection->phase >= PHASE_ENDED) return;
+        if (clock_monotonic() - loop_now(connection->loop) >= READ_TIME) return; /* what came made work */
     }
 }
 

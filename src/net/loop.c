@@ -15,11 +15,16 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/stint.h"
 #include "net/loop_private.h"
 #include "net/timer_heap.h"
 
 /* Rounds of tasks that defer tasks in one turn, before sockets and timers get their turn again. */
 enum { MOST_ROUNDS = 64 };
+
+/* Of a turn, for each of: timers that are due together, and LOOP_AGAIN. */
+#define TIMERS_TIME (2 * NS_PER_MS)
+#define AGAIN_TIME NS_PER_MS
 
 struct loop {
     struct event_base *base;
@@ -69,7 +74,7 @@ uint64_t loop_update_now(struct loop *loop) { return loop->now = clock_monotonic
 uint64_t loop_now(struct loop *loop) { return loop->now ? loop->now : loop_update_now(loop); }
 
 void loop_defer(struct loop *loop, enum loop_phase phase, struct task *task) {
-    if (!list_is_empty(&task->node)) return;
+    if (task_is_deferred(task)) return;
     bool is_again = task == loop->running && phase <= loop->phase;
     list_append(is_again ? &loop->next_turn[phase] : &loop->tasks[phase], &task->node);
 }
@@ -88,11 +93,36 @@ static void run_phase(struct loop *loop, enum loop_phase phase) {
     loop->running = NULL;
 }
 
-static void run_tasks(struct loop *loop) {
+static void run_and_flush(struct loop *loop) {
     for (int round = 0; round < MOST_ROUNDS; round++) {
         if (!list_is_empty(&loop->tasks[LOOP_RUN])) run_phase(loop, LOOP_RUN);
         else if (!list_is_empty(&loop->tasks[LOOP_FLUSH])) run_phase(loop, LOOP_FLUSH);
         else break;
+    }
+}
+
+/* At least one; what is deferred meanwhile is behind all that were there. */
+static void run_again(struct loop *loop) {
+    struct list batch, *node;
+    uint64_t began = clock_monotonic();
+    list_init(&batch);
+    list_splice(&batch, &loop->tasks[LOOP_AGAIN]);
+    loop->phase = LOOP_AGAIN;
+    while ((node = list_take(&batch))) {
+        loop->running = container_of(node, struct task, node);
+        loop->running->run(loop->running);
+        if (clock_monotonic() - began >= AGAIN_TIME) break;
+    }
+    loop->running = NULL;
+    list_splice(&batch, &loop->tasks[LOOP_AGAIN]);
+    list_splice(&loop->tasks[LOOP_AGAIN], &batch);
+}
+
+static void run_tasks(struct loop *loop) {
+    run_and_flush(loop);
+    if (!list_is_empty(&loop->tasks[LOOP_AGAIN])) {
+        run_again(loop);
+        run_and_flush(loop);
     }
     run_phase(loop, LOOP_FREE);
     for (int phase = 0; phase < LOOP_PHASES; phase++)
@@ -109,9 +139,12 @@ void timer_stop(struct loop *loop, struct timer *timer) {
     if (timer_is_running(timer)) timer_heap_remove(&loop->timers, timer);
 }
 
-/* At most as many as run now: one that starts itself again for this very moment must not keep the loop here. */
+/* At most as many as run now: one that starts itself again for this very moment must not keep the loop here. Neither
+ * must very many: the others are the first of the next turn, which does not wait. */
 static void fire_timers(struct loop *loop) {
-    for (uint32_t left = loop->timers.count; left; left--) {
+    struct stint stint = {0};
+    for (uint32_t left = loop->timers.count; left && !stint.is_over; left--) {
+        stint_note(&stint, STINT_UNCOUNTED, TIMERS_TIME);
         struct timer *timer = timer_heap_first(&loop->timers);
         if (!timer || timer->due > loop_now(loop)) return;
         timer_heap_remove(&loop->timers, timer);

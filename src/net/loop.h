@@ -1,7 +1,7 @@
 /* net/loop.h - one thread's event loop: turns, deferred tasks, timers.
  *
  * A turn: wait for sockets, timers and mail; run their callbacks; run the tasks that these deferred
- * (LOOP_RUN, then LOOP_FLUSH, then LOOP_FREE); flush the log. Everything here belongs to the loop's own
+ * (LOOP_RUN, then LOOP_FLUSH, LOOP_AGAIN and LOOP_FREE); flush the log. Everything here belongs to the loop's own
  * thread unless it says otherwise; a loop may be made in one thread and run in another. */
 #ifndef TIDEWIRE_NET_LOOP_H
 #define TIDEWIRE_NET_LOOP_H
@@ -28,6 +28,8 @@ uint64_t loop_update_now(struct loop *loop);
 enum loop_phase {
     LOOP_RUN,   /* handlers: may defer more of any phase */
     LOOP_FLUSH, /* one gathered write for each connection */
+    LOOP_AGAIN, /* more of what has had its stint of a turn (base/stint.h): as much as fits into this one, at least one
+                   task; the rest keeps its place for the next */
     LOOP_FREE,  /* objects that were closed in this turn are freed: nothing on the stack holds them */
     LOOP_PHASES
 };
@@ -45,6 +47,7 @@ static inline void task_init(struct task *task, void (*run)(struct task *task)) 
     task->run = run;
 }
 void loop_defer(struct loop *loop, enum loop_phase phase, struct task *task);
+static inline bool task_is_deferred(const struct task *task) { return !list_is_empty(&task->node); }
 void task_cancel(struct task *task);
 
 /* A one-shot timer, good to some milliseconds, never early. Embed it; timer_init() once; starting a running

@@ -3,9 +3,12 @@
 
 #include <stdlib.h>
 
+#include "base/stint.h"
 #include "rpc/call_private.h"
 #include "rpc/grpc_client.h"
 #include "rpc/raw.h"
+
+#define CALLS_TIME NS_PER_MS /* for those that one read has given news */
 
 struct rpc_connection *rpc_connection_new_without_wire(struct rpc *rpc, bool is_client) {
     struct rpc_connection *connection = memory_new(sizeof *connection);
@@ -70,12 +73,41 @@ void rpc_connection_drain(struct rpc_connection *connection) {
     http_session_drain(connection->session, "graceful_stop");
 }
 
+/* Each has at least one message; calls without end, or whose handlers take long, would keep everyone else waiting. */
+static void run_some(struct list *calls) {
+    struct stint stint = {0};
+    struct list *node;
+    while (!stint.is_over && (node = list_take(calls))) {
+        stint_note(&stint, STINT_UNCOUNTED, CALLS_TIME);
+        struct rpc_call *call = container_of(node, struct rpc_call, ready);
+        call->inbound.is_late = false;
+        call_run(call);
+    }
+}
+
+/* The read buffer goes. */
+static void keep_for_later(struct rpc *rpc, struct list *calls) {
+    if (list_is_empty(calls)) return;
+    for (struct list *node = calls->next; node != calls; node = node->next) {
+        struct rpc_call *call = container_of(node, struct rpc_call, ready);
+        inbound_spill(call);
+        call->inbound.is_late = true;
+    }
+    list_splice(&rpc->late, calls);
+    loop_defer(rpc->loop, LOOP_AGAIN, &rpc->run_late);
+}
+
 void rpc_run_ready(struct rpc *rpc) {
     struct list batch;
     list_init(&batch);
     list_splice(&batch, &rpc->ready);
-    struct list *node;
-    while ((node = list_take(&batch))) call_run(container_of(node, struct rpc_call, ready));
+    run_some(&batch);
+    keep_for_later(rpc, &batch);
+}
+
+void rpc_run_late(struct rpc *rpc) {
+    run_some(&rpc->late);
+    if (!list_is_empty(&rpc->late)) loop_defer(rpc->loop, LOOP_AGAIN, &rpc->run_late);
 }
 
 /* ---- HTTP's events ---- */

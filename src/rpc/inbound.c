@@ -9,7 +9,7 @@
 enum {
     FIRST_GROWTH = 256,
     DOUBLING = 64 * 1024,
-    MOST_IN_PLACE = 256, /* messages; no handler takes more in one turn */
+    MOST_IN_PLACE = 1024, /* messages; no handler takes more in one turn */
 };
 
 static uint32_t payload_length(const uint8_t *prefix) {
@@ -217,7 +217,7 @@ static size_t receive_in_place(struct rpc_call *call, const uint8_t *bytes, size
         messages++;
     }
     if (!messages) return 0;
-    if (in->whole >= MOST_IN_PLACE) {
+    if (in->whole >= MOST_IN_PLACE || in->is_late) {
         receive_kept(call, bytes, whole);
     } else {
         range_append(call, bytes, whole);
@@ -417,6 +417,9 @@ void inbound_drop(struct rpc_call *call) {
     }
     message_unref(&in->partial);
     account_discharge(call, in->charged);
-    *in = (struct inbound){
-        .taken = in->taken, .is_ended = in->is_ended, .is_faulty = true, .received = in->received};
+    *in = (struct inbound){.taken = in->taken,
+                           .is_ended = in->is_ended,
+                           .is_faulty = true,
+                           .received = in->received,
+                           .is_late = in->is_late};
 }

@@ -44,6 +44,7 @@ struct inbound {
     uint8_t prefix[MESSAGE_PREFIX];
     bool is_ended;           /* END_STREAM has come */
     bool is_in_place;        /* some range points into the read buffer */
+    bool is_late;            /* the handler is told behind the next reads: nothing may stay in their buffer */
     bool is_faulty;          /* framing is broken: what follows is dropped */
 };
 

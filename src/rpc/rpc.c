@@ -17,6 +17,7 @@ enum {
 };
 
 static void run_ready(struct task *task) { rpc_run_ready(container_of(task, struct rpc, run)); }
+static void run_late(struct task *task) { rpc_run_late(container_of(task, struct rpc, run_late)); }
 static void grace_is_over(struct timer *timer) { rpc_abort_all(container_of(timer, struct rpc, end_timer)); }
 
 struct rpc *rpc_new(struct loop *loop, const struct rpc_limits *limits) {
@@ -27,8 +28,10 @@ struct rpc *rpc_new(struct loop *loop, const struct rpc_limits *limits) {
     list_init(&rpc->connections);
     list_init(&rpc->limited);
     list_init(&rpc->ready);
+    list_init(&rpc->late);
     list_init(&rpc->young);
     task_init(&rpc->run, run_ready);
+    task_init(&rpc->run_late, run_late);
     timer_init(&rpc->young_timer, access_grow_up);
     timer_init(&rpc->end_timer, grace_is_over);
     pool_init(&rpc->calls, sizeof(struct rpc_call), CALLS_KEPT);
@@ -54,12 +57,16 @@ void rpc_free(struct rpc **handle) {
     /* Cuts what is still connected; the calls on it end in their turn, which may make others ready. */
     http_worker_free(&rpc->http);
     end_waiting(rpc, "the client has gone");
-    while (!list_is_empty(&rpc->ready)) rpc_run_ready(rpc);
+    while (!list_is_empty(&rpc->ready) || !list_is_empty(&rpc->late)) {
+        rpc_run_ready(rpc);
+        rpc_run_late(rpc);
+    }
     rpc_connection_free(rpc->waiting);
     account_unref(&rpc->own);
     timer_stop(rpc->loop, &rpc->young_timer);
     timer_stop(rpc->loop, &rpc->end_timer);
     task_cancel(&rpc->run);
+    task_cancel(&rpc->run_late);
     pool_clear(&rpc->calls);
     pool_clear(&rpc->ranges);
     outbox_pool_clear(&rpc->outboxes);

@@ -26,8 +26,10 @@ struct rpc {
     uint64_t account_count;  /* of those that have calls */
     struct list limited;     /* account.limited: at a bound */
     struct list ready;       /* rpc_call.ready */
+    struct list late;        /* the same, of those for which a read had no time */
     struct list young;       /* rpc_call.young, oldest first */
     struct task run;         /* tells the ready calls */
+    struct task run_late;
     struct timer young_timer, end_timer;
     struct rpc_call *running; /* its handler is on the stack */
     struct pool calls, ranges;
@@ -92,8 +94,10 @@ void rpc_connection_free(struct rpc_connection *connection);
 void rpc_connection_free_if_done(struct rpc_connection *connection);
 const char *rpc_connection_peer(struct rpc_connection *connection);
 void rpc_connection_drain(struct rpc_connection *connection);
-/* Tells every call that is ready now. */
+/* Tells the calls that are ready now. When that takes long, those that are left keep what they have been sent, and are
+ * told in LOOP_AGAIN. */
 void rpc_run_ready(struct rpc *rpc);
+void rpc_run_late(struct rpc *rpc);
 
 /* rpc/account.c */
 void account_stalled(struct timer *timer);

@@ -13,7 +13,6 @@
 #include "script/stream.h"
 
 enum {
-    PULLS_A_TURN = 256,      /* messages a function takes in a row before others have their turn */
     SCRATCH_KEPT = 64 << 10, /* the encoding buffer is given back when it has grown beyond */
 };
 
@@ -57,26 +56,17 @@ static int wait_for_message(lua_State *L, struct script *script, struct stream *
     return fiber_yield(L, fiber);
 }
 
-/* One that never waits would keep everyone else waiting. */
-static int give_way(lua_State *L, struct script *script, struct stream *stream, const char *what,
-                    uint64_t timeout) {
-    struct fiber *fiber = fiber_wait(L, script, WAIT_TURN, what);
-    if (fiber->wait == WAIT_TURN) {
-        fiber->target = stream;
-        fiber->due = timeout ? loop_now(script->host.loop) + timeout : 0;
-        stream->reader = fiber;
-        list_append(&script->ready, &fiber->place);
-        loop_defer(script->host.loop, LOOP_RUN, &script->ready_task);
-    }
-    return fiber_yield(L, fiber);
-}
-
 static int receive(lua_State *L, struct script *script, struct stream *stream, const char *what,
                    uint64_t timeout) {
     if (stream->is_over) return receive_closed(L, script, stream, what);
-    if (++script->pulled > PULLS_A_TURN && lua_isyieldable(L)) return give_way(L, script, stream, what, timeout);
+    struct fiber *fiber = script->running;
+    /* One that never waits would keep everyone else waiting. */
+    if (fiber_must_give_way(fiber, L)) return fiber_give_way(L, script, stream, timeout, what);
     int pulled = stream_pull(stream, L);
-    if (pulled > 0) return 1;
+    if (pulled > 0) {
+        fiber_note_message(fiber);
+        return 1;
+    }
     if (pulled < 0) return receive_closed(L, script, stream, what);
     return wait_for_message(L, script, stream, what, timeout);
 }
@@ -154,6 +144,8 @@ static int send_message(lua_State *L) {
     if (!is_sending(L, stream)) return send_closed(L, script, stream);
     if (stream_is_blocked(stream)) return send_later(L, script, stream, timeout);
     if (!stream_encode(L, stream, 2)) return send_closed(L, script, stream);
+    fiber_note_message(script->running);
+    if (fiber_must_give_way(script->running, L)) return fiber_give_way(L, script, NULL, 0, "stream:send()");
     lua_pushboolean(L, 1);
     return 1;
 }

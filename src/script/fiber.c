@@ -8,6 +8,9 @@
 #include "script/stream.h"
 
 enum { MOST_IDLE = 64 };
+#define READY_TIME NS_PER_MS /* of a turn, for those that have become ready; the others are the first of the next one */
+
+static void go_on(struct task *task);
 
 static const char wait_mark, cancel_mark; /* only their addresses matter */
 
@@ -22,6 +25,7 @@ struct fiber *fiber_take(struct script *script, struct generation *generation, s
         fiber = pool_take(&script->fibers);
         list_init(&fiber->node);
         list_init(&fiber->place);
+        task_init(&fiber->again, go_on);
         fiber->L = lua_newthread(script->L);
         fiber->thread = luaL_ref(script->L, LUA_REGISTRYINDEX);
     }
@@ -88,6 +92,7 @@ static void leave_row(struct fiber *fiber) {
     struct loop *loop = fiber->generation->script->host.loop;
     if (timer_is_running(&fiber->timer)) timer_stop(loop, &fiber->timer);
     list_remove(&fiber->place);
+    task_cancel(&fiber->again);
     struct stream *target = fiber->target;
     if (target && target->reader == fiber) {
         target->reader = NULL;
@@ -126,7 +131,7 @@ static int resume(struct fiber *fiber, int arguments) {
     fiber->wait = WAIT_NONE;
     fiber->target = NULL;
     script->running = fiber;
-    script->pulled = 0;
+    stint_begin(&fiber->stint);
     if (!outer) {
         script_note_turn(script);
         watchdog_enter(&script->watchdog, fiber->budget, fiber->origin);
@@ -315,6 +320,31 @@ struct fiber *fiber_wait_in_row(lua_State *L, struct script *script, struct list
     return fiber;
 }
 
+bool fiber_may_give_way(const struct fiber *fiber, lua_State *L) {
+    return !fiber->is_plain && lua_isyieldable(L) && !is_over(fiber);
+}
+
+static void go_on(struct task *task) {
+    struct fiber *fiber = container_of(task, struct fiber, again);
+    if (fiber->target) {
+        stream_resume_reader(fiber);
+        return;
+    }
+    lua_pushboolean(fiber->L, 1);
+    fiber_run(fiber, 1);
+}
+
+int fiber_give_way(lua_State *L, struct script *script, struct stream *stream, uint64_t timeout, const char *what) {
+    struct fiber *fiber = fiber_wait(L, script, WAIT_TURN, what);
+    if (fiber->wait == WAIT_TURN) {
+        fiber->target = stream;
+        fiber->due = timeout ? loop_now(script->host.loop) + timeout : 0;
+        if (stream) stream->reader = fiber;
+        loop_defer(script->host.loop, LOOP_AGAIN, &fiber->again);
+    }
+    return fiber_yield(L, fiber);
+}
+
 struct fiber *fiber_first(const struct list *row) {
     return list_is_empty(row) ? NULL : container_of(row->next, struct fiber, place);
 }
@@ -372,16 +402,20 @@ void fiber_push_marks(lua_State *L, struct script *script) {
 }
 
 void fibers_run_ready(struct script *script) {
+    struct stint stint = {0};
     struct list now, *node;
     list_init(&now);
     list_splice(&now, &script->ready);
-    while ((node = list_take(&now))) {
+    while (!stint.is_over && (node = list_take(&now))) {
         struct fiber *fiber = container_of(node, struct fiber, place);
+        stint_note(&stint, STINT_UNCOUNTED, READY_TIME);
         if (fiber->is_cancel_due)
             fiber_cancel(fiber);
-        else if (fiber->wait == WAIT_TURN)
-            stream_resume_reader(fiber);
         else
             fiber_run(fiber, fiber->arguments);
     }
+    if (list_is_empty(&now)) return;
+    list_splice(&now, &script->ready);
+    list_splice(&script->ready, &now);
+    loop_defer(script->host.loop, LOOP_RUN, &script->ready_task);
 }

@@ -18,6 +18,7 @@
 
 #include "base/list.h"
 #include "base/message.h"
+#include "base/stint.h"
 #include "net/loop.h"
 #include "script/watchdog.h"
 
@@ -47,7 +48,7 @@ enum fiber_wait {
     WAIT_RETURN, /* its function has returned messages for which there is no room yet; in the same row */
     WAIT_GONE,   /* for the end of ->target, in the row of its watchers */
     WAIT_SLEEP,  /* for its timer alone */
-    WAIT_TURN,   /* in script->ready: has had its share of this turn, goes on with WAIT_RECV's work */
+    WAIT_TURN,   /* has had its stint of this turn (`again`): goes on with WAIT_RECV's work, or where it has sent */
     WAIT_PUBLISH, /* for room in a topic's queues; ->publishing */
     WAIT_ROW,     /* in the row of a channel, a semaphore or a job, by fiber_wait_in_row() */
     WAIT_NEVER,  /* dropped */
@@ -76,6 +77,8 @@ struct fiber {
     int value; /* of a channel's put that waits: a reference on what is put */
     struct timer timer;   /* of the wait */
     uint64_t due;         /* of a WAIT_TURN: when the WAIT_RECV that it may become times out; 0: never */
+    struct task again;    /* of a WAIT_TURN */
+    struct stint stint;   /* messages that it has received and sent since it was resumed */
     int thread;           /* reference on L */
     uint16_t arguments;   /* on L, for when a ready fiber runs */
     uint8_t wait;         /* enum fiber_wait */
@@ -93,6 +96,10 @@ struct fiber {
 };
 
 #define FIBER_FOREVER UINT64_MAX
+
+/* What one stream, direction of a filter or coroutine does in a turn before the others have theirs (base/stint.h). */
+enum { STINT_OF_HOOKS = 1024, STINT_OF_FIBER = 2048 }; /* messages */
+#define STINT_TIME (NS_PER_MS / 2)
 
 static inline bool fiber_waits_for_answer(const struct fiber *fiber) { return fiber->wait >= WAIT_HEADERS; }
 
@@ -119,6 +126,19 @@ void fiber_end_again(struct fiber *fiber);
 /* Never runs again; on_end is told FIBER_DROPPED. */
 void fiber_drop(struct fiber *fiber);
 
+/* The fiber that runs (NULL: none does) has received or sent one more message. */
+static inline void fiber_note_message(struct fiber *fiber) {
+    if (fiber) stint_note(&fiber->stint, STINT_OF_FIBER, STINT_TIME);
+}
+/* For fiber_must_give_way(): a wait here would end it neither by an error nor by a cancel. */
+bool fiber_may_give_way(const struct fiber *fiber, lua_State *L);
+/* It has had its stint. */
+static inline bool fiber_must_give_way(const struct fiber *fiber, lua_State *L) {
+    return fiber && fiber->stint.is_over && fiber_may_give_way(fiber, L);
+}
+/* WAIT_TURN: it goes on when others have had their turn, as the reader of `stream`, or, without one, with `true`. For
+ * the C function to return. */
+int fiber_give_way(lua_State *L, struct script *script, struct stream *stream, uint64_t timeout, const char *what);
 /* For C functions that wait. The running fiber, made ready to wait as `wait`; raises where Lua can't wait
  * (`what` is named), and tidewire.cancelled when the fiber's owner is over. The caller puts it into a row or
  * starts its timer, unless ->wait has become WAIT_NEVER, and returns fiber_yield(). */
@@ -139,7 +159,8 @@ int raise_cancelled(lua_State *L, struct script *script);
  * scheduler answers it with a cancel, the function that resumes such a coroutine into that cancel, and
  * the one that tells errors that the watchdog's hook raises. */
 void fiber_push_marks(lua_State *L, struct script *script);
-/* All fibers that are ready now, once each; what becomes ready meanwhile waits for the next turn. */
+/* The fibers that are ready now, once each, as long as it does not take too long; what becomes ready meanwhile waits
+ * for the next turn. */
 void fibers_run_ready(struct script *script);
 void fibers_open_state(struct script *script); /* once a state */
 void fibers_free_idle(struct script *script);

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/stint.h"
 #include "net/loop.h"
 #include "rpc/call.h"
 
@@ -45,7 +46,7 @@ struct filter_direction {
     struct message *kept, *kept_frame;
     struct filter_rest *rests;   /* by stage; NULL without hooks */
     enum filter_event next;
-    unsigned share; /* messages since it was pumped, or a hook has waited */
+    struct stint stint; /* messages since it was pumped, or a hook has waited */
     unsigned stage; /* whose hook runs, or ran last */
     unsigned ended; /* so many stages know that the source has ended */
     bool is_response;
@@ -65,7 +66,7 @@ struct filter {
     struct upstream *upstream;
     struct metadata *metadata; /* for the server; NULL: the client's, or it has left */
     struct filter_direction request, response;
-    struct task again; /* pumps what had its share of a turn */
+    struct task again; /* pumps what had its stint of a turn */
     int upstream_object; /* stream.upstream, once it was asked for */
     unsigned opened;     /* on_open of so many scripts has returned */
     bool is_open;        /* of all */

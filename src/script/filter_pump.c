@@ -48,8 +48,8 @@ static bool look_into(struct filter_direction *d, struct call *source) {
 
 static enum filter_event take(struct filter_direction *d) {
     struct call *source = d->is_response ? d->filter->up : d->filter->down;
-    if (++d->share > MESSAGES_A_TURN) {
-        loop_defer(script_at(d)->host.loop, LOOP_RUN, &d->filter->again);
+    if (d->stint.is_over) {
+        loop_defer(script_at(d)->host.loop, LOOP_AGAIN, &d->filter->again);
         return FILTER_NOTHING;
     }
     message_unref(&d->kept);
@@ -61,6 +61,7 @@ static enum filter_event take(struct filter_direction *d) {
         d->is_ended = true;
         return FILTER_END;
     case CALL_MESSAGE:
+        stint_note(&d->stint, STINT_OF_HOOKS, STINT_TIME);
         d->is_original = true;
         return look_into(d, source) ? FILTER_MESSAGE : FILTER_NOTHING;
     }
@@ -148,7 +149,7 @@ static void run_hooks(struct filter_direction *d) {
 void filter_pump(struct filter_direction *d) {
     struct filter *filter = d->filter;
     if (d->fiber || !filter->is_open || filter->is_over) return;
-    d->share = 0;
+    stint_begin(&d->stint);
     d->next = look(d);
     if (d->has_hooks) {
         if (d->next != FILTER_NOTHING) run_hooks(d);
@@ -160,7 +161,7 @@ void filter_pump(struct filter_direction *d) {
 void filter_has_waited(struct fiber *fiber) {
     struct filter_direction *d = fiber->kind == &pump_kind ? fiber->context : NULL;
     if (!d) return;
-    d->share = 0;
+    stint_begin(&d->stint);
     if (d->is_half_closing) return;
     if (d->is_original && d->frame.is_compressed && !d->kept_frame) {
         struct call_frame *frame = &d->frame;

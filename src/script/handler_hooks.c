@@ -85,11 +85,9 @@ static void on_half_close(struct stream *stream) {
 }
 
 static void pump(struct stream *stream) {
-    struct script *script = stream->generation->script;
     struct call_message message;
-    uint32_t handled = 0;
     while (!stream->main && !stream->is_over && !stream->is_half_closed) {
-        if (handled >= MESSAGES_A_TURN) {
+        if (stream->stint.is_over) {
             stream_continue_later(stream);
             return;
         }
@@ -100,9 +98,8 @@ static void pump(struct stream *stream) {
             on_half_close(stream);
             break;
         case CALL_MESSAGE:
-            script->pulled = 0;
+            stint_note(&stream->stint, STINT_OF_HOOKS, STINT_TIME);
             on_messages(stream, &message);
-            handled += 1 + script->pulled;
             break;
         }
     }
@@ -129,7 +126,12 @@ static void hooks_open(struct call *call) {
     run_main(stream, fiber, 1);
 }
 
-static void hooks_readable(struct call *call) { hooks_pump(call->data); }
+static void hooks_readable(struct call *call) {
+    struct stream *stream = call->data;
+    if (stream->extra && task_is_deferred(&stream->extra->again)) return; /* with what was there before, in its turn */
+    stint_begin(&stream->stint);
+    hooks_pump(stream);
+}
 
 /* ---- the hooks beside it ---- */
 

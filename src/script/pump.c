@@ -21,10 +21,11 @@ static int fetch(lua_State *L, struct script *script, struct stream *stream) {
     if (script->first_message) {
         message = *script->first_message;
         script->first_message = NULL;
-    } else if (stream->is_over || ++script->pulled >= MESSAGES_A_TURN ||
-               call_receive(stream->call, &message) != CALL_MESSAGE) {
+    } else if (stream->is_over || stream->stint.is_over || call_receive(stream->call, &message) != CALL_MESSAGE) {
         lua_pushboolean(L, 0);
         return 1;
+    } else {
+        stint_note(&stream->stint, STINT_OF_HOOKS, STINT_TIME);
     }
     watchdog_renew(&script->watchdog);
     lua_settop(L, 0);

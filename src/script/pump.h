@@ -15,8 +15,6 @@ struct fiber;
 struct script;
 struct stream;
 
-enum { MESSAGES_A_TURN = 128 }; /* of one stream, before others have theirs */
-
 /* Once a state: the function that pump.lua is loaded with, and what it has returned, at the top. */
 void pump_push_step(lua_State *L, struct script *script);
 void pump_keep_loops(struct script *script);

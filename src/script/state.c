@@ -119,11 +119,7 @@ uint64_t script_heap_bytes(const struct script *script) {
 
 /* ---- life ---- */
 
-static void run_ready(struct task *task) {
-    struct script *script = container_of(task, struct script, ready_task);
-    fibers_run_ready(script);
-    streams_run_ready(script);
-}
+static void run_ready(struct task *task) { fibers_run_ready(container_of(task, struct script, ready_task)); }
 
 static int panic(lua_State *L) {
     log_error(NULL, "Lua has raised where nothing catches: %s", lua_tostring(L, -1));
@@ -151,7 +147,6 @@ struct script *script_new(const struct script_host *host) {
     list_init(&script->generations);
     list_init(&script->idle);
     list_init(&script->ready);
-    list_init(&script->ready_streams);
     task_init(&script->ready_task, run_ready);
     task_init(&script->turn_end, end_turn);
     pool_init(&script->fibers, sizeof(struct fiber), 256);

@@ -51,7 +51,6 @@ struct script {
     struct list idle;   /* fibers whose coroutine has finished and can be used again */
     unsigned idle_count;
     struct list ready; /* fibers that run when ready_task does */
-    struct list ready_streams;
     struct task ready_task;
 
     struct dice dice;          /* for backoff */
@@ -60,7 +59,6 @@ struct script {
     struct call *open_message; /* a message is being encoded into its queue */
     struct buffer scratch;     /* what publish and waiting sends encode into */
     struct buffer dict_bytes;  /* what comes out of a shared_dict, on its way into Lua */
-    uint32_t pulled;           /* messages that the running fiber has pulled since it was resumed */
     const struct call_message *first_message; /* of a hook's pump that begins, until it takes it */
     const char *converting; /* what a hook's pump can't do, should it raise now; NULL: it is the hook that raises */
 

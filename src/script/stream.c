@@ -54,6 +54,15 @@ struct stream *check_stream(lua_State *L, int index, const char *signature) {
     return stream;
 }
 
+static void go_on(struct task *task) {
+    struct stream *stream = container_of(task, struct stream_extra, again)->stream;
+    stint_begin(&stream->stint);
+    if (stream->is_failing)
+        stream_finish(stream, STATUS_INTERNAL, "the handler failed", NULL, 0);
+    else
+        hooks_pump(stream);
+}
+
 struct stream_extra *stream_extra(struct stream *stream) {
     struct stream_extra *extra = stream->extra;
     if (extra) return extra;
@@ -63,7 +72,7 @@ struct stream_extra *stream_extra(struct stream *stream) {
     list_init(&extra->watchers);
     list_init(&extra->jobs);
     list_init(&extra->subscribers);
-    list_init(&extra->ready);
+    task_init(&extra->again, go_on);
     list_init(&extra->opened);
     list_init(&extra->holdings);
     extra->closers = extra->upstream = LUA_NOREF;
@@ -248,7 +257,7 @@ static void run_close_functions(struct stream *stream, enum status status, const
 static void extra_free(struct stream *stream) {
     struct stream_extra *extra = stream->extra;
     if (!extra) return;
-    list_remove(&extra->ready);
+    task_cancel(&extra->again);
     subscribers_forget_stream(&extra->subscribers);
     drop_ref(stream->generation->script->L, &extra->closers);
     drop_ref(stream->generation->script->L, &extra->upstream);
@@ -329,29 +338,14 @@ void stream_readable(struct stream *stream) {
 }
 
 void stream_continue_later(struct stream *stream) {
-    struct script *script = stream->generation->script;
-    struct stream_extra *extra = stream_extra(stream);
-    list_remove(&extra->ready);
-    list_append(&script->ready_streams, &extra->ready);
-    loop_defer(script->host.loop, LOOP_RUN, &script->ready_task);
+    loop_defer(stream->generation->script->host.loop, LOOP_AGAIN, &stream_extra(stream)->again);
 }
 
 void stream_fail_soon(struct stream *stream) {
+    struct stream_extra *extra = stream_extra(stream);
     stream->is_failing = true;
-    stream_continue_later(stream);
-}
-
-void streams_run_ready(struct script *script) {
-    struct list now, *node;
-    list_init(&now);
-    list_splice(&now, &script->ready_streams);
-    while ((node = list_take(&now))) {
-        struct stream *stream = container_of(node, struct stream_extra, ready)->stream;
-        if (stream->is_failing)
-            stream_finish(stream, STATUS_INTERNAL, "the handler failed", NULL, 0);
-        else
-            hooks_pump(stream);
-    }
+    task_cancel(&extra->again);
+    loop_defer(stream->generation->script->host.loop, LOOP_RUN, &extra->again);
 }
 
 /* ---- sending ---- */
@@ -363,6 +357,7 @@ void stream_send_headers(struct stream *stream) {
 
 void stream_has_waited(struct stream *stream, struct fiber *fiber) {
     if (stream->filter) filter_has_waited(fiber);
+    if (fiber == stream->main) stint_begin(&stream->stint);
     if (stream->headers_are_due && stream->main == fiber && stream->handler->is_function)
         stream_send_headers(stream);
 }

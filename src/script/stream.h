@@ -32,7 +32,7 @@ struct stream_extra {
     struct list watchers;    /* fibers of any stream in stream:wait() */
     struct list jobs;        /* its timers and spawns */
     struct list subscribers; /* its subscriptions */
-    struct list ready;       /* in script->ready_streams: has had its share of this turn */
+    struct task again;       /* it has had its stint of this turn; or it fails */
     struct list holdings;    /* what it holds of semaphores */
     struct list opened;      /* client.node: streams that it has opened, and that end with it */
     struct client *client;   /* of a stream that a script has opened */
@@ -56,6 +56,7 @@ struct stream {
     struct fiber *reader; /* waits for a message */
     struct stream_extra *extra;
     struct filter *filter; /* whose it is; NULL: it answers by itself */
+    struct stint stint; /* hooks: messages since it had its turn, or a hook has waited */
     uint64_t id;
     int self;     /* what keeps it from the collector while the call lives */
     bool has_ctx; /* the userdata's environment table is stream.ctx */
@@ -69,7 +70,7 @@ struct stream {
     bool is_pumping;
     bool is_writing; /* hooks: on_writable runs */
     bool has_subscribed;
-    bool is_failing; /* ends INTERNAL when the ready streams are looked at */
+    bool is_failing; /* ends INTERNAL in `again` */
     bool is_client;
 };
 
@@ -166,9 +167,8 @@ void stream_take_back_reply(struct stream *stream);
  * ended. */
 bool stream_push_message(struct stream *stream, lua_State *L, const struct call_message *message);
 void stream_refuse_message(struct stream *stream, const char *fault);
-/* Again in the next turn. */
+/* Its messages go on when others have had their turn. */
 void stream_continue_later(struct stream *stream);
-void streams_run_ready(struct script *script);
 
 /* The two forms of handlers. */
 extern const struct call_handler function_handler, hooks_handler;

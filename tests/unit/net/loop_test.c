@@ -84,6 +84,42 @@ static void a_task_that_defers_itself_runs_in_the_next_turn_without_a_wait(void)
     loop_free(&loop);
 }
 
+static struct task slow_tasks[3];
+
+static void flush_now(struct task *task) {
+    (void)task;
+    note('f');
+}
+
+static void take_long(struct task *task) {
+    note((char)('a' + (task - slow_tasks)));
+    uint64_t till = clock_monotonic() + 3 * NS_PER_MS;
+    while (clock_monotonic() < till) continue;
+    if (task == slow_tasks) loop_defer(loop, LOOP_AGAIN, task);
+}
+
+static void what_is_done_again_is_as_much_as_fits_into_a_turn_and_keeps_its_order(void) {
+    begin();
+    struct task flush;
+    task_init(&flush, flush_now);
+    for (int i = 0; i < 3; i++) {
+        task_init(&slow_tasks[i], take_long);
+        loop_defer(loop, LOOP_AGAIN, &slow_tasks[i]);
+    }
+    loop_defer(loop, LOOP_FLUSH, &flush);
+    loop_turn(loop);
+    CHECK_STR(trace, "fa");
+    loop_turn(loop);
+    CHECK_STR(trace, "fab");
+    task_cancel(&slow_tasks[2]);
+    loop_turn(loop);
+    CHECK_STR(trace, "faba");
+    task_cancel(&slow_tasks[0]);
+    loop_turn(loop);
+    CHECK_STR(trace, "faba");
+    loop_free(&loop);
+}
+
 static void move_to_flush(struct task *task) {
     note('m');
     task_init(task, note_free);
@@ -338,6 +374,7 @@ static void a_signal_is_told_in_the_loop(void) {
 int main(void) {
     RUN(tasks_run_once_in_the_order_of_phases_all_in_one_turn);
     RUN(a_task_that_defers_itself_runs_in_the_next_turn_without_a_wait);
+    RUN(what_is_done_again_is_as_much_as_fits_into_a_turn_and_keeps_its_order);
     RUN(a_task_may_go_on_in_a_later_phase_of_its_turn);
     RUN(two_tasks_that_defer_each_other_do_not_starve_the_timers);
     RUN(a_cancelled_task_of_the_same_batch_does_not_run);

@@ -195,17 +195,17 @@ static void a_stream_with_much_to_say_lets_others_have_their_turn(void) {
     run_script("return { GreetStream = { on_message = function(_, m) return { greeting = m.name } end },\n"
                "  AccumulateNumbers = function(s) for m in s:messages() do s:send { sum = m.num } end end }");
     struct test_call *hooks = open_call(GREET_STREAM), *function = open_call(NUMBERS);
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < 5000; i++) {
         put_text(hooks, 1, "x");
         put_number(function, 1);
     }
     tell_readable(hooks);
     tell_readable(function);
-    CHECK(hooks->out_count < 500 && hooks->out_count > 50);
-    CHECK(function->out_count < 500 && function->out_count > 50);
+    CHECK(hooks->out_count < 2500 && hooks->out_count > 50);
+    CHECK(function->out_count < 2500 && function->out_count > 50);
     settle();
-    CHECK_INT(hooks->out_count, 2000);
-    CHECK_INT(function->out_count, 2000);
+    CHECK_INT(hooks->out_count, 5000);
+    CHECK_INT(function->out_count, 5000);
 }
 
 /* ---- headers ---- */
