@@ -186,6 +186,43 @@ describe("a shared_dict", function()
     assert.equal("40000", run(one, "return dict:get('n')"))
   end)
 
+  it("takes all that every worker does to it at once, full or not, while scripts are replaced", function()
+    local gw = gateway.start { scripts = { ["greet.lua"] = script }, config = config:gsub("workers = 2", "workers = 4")
+      .. "shared_dict things { size = 16KiB }\nshared_dict sums { size = 1MiB }\n" }
+    local code = [[
+      local sums, pushed, popped, wrong = tidewire.shared.sums, 0, 0, 0
+      for i = 1, 3000 do
+        local key = "key " .. i * 7 % 50
+        local value = dict:get(key)
+        if value and value ~= value:sub(1, 1):rep(#value) then wrong = wrong + 1 end
+        dict:set(key, ("%d"):format(i % 10):rep(i % 500), i % 3 == 0 and 0.001 or 0)
+        if i % 11 == 0 then dict:delete(key) end
+        if i % 13 == 0 then dict:expire(key, 0.001) end
+        if i % 300 == 0 then dict:flush_all(); dict:flush_expired(5); dict:get_keys() end
+        if dict:free_space() > dict:capacity() then wrong = wrong + 1 end
+        sums:incr("sum", 1, 0)
+        if sums:rpush("list", i) then pushed = pushed + 1 end
+        if i % 3 > 0 and sums:lpop "list" then popped = popped + 1 end
+        if i % 100 == 0 then tidewire.sleep(0) end
+      end
+      sums:incr("left", pushed - popped, 0)
+      return wrong
+    ]]
+    local streams, workers = {}, {}
+    for i = 1, 4 do
+      local channel = client.connect(gw.address)
+      workers[run(channel, "return tidewire.worker.id")] = true
+      streams[i] = channel:open "greet.GreetService/Greet"
+      streams[i]:send { name = code }
+      streams[i]:half_close()
+    end
+    assert.same({ ["0"] = true, ["1"] = true, ["2"] = true, ["3"] = true }, workers)
+    gw:reload()
+    for _, stream in ipairs(streams) do assert.equal("0", stream:receive().greeting) end
+    local sums = "local sums = tidewire.shared.sums return say(sums:get 'sum', sums:llen 'list' == sums:get 'left')"
+    assert.equal("12000 true", run(client.connect(gw.address), sums))
+  end)
+
   it("cannot be written by load code, which may never be in force", function()
     local writes = { "set('a', 1)", "incr('a', 1, 0)", "delete('a')", "lpush('a', 1)", "flush_all()", "expire('a', 1)" }
     for _, write in ipairs(writes) do
