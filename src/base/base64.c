@@ -3,9 +3,9 @@
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-void base64_write(struct buffer *out, const void *bytes, size_t length, bool is_padded) {
+size_t base64_encode(uint8_t *text, const void *bytes, size_t length, bool is_padded) {
     const uint8_t *in = bytes;
-    uint8_t *start = buffer_reserve(out, is_padded ? (length + 2) / 3 * 4 : base64_length(length)), *at = start;
+    uint8_t *at = text;
     for (; length >= 3; length -= 3, in += 3) {
         *at++ = (uint8_t)alphabet[in[0] >> 2];
         *at++ = (uint8_t)alphabet[(in[0] & 3) << 4 | in[1] >> 4];
@@ -19,7 +19,12 @@ void base64_write(struct buffer *out, const void *bytes, size_t length, bool is_
         if (length == 2) *at++ = (uint8_t)alphabet[(second & 15) << 2];
         for (size_t i = length; i < 3 && is_padded; i++) *at++ = '=';
     }
-    buffer_commit(out, (size_t)(at - start));
+    return (size_t)(at - text);
+}
+
+void base64_write(struct buffer *out, const void *bytes, size_t length, bool is_padded) {
+    uint8_t *at = buffer_reserve(out, is_padded ? base64_padded_length(length) : base64_length(length));
+    buffer_commit(out, base64_encode(at, bytes, length, is_padded));
 }
 
 static int value_of(char c) {
@@ -52,4 +57,22 @@ bool base64_read(struct buffer *out, const char *text, size_t length) {
     }
     buffer_commit(out, (size_t)(at - start));
     return true;
+}
+
+bool base64_stream_read(struct base64_stream *stream, struct buffer *out, const void *text, size_t length) {
+    const char *at = text, *end = at + length;
+    buffer_reserve(out, length / 4 * 3 + 3);
+    for (; at < end; at++) {
+        stream->group[stream->count++] = *at;
+        if (stream->count < 4) continue;
+        stream->count = 0;
+        if (!base64_read(out, stream->group, 4)) return false;
+    }
+    return true;
+}
+
+bool base64_stream_end(struct base64_stream *stream, struct buffer *out) {
+    size_t length = stream->count;
+    stream->count = 0;
+    return base64_read(out, stream->group, length);
 }

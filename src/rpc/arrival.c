@@ -96,7 +96,7 @@ static bool refuse_method(const struct arrival *arrival, struct text service, st
 static bool refuse_encoding(const struct arrival *arrival) {
     struct text encoding = arrival->request.encoding;
     char text[QUOTED_MOST + 64];
-    snprintf(text, sizeof text, "grpc-encoding \"%.*s\" is not supported", quoted(encoding), encoding.data);
+    snprintf(text, sizeof text, "the encoding \"%.*s\" is not supported", quoted(encoding), encoding.data);
     return refuse(arrival, REFUSED_ENCODING, STATUS_UNIMPLEMENTED, text);
 }
 
@@ -151,7 +151,38 @@ static void find_route(struct arrival *arrival) {
     if (!router || !request_path_split(arrival->request.path, &service, &method)) return;
     arrival->route = router_find(router, service.data, service.length, method.data, method.length,
                                  &arrival->is_known_service);
-    if (arrival->route) arrival->method = arrival->route->method;
+    if (!arrival->route) return;
+    arrival->method = arrival->route->method;
+    if (arrival->method || !arrival->dialect->is_foreign || !router_schema(router)) return;
+    const struct service *known = schema_service(router_schema(router), service.data, service.length);
+    if (known) arrival->method = service_method(known, method.data, method.length);
+}
+
+/* Whether the dialect, and the version of HTTP, can carry the method. */
+static bool check_shape(const struct arrival *arrival) {
+    const struct method *method = arrival->method;
+    const struct dialect *dialect = arrival->dialect;
+    bool is_unary = !method->is_client_streaming && !method->is_server_streaming;
+    bool is_bidi = method->is_client_streaming && method->is_server_streaming;
+    if (dialect->is_safe && !method->has_no_side_effects)
+        return refuse(arrival, REFUSED_VERB, STATUS_UNIMPLEMENTED, "only methods without side effects are called by GET");
+    if (dialect->shape == SHAPE_UNARY && !is_unary)
+        return refuse(arrival, REFUSED_TYPE, STATUS_UNIMPLEMENTED, "the method streams: this content-type is for one message");
+    if (dialect->shape == SHAPE_STREAM && is_unary)
+        return refuse(arrival, REFUSED_TYPE, STATUS_UNIMPLEMENTED, "the method does not stream, as this content-type does");
+    if (is_bidi && http_stream_version(arrival->stream) < HTTP_2)
+        return refuse(arrival, REFUSED_VERSION, STATUS_UNIMPLEMENTED, "a call that streams both ways needs HTTP/2");
+    return true;
+}
+
+/* Of what is passed on messages need not be understood, unless they are JSON. */
+static bool check_untyped(const struct arrival *arrival) {
+    if (arrival->dialect->is_safe)
+        return refuse(arrival, REFUSED_VERB, STATUS_UNIMPLEMENTED, "only methods without side effects are called by GET");
+    if (arrival->codec == CODEC_JSON)
+        return refuse(arrival, REFUSED_TYPE, STATUS_UNIMPLEMENTED,
+                      "the types of this method are not known here: it is served as protobuf only");
+    return true;
 }
 
 static bool check_route(const struct arrival *arrival) {
@@ -160,16 +191,30 @@ static bool check_route(const struct arrival *arrival) {
         return refuse(arrival, REFUSED_AS_STATUS, STATUS_UNAVAILABLE, "the server does not serve yet");
     if (!request_path_split(arrival->request.path, &service, &method)) return refuse_path(arrival);
     if (!arrival->route) return refuse_method(arrival, service, method);
+    if (!arrival->route->handler->on_open) return refuse_method(arrival, service, method);
+    if (!arrival->method) return check_untyped(arrival);
     if (encoding.length && !text_is(encoding, "identity") && !text_is(encoding, "gzip")) return refuse_encoding(arrival);
-    return true;
+    return check_shape(arrival);
 }
 
 /* ---- accepting ---- */
 
-static struct rpc_call *accept_call(const struct arrival *arrival, uint64_t timeout) {
+/* A method that is passed on, and whose types nobody knows; the content type may say that it does not stream. */
+static struct method *method_new(const struct arrival *arrival) {
+    struct text path = arrival->request.path;
+    struct method *method = memory_new(sizeof *method + path.length);
+    char *name = mempcpy(method + 1, path.data + 1, path.length - 1);
+    *name = 0;
+    method->full_name = (const char *)(method + 1);
+    method->name = strrchr(method->full_name, '/') + 1;
+    method->is_client_streaming = method->is_server_streaming = arrival->dialect->shape != SHAPE_UNARY;
+    return method;
+}
+
+static struct rpc_call *accept_call(const struct arrival *arrival, const struct method *method, uint64_t timeout) {
     const struct call_route *route = arrival->route;
     struct rpc_call *call = call_new(arrival->connection, arrival->connection->account, arrival->dialect,
-                                     arrival->method, route->handler, route->data, &route->limits);
+                                     method, route->handler, route->data, &route->limits);
     router_call_opened(route);
     call->call.route = route;
     call->stream = arrival->stream;
@@ -190,7 +235,9 @@ static void accept_framed(const struct arrival *arrival, bool is_end) {
         peer_metadata_unref(&metadata);
         return;
     }
-    struct rpc_call *call = accept_call(arrival, timeout);
+    struct method *untyped = arrival->method ? NULL : method_new(arrival);
+    struct rpc_call *call = accept_call(arrival, untyped ? untyped : arrival->method, timeout);
+    if (untyped) call_edge(call)->method = untyped;
     call->call.metadata = &metadata->metadata;
     call->peer_headers = metadata;
     call->encoding = text_is(request->encoding, "gzip") ? ENCODING_GZIP : ENCODING_IDENTITY;
@@ -198,14 +245,14 @@ static void accept_framed(const struct arrival *arrival, bool is_end) {
     call->reads_json = arrival->codec == CODEC_JSON;
     call_set_compressing(call, call->encoding == ENCODING_GZIP && request->accepts_gzip);
     if (arrival->dialect->begin) arrival->dialect->begin(call, arrival);
-    if (arrival->method->is_client_streaming) call_wake(call, NEWS_OPEN);
+    if (call->call.method->is_client_streaming) call_wake(call, NEWS_OPEN);
     if (is_end) call_on_end(call);
 }
 
 static void accept_raw(const struct arrival *arrival, bool is_end) {
     uint64_t timeout;
     if (!check_values(arrival, true, NULL, &timeout)) return;
-    struct rpc_call *call = accept_call(arrival, timeout);
+    struct rpc_call *call = accept_call(arrival, NULL, timeout);
     call->name = memory_copy(arrival->request.path.data + 1, arrival->request.path.length - 1);
     call->call.log.method = call->name;
     call->call.metadata = &no_metadata;
@@ -215,10 +262,19 @@ static void accept_raw(const struct arrival *arrival, bool is_end) {
     call->call.handler->on_request(&call->call, arrival->headers, arrival->count, is_end);
 }
 
+struct header_block *arrival_translation(const struct arrival *arrival, size_t text) {
+    struct header_block *block = &arrival->connection->rpc->translation;
+    header_block_begin(block, text, NULL, NULL);
+    return block;
+}
+
 static bool translate(struct arrival *arrival) {
+    const struct header_block *block = &arrival->connection->rpc->translation;
+    struct text type = arrival->request.type;
     if (!arrival->dialect->translate) return true;
     if (!arrival->dialect->translate(arrival)) return false;
-    struct text type = arrival->request.type;
+    arrival->headers = block->headers;
+    arrival->count = block->count;
     arrival->request = request_read(arrival->headers, arrival->count);
     arrival->request.type = type; /* what refusals repeat */
     return true;
@@ -232,7 +288,7 @@ void arrival_request(struct http_session *session, struct http_stream *stream, c
     dialect_recognise(&arrival);
     if (!check_headers(&arrival, is_too_large) || !translate(&arrival)) return;
     find_route(&arrival);
-    if (arrival.route && !arrival.method)
+    if (arrival.route && !arrival.method && !arrival.dialect->is_foreign)
         accept_raw(&arrival, is_end);
     else
         accept_framed(&arrival, is_end);

@@ -62,6 +62,24 @@ void call_set_compressing(struct rpc_call *call, bool is_compressing) {
     call->is_recoded = is_compressing || call->codec == CODEC_JSON || call->dialect->pack;
 }
 
+struct edge *call_edge(struct rpc_call *call) {
+    if (!call->edge) call->edge = memory_new(sizeof *call->edge);
+    return call->edge;
+}
+
+void call_respond(struct rpc_call *call, const struct header_block *block, bool is_end) {
+    http_stream_respond(call->stream, block->headers, block->count, is_end);
+}
+
+void call_respond_whole(struct rpc_call *call, const struct header_block *block, const void *body, size_t length) {
+    http_stream_respond_whole(call->stream, block->headers, block->count, body, length);
+}
+
+void call_send_last(struct rpc_call *call, const void *data, size_t length, uint8_t flags) {
+    account_charge(call, coding_pack(call, data, length, flags));
+    http_stream_finish(call->stream, NULL, 0);
+}
+
 void call_set_deadline(struct rpc_call *call, uint64_t deadline) {
     call->call.deadline = deadline;
     timer_start(call->call.rpc->loop, &call->timer, deadline);
@@ -86,6 +104,8 @@ static void call_free(struct rpc_call *call) {
     peer_metadata_unref(&call->peer_headers);
     peer_metadata_unref(&call->peer_trailers);
     free(call->text);
+    if (call->edge) free(call->edge->method);
+    free(call->edge);
     attempt_free(call);
     free(call->name);
     free(call->target);

@@ -49,9 +49,10 @@ struct call_handler {
     /* Server calls: the request's metadata is there. The handler may answer, or wait. For methods with one request it comes
      * when the request is whole and the peer has half-closed: a wrong count has had its status then. */
     void (*on_open)(struct call *call);
-    /* Makes a server call raw, and comes at once instead of on_open, with the header list as it came; borrowed. The
-     * handler opens a raw client call and joins the two, or finishes this one. `is_end`: no body follows. NULL for
-     * every other handler. */
+    /* Makes a server call that comes as gRPC raw, and comes at once instead of on_open, with the header list as it came;
+     * borrowed. The handler opens a raw client call and joins the two, or finishes this one. `is_end`: no body follows.
+     * NULL for every other handler. Calls of other dialects have messages, and the other functions here; of a method
+     * that the schema does not have, call->method has no types and lives as long as the call. */
     void (*on_request)(struct call *call, const struct http_header *headers, size_t count, bool is_end);
     /* Messages or the half-close have arrived since call_receive() said CALL_EMPTY. */
     void (*on_readable)(struct call *call);
@@ -161,7 +162,7 @@ bool call_is_open(const struct call *call);
 const struct metadata *call_peer_trailers(const struct call *call);
 
 const char *call_peer(const struct call *call);
-const char *call_protocol(const struct call *call); /* "grpc" */
+const char *call_protocol(const struct call *call); /* "grpc", "grpc-web", "connect" */
 const struct tls_info *call_tls(const struct call *call);
 const char *call_authority(const struct call *call);
 /* The gateway at the other end of the call's connection, once that has proved who it is; NULL for every other client.

@@ -57,6 +57,7 @@ struct rpc_call {
     struct outbox outbox;
     struct timer timer; /* the deadline */
     struct attempt *attempt; /* of a client call; else NULL */
+    struct edge *edge;       /* the dialect's own; or NULL */
     size_t replay_left;      /* of attempt->replay, to be sent before the outbox */
     uint64_t buffered;  /* bytes charged to the accounts */
     uint64_t progress;  /* when bytes last came, left or were taken while some were buffered; or when it ended */
@@ -103,6 +104,12 @@ struct rpc_call *call_new(struct rpc_connection *connection, struct account *acc
 void call_wake(struct rpc_call *call, unsigned news);
 /* Tells the handler its news, and copies what it leaves in the read buffer. May free the call. */
 void call_run(struct rpc_call *call);
+struct edge *call_edge(struct rpc_call *call);
+/* Server: response headers leave; for dialects. */
+void call_respond(struct rpc_call *call, const struct header_block *block, bool is_end);
+void call_respond_whole(struct rpc_call *call, const struct header_block *block, const void *body, size_t length);
+/* Server: the last piece of a body whose end stands in itself, framed as messages are. */
+void call_send_last(struct rpc_call *call, const void *data, size_t length, uint8_t flags);
 /* What is sent from now on is compressed where that makes it smaller. */
 void call_set_compressing(struct rpc_call *call, bool is_compressing);
 void call_set_deadline(struct rpc_call *call, uint64_t deadline);

@@ -123,7 +123,7 @@ static struct message *json_of(struct rpc_call *call, const void *data, size_t l
     return json;
 }
 
-static size_t pack(struct rpc_call *call, const void *data, size_t length, uint8_t flags) {
+size_t coding_pack(struct rpc_call *call, const void *data, size_t length, uint8_t flags) {
     if (call->dialect->pack) return call->dialect->pack(call, data, length, flags);
     return outbox_add_copy(&call->outbox, &call->call.rpc->outboxes, data, length, flags);
 }
@@ -134,19 +134,19 @@ static size_t queue_compressed(struct rpc_call *call, const void *data, size_t l
     struct buffer *out = &rpc->compressed;
     buffer_clear(out);
     compressor_deflate(rpc->compressor, data, length, out);
-    if (buffer_length(out) >= length) return pack(call, data, length, 0);
-    return pack(call, buffer_bytes(out), buffer_length(out), MESSAGE_COMPRESSED);
+    if (buffer_length(out) >= length) return coding_pack(call, data, length, 0);
+    return coding_pack(call, buffer_bytes(out), buffer_length(out), MESSAGE_COMPRESSED);
 }
 
 static size_t queue_json(struct rpc_call *call, struct message *json) {
     if (call->is_compressing) return queue_compressed(call, json->data, json->length);
-    if (call->dialect->pack || json->length < OUTBOX_REFERENCE_LEAST) return pack(call, json->data, json->length, 0);
+    if (call->dialect->pack || json->length < OUTBOX_REFERENCE_LEAST) return coding_pack(call, json->data, json->length, 0);
     return outbox_add_reference(&call->outbox, &call->call.rpc->outboxes, json);
 }
 
 bool coding_queue(struct rpc_call *call, const void *data, size_t length, struct message *shared, size_t *queued) {
     if (call->codec != CODEC_JSON) {
-        *queued = call->is_compressing && length ? queue_compressed(call, data, length) : pack(call, data, length, 0);
+        *queued = call->is_compressing && length ? queue_compressed(call, data, length) : coding_pack(call, data, length, 0);
         return true;
     }
     struct message *json = json_of(call, data, length, shared);
@@ -154,8 +154,4 @@ bool coding_queue(struct rpc_call *call, const void *data, size_t length, struct
     *queued = queue_json(call, json);
     message_unref(&json);
     return true;
-}
-
-size_t coding_queue_compressed(struct rpc_call *call, const void *data, size_t length) {
-    return pack(call, data, length, MESSAGE_COMPRESSED);
 }

@@ -23,8 +23,8 @@ struct message *coding_inflate(struct rpc_call *call, const void *data, size_t l
  * NULL: one that is given to many calls is turned to JSON once. *queued: how many bytes that are. False: the message has
  * no JSON form, and the call ends by that. */
 bool coding_queue(struct rpc_call *call, const void *data, size_t length, struct message *shared, size_t *queued);
-/* The same for a message that is compressed already, of a call that names_gzip. Returns the bytes. */
-size_t coding_queue_compressed(struct rpc_call *call, const void *data, size_t length);
+/* Queues bytes as the dialect frames a message; returns how many that makes. */
+size_t coding_pack(struct rpc_call *call, const void *data, size_t length, uint8_t flags);
 
 /* What coding_queue() keeps of the message that was turned last, until the turn ends; one a worker. */
 struct coding_twin;

@@ -13,12 +13,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/base64.h"
 #include "base/status.h"
 #include "http/stream.h"
 #include "rpc/request.h"
 
 struct call_route;
 struct header_block;
+struct method;
 struct peer_metadata;
 struct rpc_call;
 struct rpc_connection;
@@ -32,8 +34,9 @@ struct arrival {
     size_t count;
     struct request request;
     enum codec codec;
+    struct text query;              /* of a GET */
     const struct call_route *route; /* NULL: nobody answers this path */
-    const struct method *method;    /* of that; NULL: its types are not known */
+    const struct method *method;    /* NULL: the bytes are passed on; or its types are not known */
     bool is_known_service;
 };
 
@@ -45,6 +48,7 @@ enum refusal {
     REFUSED_PATH,     /* nobody answers it */
     REFUSED_TYPE,     /* of the messages: one that is not served here */
     REFUSED_ENCODING, /* the compression is unknown */
+    REFUSED_VERSION,  /* of HTTP: it cannot carry both directions at once */
 };
 
 /* Which methods a dialect can carry. */
@@ -60,10 +64,11 @@ struct dialect {
     enum status malformed;     /* the status of a request that breaks the rules of the protocol */
     enum dialect_shape shape;
     bool is_foreign;           /* not gRPC: its bytes cannot be passed on to a server as they are */
+    bool is_safe;              /* for methods without side effects only */
 
     /* ---- server: the request ---- */
 
-    /* Puts the headers as gRPC would have them into arrival->headers, and what else they say into the rest of it. False:
+    /* Puts the headers as gRPC would have them into arrival_translation(), and what else they say into `arrival`. False:
      * it has refused. NULL: they are gRPC's. */
     bool (*translate)(struct arrival *arrival);
     /* The whole answer where no call comes to be. */
@@ -89,6 +94,13 @@ struct dialect {
     void (*send_end)(struct rpc_call *call, const void *details, size_t details_length);
 };
 
+/* What a call keeps for a dialect that is not gRPC. */
+struct edge {
+    struct base64_stream text;   /* of a body that is base64 */
+    bool is_reply_compressed;    /* the one reply that is queued */
+    struct method *method;       /* whose types nobody knows; or NULL */
+};
+
 enum { STATUS_DETAILS_MOST = 12 * 1024 };
 
 /* ---- dialects.c ---- */
@@ -97,13 +109,17 @@ enum { STATUS_DETAILS_MOST = 12 * 1024 };
 void dialect_recognise(struct arrival *arrival);
 bool dialect_type_is_grpc(struct text type);
 
-extern const struct dialect grpc_dialect;
+extern const struct dialect grpc_dialect, grpc_web_dialect, grpc_web_text_dialect;
+extern const struct dialect connect_unary_dialect, connect_get_dialect, connect_stream_dialect;
 
 /* ---- arrival.c ---- */
 
 /* http_events.on_request of connections that were accepted. */
 void arrival_request(struct http_session *session, struct http_stream *stream, const struct http_header *headers,
                      size_t count, bool is_end, bool is_too_large);
+/* For translate(): the list that it fills. Empty, with room for `text` bytes that are encoded. What was found in the
+ * request's own list may be pointed at. */
+struct header_block *arrival_translation(const struct arrival *arrival, size_t text);
 /* For refuse(): the answer is a header block alone, or (`text` not NULL) a body behind it. Counts the refusal. */
 void arrival_answer(const struct arrival *arrival, enum status status, const struct header_block *block,
                     const void *body, size_t body_length);

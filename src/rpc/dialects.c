@@ -1,14 +1,20 @@
 /* rpc/dialects.c - which requests are whose. A dialect that is added stands in this table. */
 #include <strings.h>
 
-#include "rpc/dialect.h"
+#include "rpc/connect.h"
 
 /* By the content type up to its suffix or parameters; compared whole, so that none is the beginning of another. */
 static const struct door {
     struct text type;
     const struct dialect *dialect;
+    enum codec codec; /* that the type itself says; CODEC_PLAIN: its suffix does */
 } doors[] = {
     {TEXT("application/grpc"), &grpc_dialect},
+    {TEXT("application/grpc-web"), &grpc_web_dialect},
+    {TEXT("application/grpc-web-text"), &grpc_web_text_dialect},
+    {TEXT("application/connect"), &connect_stream_dialect},
+    {TEXT("application/proto"), &connect_unary_dialect, CODEC_PROTO},
+    {TEXT("application/json"), &connect_unary_dialect, CODEC_JSON},
 };
 
 static const struct door *find_door(struct text type, enum codec *codec) {
@@ -20,8 +26,11 @@ static const struct door *find_door(struct text type, enum codec *codec) {
 }
 
 void dialect_recognise(struct arrival *arrival) {
-    const struct door *door = find_door(arrival->request.type, &arrival->codec);
+    const struct request *request = &arrival->request;
+    const struct door *door = find_door(request->type, &arrival->codec);
     if (door) arrival->dialect = door->dialect;
+    else if (!request->type.length && connect_is_get(request)) arrival->dialect = &connect_get_dialect;
+    if (door && door->codec) arrival->codec = arrival->codec == CODEC_PLAIN ? door->codec : CODEC_UNKNOWN;
 }
 
 bool dialect_type_is_grpc(struct text type) {

@@ -16,6 +16,7 @@ static const char *http_status(enum refusal refusal) {
     switch (refusal) {
     case REFUSED_MALFORMED: return "400";
     case REFUSED_VERB: return "405";
+    case REFUSED_VERSION: return "505";
     default: return "200";
     }
 }
@@ -47,7 +48,7 @@ void grpc_send_headers(struct rpc_call *call) {
     static const struct http_header plain[] = {HEADER(":status", "200"),
                                                HEADER("content-type", "application/grpc")};
     call->has_sent_headers = true;
-    if (!call->headers && !call->names_gzip && call->codec == CODEC_PLAIN) {
+    if (!call->headers && !call->names_gzip && call->codec == CODEC_PLAIN && call->dialect == &grpc_dialect) {
         http_stream_respond(call->stream, plain, 2, false);
         return;
     }
@@ -56,7 +57,7 @@ void grpc_send_headers(struct rpc_call *call) {
     begin_headers(call, block);
     if (call->names_gzip) HEADER_BLOCK_ADD(block, "grpc-encoding", "gzip");
     header_block_add_metadata(block, call->headers);
-    http_stream_respond(call->stream, block->headers, block->count, false);
+    call_respond(call, block, false);
 }
 
 void grpc_add_status(const struct rpc_call *call, struct header_block *block, char number[4], const void *details,
@@ -79,7 +80,7 @@ bool grpc_send_trailers_only(struct rpc_call *call, const void *details, size_t 
     header_block_begin(block, STATUS_TEXT_MOST + 2 * details_length, call->trailers, NULL);
     begin_headers(call, block);
     grpc_add_status(call, block, number, details, details_length);
-    http_stream_respond(call->stream, block->headers, block->count, true);
+    call_respond(call, block, true);
     return true;
 }
 

@@ -168,7 +168,7 @@ static bool send_inflated(struct call *public, const struct call_frame *frame) {
 
 static bool send_compressed_frame(struct rpc_call *call, const struct call_frame *frame) {
     if (!may_send(call)) return false;
-    queued(call, coding_queue_compressed(call, frame->data, frame->length), frame->length);
+    queued(call, coding_pack(call, frame->data, frame->length, MESSAGE_COMPRESSED), frame->length);
     return true;
 }
 

@@ -31,8 +31,8 @@ struct router *router_new(uint32_t generation, void (*on_idle)(void *context), v
 void router_add(struct router *router, const struct method *method, const struct call_handler *handler, void *data,
                 const struct call_limits *limits);
 /* Every method of "pkg.Service", "pkg.*" (that package and those below it) or "*", whether its types are known or not.
- * A service of which a method was added by itself is not touched; else the longest pattern counts. The calls are raw:
- * `handler` has on_request. NULL: these names are taken, and what was not added by itself is unknown. */
+ * A service of which a method was added by itself is not touched; else the longest pattern counts. The calls are raw
+ * where the client speaks gRPC: `handler` has on_request. NULL: these names are taken, and what was not added by itself is unknown. */
 void router_add_pattern(struct router *router, const char *pattern, const struct call_handler *handler, void *data,
                         const struct call_limits *limits);
 /* The same, also for the methods of such a service that were not added by themselves. */

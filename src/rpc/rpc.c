@@ -73,9 +73,11 @@ void rpc_free(struct rpc **handle) {
     compressor_free(&rpc->compressor);
     metadata_reader_free(&rpc->reader);
     header_block_free(&rpc->block);
+    header_block_free(&rpc->translation);
     buffer_free(&rpc->scratch);
     buffer_free(&rpc->compressed);
     buffer_free(&rpc->coded);
+    buffer_free(&rpc->framed);
     coding_twin_free(&rpc->twin);
     free(rpc);
 }

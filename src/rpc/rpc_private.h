@@ -37,9 +37,11 @@ struct rpc {
     struct compressor *compressor;
     struct metadata_reader reader;
     struct header_block block; /* scratch for what is sent as headers */
+    struct header_block translation; /* a request's headers, as gRPC has them */
     struct buffer scratch;     /* messages before compression, texts */
     struct buffer compressed;  /* messages after it */
     struct buffer coded;       /* messages in the other codec */
+    struct buffer framed;      /* with what stands before them */
     struct coding_twin *twin;
     bool is_draining;
 };

@@ -53,6 +53,19 @@ size_t status_text_encode(char *out, size_t most, const char *text, size_t lengt
     return written;
 }
 
+void status_text_clean(struct buffer *out, const char *text, size_t length) {
+    while (length) {
+        size_t step = character_length((const uint8_t *)text, length);
+        if (step)
+            buffer_append(out, text, step);
+        else
+            buffer_append_text(out, "\xEF\xBF\xBD");
+        if (!step) step = 1;
+        text += step;
+        length -= step;
+    }
+}
+
 static int digit_of(char c) {
     if (c >= '0' && c <= '9') return c - '0';
     if (c >= 'A' && c <= 'F') return c - 'A' + 10;

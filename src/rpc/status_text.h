@@ -13,6 +13,8 @@ enum { STATUS_TEXT_MOST = 4096 };
 /* Percent-encodes everything outside 0x20…0x7E and '%'; bytes that are no UTF-8 become U+FFFD. Writes at most `most`
  * characters, whole characters of the text only. Returns how many; no NUL. */
 size_t status_text_encode(char *out, size_t most, const char *text, size_t length);
+/* Appends the text; bytes that are no UTF-8 become U+FFFD. */
+void status_text_clean(struct buffer *out, const char *text, size_t length);
 /* Appends the decoded text; a bad escape stays as it is (gRPC over HTTP/2: decoding must not fail). */
 void status_text_decode(struct buffer *out, const char *text, size_t length);
 

@@ -201,6 +201,11 @@ static int compare_services(const void *a, const void *b) {
     return strcmp(((const struct service *)a)->full_name, ((const struct service *)b)->full_name);
 }
 
+static bool has_no_side_effects(const Google__Protobuf__MethodDescriptorProto *proto) {
+    return proto->options && proto->options->idempotency_level ==
+                                 GOOGLE__PROTOBUF__METHOD_OPTIONS__IDEMPOTENCY_LEVEL__NO_SIDE_EFFECTS;
+}
+
 static bool link_service(struct descriptor_builder *builder, const struct service_source *source,
                          struct service *service) {
     struct arena *arena = &builder->schema->arena;
@@ -220,7 +225,8 @@ static bool link_service(struct descriptor_builder *builder, const struct servic
                                      .request = request->type,
                                      .response = response->type,
                                      .is_client_streaming = proto->client_streaming,
-                                     .is_server_streaming = proto->server_streaming};
+                                     .is_server_streaming = proto->server_streaming,
+                                     .has_no_side_effects = has_no_side_effects(proto)};
     }
     qsort(methods, count, sizeof *methods, compare_methods);
     *service = (struct service){.full_name = source->full_name, .methods = methods, .method_count = count};

@@ -101,6 +101,7 @@ struct method {
     const char *name, *full_name; /* "Chat"; "chat.ChatService/Chat" */
     const struct message_type *request, *response;
     bool is_client_streaming, is_server_streaming;
+    bool has_no_side_effects; /* option idempotency_level */
     const struct service *service;
 };
 

@@ -1,8 +1,9 @@
-/* upstream/pass.c - see pass.h. All that happens between the two ends is rpc/raw.c's. */
+/* upstream/pass.c - see pass.h. All that happens between the two ends of gRPC calls is rpc/raw.c's. */
 #include "upstream/pass.h"
 
 #include "net/loop.h"
 #include "rpc/rpc.h"
+#include "upstream/relay.h"
 
 /* The end of one of the two calls is the end of the other: there is nothing to clean up. */
 static void on_close(struct call *call, enum status status, const char *text) { (void)call, (void)status, (void)text; }
@@ -23,7 +24,17 @@ static void on_request(struct call *call, const struct http_header *headers, siz
     call_join(call, upstream_open(upstream, &request));
 }
 
-static const struct call_handler client_side = {.on_request = on_request, .on_close = on_close};
+static void client_close(struct call *call, enum status status, const char *text) {
+    (void)status, (void)text;
+    if (call->method) relay_close(call);
+}
+
+static const struct call_handler client_side = {.takes_frames = true,
+                                                .on_request = on_request,
+                                                .on_open = relay_open,
+                                                .on_readable = relay_readable,
+                                                .on_writable = relay_writable,
+                                                .on_close = client_close};
 
 static struct call_limits limits_of(const struct config_service *service) {
     return (struct call_limits){service->limits.message, service->limits.buffered_per_stream};

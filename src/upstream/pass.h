@@ -1,5 +1,5 @@
-/* upstream/pass.h - services that have an upstream and no script: their calls are passed on as they come. So are those of
- * methods that the scripts before an upstream have no entry for. */
+/* upstream/pass.h - services that have an upstream and no script: their calls are passed on as they come (or, where
+ * the client speaks another dialect than gRPC, message by message: upstream/relay.h). So are those of methods that the scripts before an upstream have no entry for. */
 #ifndef TIDEWIRE_UPSTREAM_PASS_H
 #define TIDEWIRE_UPSTREAM_PASS_H
 #include "upstream/upstream.h"

@@ -132,7 +132,7 @@ static void an_unknown_encoding_is_refused_with_those_that_are_known(void) {
     start();
     refused(fake_request(session, PATH, false, "grpc-encoding", "snappy", NULL),
             ":status: 200\n" GRPC "grpc-accept-encoding: gzip\ngrpc-status: 12\n"
-            "grpc-message: grpc-encoding \"snappy\" is not supported\n");
+            "grpc-message: the encoding \"snappy\" is not supported\n");
 }
 
 static void headers_over_the_limit_have_a_status(void) {
