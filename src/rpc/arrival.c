@@ -45,7 +45,8 @@ static bool refuse_in_text(const struct arrival *arrival, const char *http_statu
 /* To a client that speaks nothing of what is spoken here, in a form that people can read. */
 static bool refuse_plain(const struct arrival *arrival, const char *http_status, enum status status) {
     return refuse_in_text(arrival, http_status, status,
-                          "This is a gRPC server: it answers POST requests whose content-type is application/grpc.\n");
+                          "This is a gRPC server: it answers POST requests whose content-type is application/grpc, "
+                          "application/grpc-web, application/json or application/proto.\n");
 }
 
 /* Who looks for a page is told what stands here. That is no call, so nothing counts it. */
@@ -54,8 +55,8 @@ static bool answer_visitor(const struct arrival *arrival) {
         return refuse_in_text(arrival, "404", STATUS_UNIMPLEMENTED, "There is nothing here.\n");
     const struct header_block *block = plain_headers(arrival, "200");
     http_stream_respond_text(arrival->stream, block->headers, block->count,
-                             "tidewire " TIDEWIRE_VERSION ": a gRPC gateway; calls are POST requests whose content-type "
-                             "is application/grpc, over HTTP/2.\n");
+                             "tidewire " TIDEWIRE_VERSION ": a gateway for gRPC, gRPC-Web and Connect: calls are POST requests to "
+                             "/package.Service/Method.\n");
     return false;
 }
 
@@ -119,7 +120,7 @@ static bool check_headers(const struct arrival *arrival, bool is_too_large) {
     }
     if (is_visitor(arrival)) return answer_visitor(arrival);
     if (!arrival->dialect) return refuse_plain(arrival, "415", STATUS_INVALID_ARGUMENT);
-    if (arrival->dialect == &grpc_dialect && http_stream_version(arrival->stream) < HTTP_2) /* as grpc-go does */
+    if (arrival->dialect->needs_http2 && http_stream_version(arrival->stream) < HTTP_2) /* as grpc-go does */
         return refuse_in_text(arrival, "505", STATUS_INTERNAL, "gRPC needs HTTP/2.\n");
     return true;
 }
@@ -158,20 +159,18 @@ static void find_route(struct arrival *arrival) {
     if (known) arrival->method = service_method(known, method.data, method.length);
 }
 
-/* Whether the dialect, and the version of HTTP, can carry the method. */
+/* Whether the dialect can carry the method. Below HTTP/2 a call that streams both ways goes one way after the other, unless
+ * the client reads while it writes. */
 static bool check_shape(const struct arrival *arrival) {
     const struct method *method = arrival->method;
     const struct dialect *dialect = arrival->dialect;
     bool is_unary = !method->is_client_streaming && !method->is_server_streaming;
-    bool is_bidi = method->is_client_streaming && method->is_server_streaming;
     if (dialect->is_safe && !method->has_no_side_effects)
         return refuse(arrival, REFUSED_VERB, STATUS_UNIMPLEMENTED, "only methods without side effects are called by GET");
     if (dialect->shape == SHAPE_UNARY && !is_unary)
         return refuse(arrival, REFUSED_TYPE, STATUS_UNIMPLEMENTED, "the method streams: this content-type is for one message");
     if (dialect->shape == SHAPE_STREAM && is_unary)
         return refuse(arrival, REFUSED_TYPE, STATUS_UNIMPLEMENTED, "the method does not stream, as this content-type does");
-    if (is_bidi && http_stream_version(arrival->stream) < HTTP_2)
-        return refuse(arrival, REFUSED_VERSION, STATUS_UNIMPLEMENTED, "a call that streams both ways needs HTTP/2");
     return true;
 }
 

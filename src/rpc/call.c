@@ -449,6 +449,7 @@ const char *call_peer(const struct call *public) {
     return rpc_connection_peer(rpc_call_of_const(public)->connection);
 }
 const char *call_protocol(const struct call *public) { return rpc_call_of_const(public)->dialect->name; }
+enum status call_malformed_status(const struct call *public) { return rpc_call_of_const(public)->dialect->malformed; }
 
 const struct tls_info *call_tls(const struct call *public) {
     const struct rpc_connection *connection = rpc_call_of_const(public)->connection;

@@ -163,6 +163,7 @@ const struct metadata *call_peer_trailers(const struct call *call);
 
 const char *call_peer(const struct call *call);
 const char *call_protocol(const struct call *call); /* "grpc", "grpc-web", "connect" */
+enum status call_malformed_status(const struct call *call); /* of a peer whose messages cannot be decoded */
 const struct tls_info *call_tls(const struct call *call);
 const char *call_authority(const struct call *call);
 /* The gateway at the other end of the call's connection, once that has proved who it is; NULL for every other client.

@@ -13,8 +13,7 @@
 const char *connect_http_status(enum refusal refusal, enum status status) {
     static const char *const of_refusal[] = {[REFUSED_PATH] = "404",
                                              [REFUSED_VERB] = "405",
-                                             [REFUSED_TYPE] = "415",
-                                             [REFUSED_VERSION] = "505"};
+                                             [REFUSED_TYPE] = "415"};
     static const char *const of_status[STATUS_COUNT] = {
         [STATUS_OK] = "200",
         [STATUS_CANCELLED] = "499",

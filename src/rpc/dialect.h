@@ -48,7 +48,6 @@ enum refusal {
     REFUSED_PATH,     /* nobody answers it */
     REFUSED_TYPE,     /* of the messages: one that is not served here */
     REFUSED_ENCODING, /* the compression is unknown */
-    REFUSED_VERSION,  /* of HTTP: it cannot carry both directions at once */
 };
 
 /* Which methods a dialect can carry. */
@@ -63,6 +62,7 @@ struct dialect {
     struct text types[3];      /* content types of answers, by codec */
     enum status malformed;     /* the status of a request that breaks the rules of the protocol */
     enum dialect_shape shape;
+    bool needs_http2;
     bool is_foreign;           /* not gRPC: its bytes cannot be passed on to a server as they are */
     bool is_safe;              /* for methods without side effects only */
 

@@ -16,7 +16,6 @@ static const char *http_status(enum refusal refusal) {
     switch (refusal) {
     case REFUSED_MALFORMED: return "400";
     case REFUSED_VERB: return "405";
-    case REFUSED_VERSION: return "505";
     default: return "200";
     }
 }
@@ -102,6 +101,7 @@ const struct dialect grpc_dialect = {
     .name = "grpc",
     .types = {TEXT("application/grpc"), TEXT("application/grpc+proto"), TEXT("application/grpc+json")},
     .malformed = STATUS_INTERNAL,
+    .needs_http2 = true,
     .refuse = grpc_refuse,
     .receive = inbound_receive,
     .end = inbound_end,

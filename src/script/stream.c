@@ -293,7 +293,7 @@ void stream_refuse_message(struct stream *stream, const char *fault) {
     log_debug(&stream->call->log, "the peer sent a message that is no %s: %s",
               stream->handler->takes->full_name, fault);
     char *text = memory_format("cannot decode the message: %s", fault);
-    stream_finish(stream, STATUS_INTERNAL, text, NULL, 0);
+    stream_finish(stream, call_malformed_status(stream->call), text, NULL, 0);
     free(text);
 }
 

@@ -245,6 +245,18 @@ describe(path, function()
     end
   end)
 
+  recipe("web", "curl calls a method as the page shows it", function(one)
+    local shown = terminal.open()
+    finally(function() shown:close() end)
+    shown:write_file("web.conf", 'listen "127.0.0.1:50051" { }\nproto_path = "proto"\nproto = "greet.proto"\n' ..
+      'script_path = "."\nservice "greet.GreetService" { script = "web.lua" }\n')
+    shown:write_file("web.lua", one.scripts["web.lua"])
+    shown:expect(shown:start("gateway", "tidewire run -c web.conf"), "… generation 1 is in force", true)
+    for _, block in ipairs(one.blocks) do
+      if block.mark.kind == "terminal" then shown:play(block) end
+    end
+  end)
+
   recipe("pass", "one service is passed on and another is answered here", function()
     local listener = raw.listen()
     recipes.pass.conf = recipes.pass.conf:gsub("127%.0%.0%.1:50052", listener.address)

@@ -19,7 +19,7 @@ function schema.descriptor_set()
   local command = { "protoc", "--include_imports", "--descriptor_set_out=" .. folder .. "/all.pb",
     "-Iproto", "-Itests/proto" }
   for _, name in ipairs(list "proto") do command[#command + 1] = name end
-  for _, name in ipairs { "all_types.proto", "google_status.proto", "interop.proto", "health.proto",
+  for _, name in ipairs { "all_types.proto", "doors.proto", "google_status.proto", "interop.proto", "health.proto",
     "reflection_v1.proto", "reflection_v1alpha.proto" } do command[#command + 1] = name end
   assert(process.start(command):wait(30) == 0, "protoc failed")
   made = folder .. "/all.pb"

@@ -360,6 +360,7 @@ void peer_counts(const struct upstream *upstream, struct peer_counts *counts) { 
 const char *call_peer(const struct call *call) { return (void)call, "127.0.0.1:4711"; }
 const char *call_node(const struct call *call) { return (void)call, NULL; }
 const char *call_protocol(const struct call *call) { return (void)call, "grpc"; }
+enum status call_malformed_status(const struct call *call) { return (void)call, STATUS_INTERNAL; }
 const struct tls_info *call_tls(const struct call *call) { return (void)call, NULL; }
 bool call_is_draining(const struct call *call) { return of(call)->is_draining; }
 

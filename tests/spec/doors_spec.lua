@@ -1,0 +1,243 @@
+-- One script, and the same questions to it by every way in: a row of `ways` for each, and a version of HTTP.
+local gateway = require "support.gateway"
+local client = require "support.client"
+local doors = require "support.doors"
+
+local script = [[
+local tidewire = require "tidewire"
+local doors = {}
+
+-- What the client said is said back, among the headers and behind the end.
+local function greet(stream)
+  if not stream:metadata "x-word" then return end
+  stream:set_header("x-begin", stream:metadata "x-word")
+  stream:set_header("x-begin-bin", stream:metadata "x-word-bin")
+  for _, word in ipairs(stream:metadata_all "x-words") do stream:add_trailer("x-end", word) end
+  stream:set_trailer("x-end-bin", "\0\255")
+end
+
+local function answer(stream, word)
+  if word.text == "fail" then
+    tidewire.fail("NOT_FOUND", "no such word: \195\188, 100%\n", {
+      tidewire.message.new("doors.Word", { text = "why", number = 7 }) })
+  elseif word.text == "wait" then
+    stream:on_close(function(_, code) tidewire.log.info("waited until " .. code) end)
+    stream:send_headers()
+    tidewire.log.info "waits"
+    tidewire.sleep(3600)
+  end
+  return { text = stream.protocol .. " " .. word.text, number = word.number }
+end
+
+function doors.Unary(stream, word)
+  greet(stream)
+  return answer(stream, word)
+end
+doors.Safe = doors.Unary
+
+function doors.Server(stream, word)
+  greet(stream)
+  for i = 1, word.number do stream:send { text = word.text, number = i } end
+  if word.number == 0 then stream:send(answer(stream, word)) end
+end
+
+function doors.Client(stream)
+  greet(stream)
+  local texts = {}
+  for word in stream:messages() do texts[#texts + 1] = answer(stream, word).text end
+  return { text = table.concat(texts, ","), number = #texts }
+end
+
+function doors.Bidi(stream)
+  greet(stream)
+  for word in stream:messages() do stream:send(answer(stream, word)) end
+end
+
+return doors
+]]
+
+local config = [[
+proto = { "doors.proto" }
+service "doors.Doors" {
+  script = "doors.lua"
+  method "Safe" { message = 10KiB }
+}
+limits { message = 3MiB }
+]]
+
+-- `says` is stream.protocol; `is_gradual`: a call that streams both ways may go on as it comes.
+local ways = {
+  { name = "gRPC", says = "grpc", is_gradual = true, versions = { 2 },
+    connect = function(address) return client.connect(address) end },
+}
+for _, codec in ipairs { "proto", "json" } do
+  ways[#ways + 1] = { name = "grpc+" .. codec, says = "grpc", is_gradual = true, versions = { 2 },
+    options = { protocol = "grpc", codec = codec } }
+  for _, protocol in ipairs { "grpc-web", "grpc-web-text", "connect" } do
+    ways[#ways + 1] = { name = protocol .. "+" .. codec, says = protocol:gsub("%-text", ""), is_gradual = true,
+      versions = { 1, 2 }, options = { protocol = protocol, codec = codec } }
+  end
+end
+
+local gw
+
+local function connect(way, version, more)
+  if way.connect then return way.connect(gw.address) end
+  local options = { http = version }
+  for k, v in pairs(way.options) do options[k] = v end
+  for k, v in pairs(more or {}) do options[k] = v end
+  return doors.connect(gw.address, options)
+end
+
+local metadata = { ["x-word"] = "a b", ["x-word-bin"] = "\0\1\254", ["x-words"] = { "one", "two" } }
+
+-- What came back of it; other names are the protocol's own.
+local function check_metadata(result)
+  assert.same({ "a b" }, result.headers["x-begin"])
+  assert.same({ "\0\1\254" }, result.headers["x-begin-bin"])
+  assert.same({ "one, two" }, { table.concat(result.trailers["x-end"], ", ") })
+  assert.same({ "\0\255" }, result.trailers["x-end-bin"])
+end
+
+-- grpcio gives details as { list = … }.
+local function check_failure(result)
+  assert.equal("NOT_FOUND", result.code)
+  assert.equal("no such word: \195\188, 100%\n", result.text)
+  local detail = (result.details.list or result.details)[1]
+  assert.matches("doors%.Word$", detail.type or detail.type_url)
+  assert.equal("\10\3why\16\7", detail.value)
+end
+
+local function check(way, version)
+  local channel
+  before_each(function() channel = connect(way, version) end)
+
+  local function ended(stream)
+    local status = stream:status()
+    assert.equal("OK", status.code)
+    return status
+  end
+
+  it("asks and is answered, with metadata both ways", function()
+    local reply = channel:call("doors.Doors/Unary", { text = "h\195\188", number = "9007199254740993" },
+      { metadata = metadata, timeout = gateway.patience })
+    assert.equal("OK", reply.code)
+    assert.same({ text = way.says .. " h\195\188", number = "9007199254740993" }, reply.message)
+    check_metadata(reply)
+  end)
+
+  it("gets a stream of answers", function()
+    local stream = channel:open("doors.Doors/Server", { metadata = metadata })
+    stream:send { text = "x", number = 5 }
+    stream:half_close()
+    for i = 1, 5 do assert.same({ text = "x", number = i }, stream:receive()) end
+    assert.same({ nil, "end" }, { stream:receive() })
+    check_metadata(ended(stream))
+  end)
+
+  it("sends a stream of requests", function()
+    local stream = channel:open("doors.Doors/Client", { metadata = metadata })
+    for i = 1, 5 do stream:send { text = tostring(i) } end
+    stream:half_close()
+    local says = way.says
+    assert.same({ text = ("%s 1,%s 2,%s 3,%s 4,%s 5"):format(says, says, says, says, says), number = 5 },
+      stream:receive())
+    check_metadata(ended(stream))
+  end)
+
+  it("talks both ways", function()
+    local stream = channel:open("doors.Doors/Bidi", { metadata = metadata })
+    if way.is_gradual then
+      for i = 1, 5 do
+        stream:send { text = "x", number = i }
+        assert.same({ text = way.says .. " x", number = i }, stream:receive())
+      end
+    end
+    for i = 1, 5 do stream:send { text = "y", number = i } end
+    stream:half_close()
+    for i = 1, 5 do assert.same({ text = way.says .. " y", number = i }, stream:receive()) end
+    check_metadata(ended(stream))
+  end)
+
+  it("is told of failures, with text and details, before the first message and behind it", function()
+    local reply = channel:call("doors.Doors/Unary", { text = "fail" }, { metadata = metadata })
+    check_failure(reply)
+    assert.same({ "one, two" }, { table.concat(reply.trailers["x-end"], ", ") })
+    for _, method in ipairs { "Server", "Client", "Bidi" } do
+      local stream = channel:open("doors.Doors/" .. method)
+      if method ~= "Server" then stream:send { text = "x" } end
+      stream:send { text = "fail" }
+      stream:half_close()
+      if method == "Bidi" then assert.equal(way.says .. " x", stream:receive().text) end
+      assert.same({ nil, "end" }, { stream:receive() })
+      check_failure(stream:status())
+    end
+    assert.equal("UNIMPLEMENTED", channel:call("doors.Doors/Nobody", { text = "a" }).code)
+  end)
+
+  it("cancels", function()
+    local mark = gw:mark()
+    local stream = channel:open("doors.Doors/Bidi", client.soon)
+    stream:send { text = "wait" }
+    gw:wait_for_log("waits", mark)
+    stream:cancel()
+    gw:wait_for_log("waited until CANCELLED", mark)
+  end)
+
+  it("sends and gets large messages, and is told when one is too large", function()
+    local text = ("0123456789abcdef"):rep(128 * 1024) -- 2 MiB
+    local reply = channel:call("doors.Doors/Unary", { text = text })
+    assert.equal("OK", reply.code)
+    assert.is_true(reply.message.text == way.says .. " " .. text)
+    local stream = channel:open "doors.Doors/Bidi"
+    for _ = 1, 2 do
+      stream:send { text = text }
+      if way.is_gradual then assert.equal(#way.says + 1 + #text, #stream:receive().text) end
+    end
+    stream:half_close()
+    ended(stream)
+    assert.equal("RESOURCE_EXHAUSTED", channel:call("doors.Doors/Safe", { text = text:sub(1, 11000) }).code)
+  end)
+
+  if way.options then
+    it("compresses", function()
+      local packing = connect(way, version, { compression = "gzip" })
+      local text = ("so much of it "):rep(1000)
+      assert.equal(way.says .. " " .. text, packing:call("doors.Doors/Unary", { text = text }).message.text)
+      local stream = packing:open "doors.Doors/Bidi"
+      stream:send { text = text }
+      stream:half_close()
+      assert.equal(way.says .. " " .. text, stream:receive().text)
+      ended(stream)
+    end)
+  end
+end
+
+describe("one script", function()
+  setup(function() gw = gateway.start { scripts = { ["doors.lua"] = script }, config = config } end)
+  teardown(gateway.stop_all)
+
+  for _, way in ipairs(ways) do
+    for _, version in ipairs(way.versions) do
+      describe(("for a client of %s over HTTP/%s:"):format(way.name, version == 1 and "1.1" or "2"), function()
+        check(way, version)
+      end)
+    end
+  end
+
+  it("is held to the deadline of each client", function()
+    local streams = {}
+    for _, way in ipairs(ways) do
+      for _, version in ipairs(way.versions) do
+        local stream = connect(way, version):open("doors.Doors/Server", client.brief)
+        stream:send { text = "wait" }
+        stream:half_close()
+        streams[way.name .. "/" .. version] = stream
+      end
+    end
+    for name, stream in pairs(streams) do
+      assert.same({ nil, "end" }, { stream:receive() })
+      assert.equal(name .. " DEADLINE_EXCEEDED", name .. " " .. stream:status().code)
+    end
+  end)
+end)
