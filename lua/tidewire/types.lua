@@ -521,6 +521,7 @@ function tidewire.bus() end
 ---@field connected boolean
 ---@field server? string whom it is connected to
 ---@field error? string why it is not
+---@field hosts integer other gateways that are there
 ---@field sent integer ever: messages
 ---@field received integer ever: messages
 ---@field sent_bytes integer ever

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "bus/bus_private.h"
+#include "bus/hosts.h"
 #include "bus/topic.h"
 
 #define RARELY (10 * NS_PER_S)
@@ -40,7 +41,7 @@ static void drop_out(struct bus *bus, struct wire_out *out) {
     list_remove(&out->node);
     bus->queued--;
     bus->queued_bytes -= out->weight;
-    bus_count(bus, BUS_DROPPED_OUT, 1);
+    if (out->is_counted) bus_count(bus, BUS_DROPPED_OUT, 1);
     wire_out_free(out);
     if (!rare_is_due(&bus->told_dropped, loop_now(bus->loop))) return;
     log_warn(NULL, "bus: more messages wait than may: %llu dropped", (unsigned long long)bus->told_dropped.count);
@@ -80,8 +81,8 @@ static void pump(struct bus *bus) {
             struct wire_out *out = container_of(node, struct wire_out, node);
             bus->queued--;
             bus->queued_bytes -= out->weight;
-            bus_count(bus, BUS_SENT, 1);
-            bus_count(bus, BUS_SENT_BYTES, out->length);
+            if (out->is_counted) bus_count(bus, BUS_SENT, 1);
+            if (out->is_counted) bus_count(bus, BUS_SENT_BYTES, out->length);
             wire_send(bus->wire, out);
         }
     }
@@ -94,6 +95,49 @@ void bus_send(struct bus *bus, struct wire_out *out) {
     bus->queued_bytes += out->weight;
     pump(bus);
     bound_queue(bus);
+}
+
+void bus_tell(struct bus *bus, const char *subject, const void *text, size_t length) {
+    const struct wire_header from = {BUS_FROM, bus->origin_text};
+    struct wire_out *out = wire_out_new(subject, NULL, &from, 1, text, length, NULL);
+    out->is_droppable = true;
+    bus_send(bus, out);
+}
+
+/* ---- what is heard ---- */
+
+struct hearing *bus_hear(struct bus *bus, struct bus_topic *topic, enum subject_kind kind, const char *subject) {
+    struct hearing *hearing = memory_new(sizeof *hearing);
+    hearing->topic = topic;
+    hearing->kind = kind;
+    snprintf(hearing->subject, sizeof hearing->subject, "%s", subject);
+    map_put(&bus->subjects, subject, strlen(subject), hearing);
+    wire_subscribe(bus->wire, subject);
+    return hearing;
+}
+
+void bus_unhear(struct bus *bus, struct hearing **handle) {
+    struct hearing *hearing = *handle;
+    *handle = NULL;
+    if (!hearing) return;
+    wire_unsubscribe(bus->wire, hearing->subject);
+    map_remove(&bus->subjects, hearing->subject, strlen(hearing->subject));
+    free(hearing);
+}
+
+bool bus_read_origin(const struct wire_message *message, uint64_t *origin) {
+    return origin_read(wire_header(message, BUS_FROM), origin);
+}
+
+static void receive(struct bus *bus, const struct wire_message *message) {
+    const char *subject = wire_subject(message);
+    const struct hearing *hearing = map_get(&bus->subjects, subject, strlen(subject));
+    if (!hearing) return; /* it was heard a moment ago */
+    switch (hearing->kind) {
+    case SUBJECT_MESSAGES: bus_topic_receive(hearing->topic, message); return;
+    case SUBJECT_PRESENCE: presence_receive(hearing->topic, message); return;
+    case SUBJECT_HOSTS: hosts_receive(bus, message); return;
+    }
 }
 
 /* ---- mails of the workers ---- */
@@ -179,7 +223,7 @@ static void describe(struct topic_carrier *carrier, struct carrier_figures *figu
 
 static void deliver_message(struct mail *mail, void *receiver, bool is_dropped) {
     struct wire_message *message = container_of(mail, struct wire_message, mail);
-    if (!is_dropped) bus_topic_receive(receiver, message);
+    if (!is_dropped) receive(receiver, message);
     wire_message_free(message);
 }
 
@@ -240,6 +284,8 @@ static void come_up(struct bus *bus, struct report *report) {
     bus->told_down = (struct rare){0};
     atomic_store(&bus->is_up, true);
     pump(bus);
+    hosts_come_up(bus);
+    presence_tell_all(bus);
 }
 
 static void go_down(struct bus *bus, struct report *report) {
@@ -324,6 +370,7 @@ static void configure(struct bus *bus, struct report *report) {
     bus->most_message = report->most_message;
     if (!is_same_bus) {
         bool was_on = bus->config != NULL;
+        hosts_say_goodbye(bus);
         struct config_bus *before = bus->config;
         bus->config = report->config;
         report->config = before;
@@ -332,6 +379,7 @@ static void configure(struct bus *bus, struct report *report) {
         bus->told_down = (struct rare){0};
     }
     bus_topics_configure(bus, !is_same_bus);
+    if (!is_same_bus) hosts_configure(bus);
     if (!is_same_bus) wire_configure(bus->wire, bus->config);
     if (!bus->config) set_texts(bus, "", "");
 }
@@ -364,6 +412,7 @@ static void look_whether_sent(struct timer *timer) {
 
 static void end(struct bus *bus, struct report *report) {
     bus->is_ending = true;
+    hosts_say_goodbye(bus);
     bus->ends_at = loop_update_now(bus->loop) + report->most;
     timer_start(bus->loop, &bus->end, loop_now(bus->loop));
 }
@@ -380,6 +429,8 @@ static void *run(void *context) {
 static void free_hub(struct bus *bus) {
     struct list *node;
     timer_stop(bus->loop, &bus->end);
+    timer_stop(bus->loop, &bus->settle);
+    map_free(&bus->subjects, NULL);
     mailbox_free(&bus->control);
     mailbox_free(&bus->outbox);
     mailbox_free(&bus->inbox);
@@ -422,7 +473,10 @@ struct bus *bus_new(struct topic_registry *registry, struct error *error) {
     pthread_mutex_init(&bus->lock, NULL);
     list_init(&bus->queue);
     list_init(&bus->topics);
+    list_init(&bus->unsettled);
     timer_init(&bus->end, look_whether_sent);
+    timer_init(&bus->settle, presence_settle);
+    hosts_init(bus);
     bus->wire = wire_new(&events, bus, error);
     if (bus->wire && start_thread(bus, error)) return bus;
     wire_free(&bus->wire, 0);
@@ -440,6 +494,7 @@ void bus_free(struct bus **handle, uint64_t most) {
     mailbox_post_always(bus->outbox, &report->mail); /* behind all that was published */
     pthread_join(bus->thread, NULL);
     bus_topics_free(bus);
+    hosts_free(bus);
     wire_free(&bus->wire, most);
     free_hub(bus);
 }

@@ -7,11 +7,14 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "bus/bus.h"
+#include "bus/presence.h"
 #include "bus/subject.h"
 #include "bus/wire.h"
 #include "fanout/carrier.h"
 #include "net/loop.h"
 #include "net/mailbox.h"
+
+#define BUS_FROM "Tidewire-From" /* the header that has the origin */
 
 enum bus_counter {
     BUS_SENT, BUS_RECEIVED, BUS_SENT_BYTES, BUS_RECEIVED_BYTES, BUS_WAITING, BUS_DROPPED_OUT, BUS_DROPPED_IN, BUS_REJECTED,
@@ -52,6 +55,15 @@ struct bus {
     struct list queue;    /* of struct wire_out */
     size_t queued, queued_bytes;
     uint64_t down_since, dropped_before; /* of the connection; and how many were dropped until then */
+    struct map hosts;        /* of struct host, by origin */
+    struct hearing *hosts_hearing;
+    struct timer beat;       /* that we are there */
+    uint64_t beaten_at;
+    uint64_t host_lines, host_lines_until; /* of the log, about hosts */
+    struct list unsettled;   /* of struct told */
+    struct timer settle;
+    uint64_t last_version;   /* of what was told, of all topics */
+    size_t shown_bytes;      /* by subscribers elsewhere */
     struct rare told_rejected, told_dropped, told_large, told_down, told_fault;
     bool is_ending;
     uint64_t ends_at;
@@ -60,8 +72,8 @@ struct bus {
 
 /* What a subject is of. */
 struct hearing {
-    struct bus_topic *topic; /* NULL while it is not heard */
-    char kind;
+    struct bus_topic *topic; /* NULL: of all */
+    enum subject_kind kind;
     char subject[SUBJECT_SIZE];
 };
 
@@ -75,7 +87,9 @@ struct bus_topic {
     const struct message_type *type; /* in bus->schema; NULL: it has none of that name, or it was not looked up yet */
     bool is_carried;                 /* its name fits into a subject */
     char word[SUBJECT_WORD];
-    struct hearing *messages, *kept; /* NULL: not heard */
+    struct hearing *messages, *presence; /* NULL: not heard */
+    struct told told;
+    struct list elsewhere; /* of struct there */
     uint64_t sequence;               /* of the last that was sent */
     struct seen seen[SEEN];
 };
@@ -91,6 +105,9 @@ void bus_reject(struct bus *bus, const struct bus_topic *topic, const char *why)
 void bus_drop_large(struct bus *bus, const struct bus_topic *topic, size_t length);
 /* Takes it over: sent in order. */
 void bus_send(struct bus *bus, struct wire_out *out);
-/* Whether it is a message of the topic's; else it has been rejected. */
-bool bus_topic_check(struct bus_topic *topic, const struct wire_message *message, uint64_t *origin, uint64_t *sequence);
+/* Text of our own to other hosts, with our origin. */
+void bus_tell(struct bus *bus, const char *subject, const void *text, size_t length);
+bool bus_read_origin(const struct wire_message *message, uint64_t *origin);
+struct hearing *bus_hear(struct bus *bus, struct bus_topic *topic, enum subject_kind kind, const char *subject);
+void bus_unhear(struct bus *bus, struct hearing **hearing);
 #endif

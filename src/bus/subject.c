@@ -26,7 +26,7 @@ bool subject_encode(const char *name, size_t length, char word[SUBJECT_WORD]) {
     return true;
 }
 
-void subject_write(char subject[SUBJECT_SIZE], const char *prefix, char kind, const char *word) {
+void subject_write(char subject[SUBJECT_SIZE], const char *prefix, enum subject_kind kind, const char *word) {
     snprintf(subject, SUBJECT_SIZE, "%s.%c.%s", prefix, kind, word);
 }
 

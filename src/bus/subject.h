@@ -17,8 +17,9 @@ enum {
 
 /* False when the name is too long. */
 bool subject_encode(const char *name, size_t length, char word[SUBJECT_WORD]);
-/* "PREFIX.k.WORD" */
-void subject_write(char subject[SUBJECT_SIZE], const char *prefix, char kind, const char *word);
+enum subject_kind { SUBJECT_MESSAGES = 'm', SUBJECT_PRESENCE = 'p', SUBJECT_HOSTS = 'h' };
+/* "PREFIX.m.WORD" */
+void subject_write(char subject[SUBJECT_SIZE], const char *prefix, enum subject_kind kind, const char *word);
 
 /* Ids of processes: 64 bits in 16 hex digits. */
 enum { ORIGIN_SIZE = 17 };

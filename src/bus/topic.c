@@ -11,49 +11,31 @@
 #include "schema/codec.h"
 
 #define TYPE "Tidewire-Type"
-#define FROM "Tidewire-From"
 #define SEQUENCE "Tidewire-Sequence"
-
-enum { MESSAGES = 'm', KEPT = 'k' };
 
 /* ---- hearing ---- */
 
-static struct hearing *hear(struct bus_topic *topic, char kind) {
+static void set_heard(struct bus_topic *topic, struct hearing **hearing, enum subject_kind kind, bool is_heard) {
     struct bus *bus = topic->bus;
-    struct hearing *hearing = memory_new(sizeof *hearing);
-    hearing->topic = topic;
-    hearing->kind = kind;
-    subject_write(hearing->subject, bus->config->subject, kind, topic->word);
-    map_put(&bus->subjects, hearing->subject, strlen(hearing->subject), hearing);
-    wire_subscribe(bus->wire, hearing->subject);
-    return hearing;
+    char subject[SUBJECT_SIZE];
+    if (!is_heard) bus_unhear(bus, hearing);
+    if (!is_heard || *hearing) return;
+    subject_write(subject, bus->config->subject, kind, topic->word);
+    *hearing = bus_hear(bus, topic, kind, subject);
+    if (kind == SUBJECT_PRESENCE) presence_begin(topic);
 }
 
-static void unhear(struct bus *bus, struct hearing **handle) {
-    struct hearing *hearing = *handle;
-    *handle = NULL;
-    if (!hearing) return;
-    wire_unsubscribe(bus->wire, hearing->subject);
-    map_remove(&bus->subjects, hearing->subject, strlen(hearing->subject));
-    free(hearing);
-}
-
-static void set_heard(struct bus_topic *topic, struct hearing **hearing, char kind, bool is_heard) {
-    if (is_heard && !*hearing) *hearing = hear(topic, kind);
-    if (!is_heard) unhear(topic->bus, hearing);
-}
-
-/* Who publishes may keep what we do not, so both kinds of subjects are heard. */
 static void refresh(struct bus_topic *topic) {
     const struct carrier_topic *state = &topic->state;
-    bool is_heard = topic->is_carried && topic->bus->config && state->type && (state->subscribers || state->is_kept);
-    set_heard(topic, &topic->messages, MESSAGES, is_heard);
-    set_heard(topic, &topic->kept, KEPT, is_heard);
+    bool is_carried = topic->is_carried && topic->bus->config;
+    set_heard(topic, &topic->messages, SUBJECT_MESSAGES, is_carried && state->type && (state->subscribers || state->is_kept));
+    set_heard(topic, &topic->presence, SUBJECT_PRESENCE, is_carried && state->is_used);
+    if (is_carried) presence_note(topic);
 }
 
 static void silence(struct bus_topic *topic) {
-    unhear(topic->bus, &topic->messages);
-    unhear(topic->bus, &topic->kept);
+    bus_unhear(topic->bus, &topic->messages);
+    bus_unhear(topic->bus, &topic->presence);
 }
 
 /* ---- topics come and go ---- */
@@ -62,6 +44,7 @@ static struct bus_topic *topic_new(struct bus *bus, struct shared_topic *shared,
     struct bus_topic *topic = memory_new(sizeof *topic);
     topic->bus = bus;
     topic->shared = carrier_ref(shared);
+    presence_init(topic);
     topic->is_carried = subject_encode(state->name, state->name_length, topic->word);
     if (!topic->is_carried)
         log_warn(NULL, "bus: a topic whose name has %zu bytes stays in this process: %d is the most", state->name_length,
@@ -71,9 +54,10 @@ static struct bus_topic *topic_new(struct bus *bus, struct shared_topic *shared,
     return topic;
 }
 
-static void topic_free(struct bus_topic *topic) {
+void bus_topic_free(struct bus_topic *topic) {
     struct bus *bus = topic->bus;
     silence(topic);
+    presence_free(topic);
     list_remove(&topic->node);
     *carrier_slot(topic->shared) = NULL;
     carrier_unref(bus->registry, topic->shared);
@@ -92,9 +76,10 @@ static struct bus_topic *find(struct bus *bus, struct shared_topic *shared) {
     return topic;
 }
 
+/* One that others have heard of goes when they are told. */
 void bus_topic_look(struct bus *bus, struct shared_topic *shared) {
     struct bus_topic *topic = find(bus, shared);
-    if (topic && !topic->state.is_used) topic_free(topic);
+    if (topic && !topic->state.is_used && !presence_is_told(&topic->told)) bus_topic_free(topic);
     carrier_unref(bus->registry, shared);
 }
 
@@ -105,15 +90,15 @@ void bus_topics_configure(struct bus *bus, bool is_new) {
         topic->type = NULL;
         if (!is_new) continue;
         silence(topic);
-        if (bus->config) refresh(topic);
-        else topic_free(topic);
+        presence_restart(topic);
+        if (bus->config && topic->state.is_used) refresh(topic);
+        else bus_topic_free(topic);
     }
 }
 
 void bus_topics_free(struct bus *bus) {
     struct list *node;
-    while ((node = bus->topics.next) != &bus->topics) topic_free(container_of(node, struct bus_topic, node));
-    map_free(&bus->subjects, NULL);
+    while ((node = bus->topics.next) != &bus->topics) bus_topic_free(container_of(node, struct bus_topic, node));
 }
 
 /* ---- out ---- */
@@ -127,11 +112,11 @@ void bus_topic_publish(struct bus *bus, struct shared_topic *shared, const void 
         bus_drop_large(bus, topic, length);
         return;
     }
-    subject_write(subject, bus->config->subject, MESSAGES, topic->word);
+    subject_write(subject, bus->config->subject, SUBJECT_MESSAGES, topic->word);
     snprintf(sequence, sizeof sequence, "%llu", (unsigned long long)++topic->sequence);
-    const struct wire_header headers[] = {{TYPE, topic->state.type}, {FROM, bus->origin_text}, {SEQUENCE, sequence}};
+    const struct wire_header headers[] = {{TYPE, topic->state.type}, {BUS_FROM, bus->origin_text}, {SEQUENCE, sequence}};
     struct wire_out *out = wire_out_new(subject, NULL, headers, 3, bytes, length, NULL);
-    out->is_droppable = true;
+    out->is_droppable = out->is_counted = true;
     bus_send(bus, out);
 }
 
@@ -159,10 +144,11 @@ static const struct message_type *type_of(struct bus_topic *topic) {
     return topic->type;
 }
 
-bool bus_topic_check(struct bus_topic *topic, const struct wire_message *message, uint64_t *origin, uint64_t *sequence) {
+/* Whether it is a message of the topic's; else it has been rejected. */
+static bool check(struct bus_topic *topic, const struct wire_message *message, uint64_t *origin, uint64_t *sequence) {
     const char *type = wire_header(message, TYPE), *why = NULL;
     char text[200];
-    if (!origin_read(wire_header(message, FROM), origin) ||
+    if (!bus_read_origin(message, origin) ||
         !number_read(wire_header(message, SEQUENCE), UINT64_MAX / 16, sequence) || !type)
         why = "a message without our headers";
     else if (!topic->state.type || strcmp(type, topic->state.type) != 0)
@@ -177,13 +163,10 @@ bool bus_topic_check(struct bus_topic *topic, const struct wire_message *message
     return !why;
 }
 
-void bus_topic_receive(struct bus *bus, const struct wire_message *message) {
-    const char *subject = wire_subject(message);
-    struct hearing *hearing = map_get(&bus->subjects, subject, strlen(subject));
+void bus_topic_receive(struct bus_topic *topic, const struct wire_message *message) {
+    struct bus *bus = topic->bus;
     uint64_t origin, sequence;
-    if (!hearing) return; /* it was heard a moment ago */
-    struct bus_topic *topic = hearing->topic;
-    if (!bus_topic_check(topic, message, &origin, &sequence) || origin == bus->origin) return;
+    if (!check(topic, message, &origin, &sequence) || origin == bus->origin) return;
     note_sequence(topic, origin, sequence);
     bus_count(bus, BUS_RECEIVED, 1);
     bus_count(bus, BUS_RECEIVED_BYTES, wire_length(message));

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 struct bus;
+struct bus_topic;
 struct shared_topic;
 struct wire_message;
 
@@ -12,7 +13,8 @@ struct wire_message;
 void bus_topic_look(struct bus *bus, struct shared_topic *shared);
 void bus_topic_publish(struct bus *bus, struct shared_topic *shared, const void *bytes, size_t length);
 /* Looked at, not kept. */
-void bus_topic_receive(struct bus *bus, const struct wire_message *message);
+void bus_topic_receive(struct bus_topic *topic, const struct wire_message *message);
+void bus_topic_free(struct bus_topic *topic);
 /* The types are others; with `is_new` the servers too, or there are none any more. */
 void bus_topics_configure(struct bus *bus, bool is_new);
 void bus_topics_free(struct bus *bus);

@@ -424,6 +424,7 @@ static void take_config(struct wire *wire) {
     struct config_bus *config = wire->config;
     wire->config = NULL;
     wire->is_new_config = false;
+    while (wire->connection && !wire->is_lost && send_once(wire)) continue;
     pthread_mutex_unlock(&wire->lock);
     if (wire->connection) {
         natsConnection_FlushTimeout(wire->connection, milliseconds(FLUSH));

@@ -46,6 +46,7 @@ struct wire_out {
     const char *subject, *reply; /* reply NULL: none */
     struct wire_header headers[WIRE_HEADERS]; /* up to the first without a name */
     bool is_droppable; /* the oldest of these goes when too many wait */
+    bool is_counted;   /* among those that were sent */
 };
 struct wire_out *wire_out_new(const char *subject, const char *reply, const struct wire_header *headers, size_t count,
                               const void *bytes, size_t length, struct parcel *parcel);
@@ -64,7 +65,8 @@ struct wire_events {
 };
 
 struct wire *wire_new(const struct wire_events *events, void *context, struct error *error);
-/* Connects by this config from now on, in place of another; NULL: not at all. What waits is sent by the next. */
+/* Connects by this config from now on, in place of another, which sends what waits, if there is a connection; NULL: not
+ * at all. */
 void wire_configure(struct wire *wire, struct config_bus *config);
 void wire_subscribe(struct wire *wire, const char *subject);
 void wire_unsubscribe(struct wire *wire, const char *subject);

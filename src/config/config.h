@@ -123,7 +123,7 @@ struct config_bus {
     char **urls; /* "nats://host:port", "tls://host:port"; ended by NULL, at least one */
     char *name, *subject;
     char *user, *password, *token, *credentials, *nkey, *nkey_seed; /* NULL: not so */
-    uint64_t connect_timeout, reconnect, ping;
+    uint64_t connect_timeout, reconnect, ping, heartbeat;
     uint32_t messages; /* that may wait, in each direction; and their bytes */
     uint64_t bytes;
     struct config_upstream_tls *tls;  /* NULL: plaintext */

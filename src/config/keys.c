@@ -350,6 +350,9 @@ const struct key keys[] = {
      .help = "From one attempt to connect to the next; up to half as long again by chance, so that not all come at once."},
     {SECTION_BUS, "ping", VALUE_DURATION, .standard = "5s", .least = 100 * MS, .most = H, AT(config_bus, ping),
      .help = "The server gets a PING so often; when two are not answered the connection is lost."},
+    {SECTION_BUS, "heartbeat", VALUE_DURATION, .standard = "2s", .least = 100 * MS, .most = H, AT(config_bus, heartbeat),
+     .help = "We tell the other gateways so often that we are there. Each tells its own; one that has missed three is "
+             "forgotten, and its subscribers have left."},
     {SECTION_BUS, "messages", VALUE_COUNT, .standard = "65536", .least = 16, .most = 16777216, AT(config_bus, messages),
      .help = "Messages that may wait, in each direction: to be sent, while the server is away or slow, and to be handed to the "
              "workers. Beyond it those that are to be sent lose their oldest, and what comes in is dropped; both are counted."},
@@ -457,7 +460,6 @@ const size_t key_count = sizeof keys / sizeof *keys;
 
 static const struct later later_keys[] = {
     {SECTION_FILE, "admin"},
-    {SECTION_BUS, "heartbeat"},
     {SECTION_BUS, "jetstream"},
     {SECTION_FILE, "cors"},
     {SECTION_FILE, "route"},

@@ -105,7 +105,7 @@ void carrier_release(struct shared_topic *topic, uint64_t ticket);
 
 /* Subscribers of other hosts, all together. */
 void carrier_set_elsewhere(struct shared_topic *topic, uint64_t subscribers);
-/* What a subscriber of another host shows: JSON, checked. The member is the carrier's until it goes. */
+/* What a subscriber of another host shows: JSON, in one line. The member is the carrier's until it goes. */
 struct member *carrier_member_join(struct topic_registry *registry, struct shared_topic *topic, const char *text,
                                    size_t length);
 void carrier_member_leave(struct topic_registry *registry, struct shared_topic *topic, struct member **member);

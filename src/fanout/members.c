@@ -104,8 +104,9 @@ size_t topic_members(const struct topic *topic, struct buffer *out) {
     pthread_mutex_lock(&shared->lock);
     for (struct list *node = shared->members.next; node != &shared->members; node = node->next) {
         const struct member *member = container_of(node, struct member, node);
-        if (count++) buffer_append_byte(out, ',');
         buffer_append(out, member->text, member->length);
+        buffer_append_byte(out, '\n');
+        count++;
     }
     pthread_mutex_unlock(&shared->lock);
     return count;

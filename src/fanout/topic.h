@@ -162,7 +162,7 @@ void topic_wait_cancel(struct topic_wait *wait);
 size_t topic_count(const struct topic *topic);
 size_t topic_count_everywhere(const struct topic *topic);
 
-/* Presence: appends what the subscribers of all workers show, with commas between; how many there are. */
+/* Presence: appends what the subscribers of all workers and hosts show, each a line; how many there are. */
 size_t topic_members(const struct topic *topic, struct buffer *out);
 enum topic_event {
     TOPIC_JOIN,

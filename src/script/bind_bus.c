@@ -8,6 +8,7 @@ static void push_numbers(lua_State *L, const struct carrier_figures *figures) {
         const char *name;
         uint64_t number;
     } numbers[] = {
+        {"hosts", figures->hosts},
         {"sent", figures->sent},
         {"received", figures->received},
         {"sent_bytes", figures->sent_bytes},
@@ -36,7 +37,7 @@ static int bus(lua_State *L) {
         return 1;
     }
     carrier->describe(carrier, &figures);
-    lua_createtable(L, 0, 14);
+    lua_createtable(L, 0, 15);
     push_numbers(L, &figures);
     lua_pushboolean(L, figures.is_connected);
     lua_setfield(L, -2, "connected");

@@ -146,7 +146,7 @@ static int topic_tostring(lua_State *L) {
 }
 
 static int count(lua_State *L) {
-    lua_pushnumber(L, (double)topic_count(check_topic(L, "topic:count()")->topic));
+    lua_pushnumber(L, (double)topic_count_everywhere(check_topic(L, "topic:count()")->topic));
     return 1;
 }
 
@@ -292,19 +292,23 @@ static int watch(lua_State *L) {
     return 1;
 }
 
+/* What another host says need not make sense to this one: that is left out. */
 static int members(lua_State *L) {
     struct script *script = script_of(L);
     const struct topic_handle *handle = check_topic(L, "topic:members()");
     struct error error;
-    size_t length;
+    int count = 0;
     buffer_clear(&script->scratch);
-    buffer_append_byte(&script->scratch, '[');
     topic_members(handle->topic, &script->scratch);
-    buffer_append_byte(&script->scratch, ']');
     lua_pushlstring(L, (const char *)buffer_bytes(&script->scratch), buffer_length(&script->scratch));
-    const char *text = lua_tolstring(L, -1, &length);
-    if (!json_value_decode(L, text, length, script->ref.json_null, script->ref.json_array, &script->scratch, &error))
-        return luaL_error(L, "topic:members(): %s", error.text);
+    const char *line = lua_tostring(L, -1), *end;
+    lua_newtable(L);
+    push_ref(L, script->ref.json_array);
+    lua_setmetatable(L, -2);
+    for (; (end = strchr(line, '\n')); line = end + 1)
+        if (json_value_decode(L, line, (size_t)(end - line), script->ref.json_null, script->ref.json_array,
+                              &script->scratch, &error))
+            lua_rawseti(L, -2, ++count);
     return 1;
 }
 

@@ -33,17 +33,27 @@ static const char *const names[] = {[TOPIC_JOIN] = "join", [TOPIC_LEAVE] = "leav
 static bool ended(struct fiber *fiber, enum fiber_outcome outcome);
 static const struct fiber_kind kind = {ended};
 
+/* False: another host shows what makes no sense here. */
+static bool push_member(struct script *script, const struct event *event) {
+    struct error error;
+    if (event->length)
+        return json_value_decode(script->L, event->text, event->length, script->ref.json_null, script->ref.json_array,
+                                 &script->scratch, &error);
+    lua_pushnil(script->L);
+    return true;
+}
+
 static void run(struct subscriber *subscriber, struct event *event) {
     struct script *script = subscriber->script;
+    enum topic_event what = event->event;
+    bool is_fine = push_member(script, event);
+    free(event);
+    if (!is_fine) return;
     struct fiber *fiber = fiber_take(script, subscriber->generation, NULL, &kind, subscriber, &subscriber->origin);
-    struct error error;
     fiber->is_loads = subscriber->is_loads;
     push_ref(fiber->L, subscriber->function);
-    lua_pushstring(fiber->L, names[event->event]);
-    if (!event->length || !json_value_decode(fiber->L, event->text, event->length, script->ref.json_null,
-                                             script->ref.json_array, &script->scratch, &error))
-        lua_pushnil(fiber->L);
-    free(event);
+    lua_pushstring(fiber->L, names[what]);
+    lua_xmove(script->L, fiber->L, 1);
     subscriber->fiber = fiber;
     fiber_run(fiber, 2);
 }

@@ -466,6 +466,7 @@ static void a_bus_has_urls_and_says_who_we_are(void) {
     CHECK_STR(bus->tls->ca, "ca.pem");
     CHECK(!bus->tls->is_verified);
     CHECK_INT(bus->ping, 5 * NS_PER_S);
+    CHECK_INT(bus->heartbeat, 2 * NS_PER_S);
     struct config *same = read_text(LISTEN "node = a\nbus { url = { \"nats://one\", \"tls://[::1]:7\" }  token = t\n"
                                            "tls { ca = ca.pem  verify = off }  }\n"
                                            "drain_timeout = 1s");

@@ -369,14 +369,14 @@ static void members_of_all_workers_are_known_and_told_in_order(void) {
     options.show = "2";
     topic_subscribe(two, &b.call, &options);
     topic_subscribe(two, &quiet.call, &(struct subscription_options){.queue = 1});
-    CHECK_STR(members(one), "1,2");
+    CHECK_STR(members(one), "1\n2\n");
     CHECK_STR(events, ""); /* not from inside */
     turn_pair(&pair);
     CHECK_STR(events, "+1 +2 ");
     options.show = "3";
     topic_subscribe(one, &a.call, &options); /* shows something else */
     topic_subscribe(one, &a.call, &options); /* the same again */
-    CHECK_STR(members(two), "2,3");
+    CHECK_STR(members(two), "2\n3\n");
     topics_call_closed(pair.sides[1], &b.call);
     turn_pair(&pair);
     CHECK_STR(events, "+1 +2 -1 +3 -2 ");
