@@ -54,7 +54,9 @@ describe("presence over hosts", function()
     stopped = nil
   end)
 
-  local function serve(server, bus) return hosts.serve(server, bus or "heartbeat = 100ms", room, "workers = 2\ndrain_timeout = 100ms") end
+  local function serve(server)
+    return hosts.serve(server, "heartbeat = 100ms", room, "workers = 2\ndrain_timeout = 100ms")
+  end
 
   it("counts the subscribers of all hosts, and tells what they show, who comes and who goes", function()
     local server = nats.start()

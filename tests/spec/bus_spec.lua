@@ -174,11 +174,15 @@ describe("the bus", function()
     hosts.await_figures(bob, function(now) return now.rejected == 1 end)
     ann:send { sender = "ann", message = ("x"):rep(5000) }
     hosts.await_figures(ann, function(now) return now.dropped_out == 1 end)
+    for length = 4000, 4080, 20 do -- with headers some are too large, and do not cost the connection
+      ann:send { sender = "ann", message = ("x"):rep(length) }
+    end
     assert.is_truthy(a:wait_for_log("stays in this process"):find("the server takes 4096", 1, true))
     local received = figures(bob).received
     ann:send { sender = "ann", message = "small" }
     hosts.await_figures(bob, function(now) return now.received > received end)
-    assert.equal(1, figures(bob).rejected)
+    assert.is_true(figures(ann).dropped_out > 1)
+    assert.equal(0, figures(ann).losses)
   end)
 
   it("keeps in a topic's history what other hosts say, and sends what was published before a gateway ends", function()
