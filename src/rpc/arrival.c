@@ -49,8 +49,18 @@ static bool refuse_plain(const struct arrival *arrival, const char *http_status,
                           "application/grpc-web, application/json or application/proto.\n");
 }
 
+static bool refuse_verb(const struct arrival *arrival) {
+    static const char text[] = "Requests to this server are GET, HEAD or POST.\n";
+    plain_headers(arrival, "405");
+    struct header_block *block = &arrival->connection->rpc->block;
+    HEADER_BLOCK_ADD(block, "allow", "GET, HEAD, POST");
+    arrival_answer(arrival, STATUS_UNIMPLEMENTED, block, text, sizeof text - 1);
+    return false;
+}
+
 /* Who looks for a page is told what stands here. That is no call, so nothing counts it. */
 static bool answer_visitor(const struct arrival *arrival) {
+    if (!text_is(arrival->request.method, "GET") && !text_is(arrival->request.method, "HEAD")) return refuse_verb(arrival);
     if (!text_is(arrival->request.path, "/"))
         return refuse_in_text(arrival, "404", STATUS_UNIMPLEMENTED, "There is nothing here.\n");
     const struct header_block *block = plain_headers(arrival, "200");
@@ -61,7 +71,7 @@ static bool answer_visitor(const struct arrival *arrival) {
 }
 
 static bool is_visitor(const struct arrival *arrival) {
-    return !arrival->dialect && (text_is(arrival->request.method, "GET") || text_is(arrival->request.method, "HEAD"));
+    return !arrival->dialect && !text_is(arrival->request.method, "POST");
 }
 
 /* Returns false: a check that fails ends with it. */

@@ -93,6 +93,10 @@ static void a_visitor_is_told_what_stands_here(void) {
     start();
     refused_with(fake_request(session, "/favicon.ico", true, ":method", "HEAD", "content-type", NULL, NULL),
                  ":status: 404\ncontent-type: text/plain\ncontent-length: 23\n", "There is nothing here.\n");
+    start();
+    refused_with(fake_request(session, "/", true, ":method", "DELETE", "content-type", NULL, NULL),
+                 ":status: 405\ncontent-type: text/plain\nallow: GET, HEAD, POST\ncontent-length: 47\n",
+                 "Requests to this server are GET, HEAD or POST.\n");
 }
 
 static void grpc_in_http1_is_told_what_it_needs(void) {
