@@ -77,10 +77,11 @@ void http1_answered(struct http_session *session) {
 
 void http1_refuse(struct http_session *session, int status, const char *text) {
     struct http1 *h1 = session->h1;
-    bool is_begun = h1->answer != HTTP1_UNANSWERED;
+    /* Nor has the body of a request that is answered another answer. */
+    bool has_answer = h1->answer != HTTP1_UNANSWERED || (!h1->stream && http1_check_is_in_body(&h1->check));
     if (session->phase != HTTP_OPEN) return;
     http_session_close(session, HTTP_PROTOCOL_ERROR, text);
-    if (is_begun || status == HTTP1_WORDLESS) return;
+    if (has_answer || status == HTTP1_WORDLESS) return;
     buffer_clear(&h1->out); /* "100 Continue" */
     buffer_format(&h1->out,
                   "HTTP/1.1 %d %s\r\ncontent-type: text/plain\r\ncontent-length: %zu\r\nconnection: close\r\n\r\n%s.\n",

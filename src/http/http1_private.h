@@ -73,9 +73,13 @@ static inline bool http1_check_is_before(const struct http1_check *check) { retu
 static inline bool http1_check_is_in_head(const struct http1_check *check) {
     return check->place < HTTP1_HEAD_END && !check->is_trailer;
 }
+/* Behind the head, and before the next. */
+static inline bool http1_check_is_in_body(const struct http1_check *check) {
+    return check->place > HTTP1_HEAD_END || check->is_trailer;
+}
 /* The peer has announced more of a body than has come. (Between two chunks it may take its time.) */
 static inline bool http1_check_is_owed(const struct http1_check *check) {
-    if (http1_check_is_in_head(check) || check->place == HTTP1_HEAD_END || check->place == HTTP1_END) return false;
+    if (!http1_check_is_in_body(check) || check->place == HTTP1_END) return false;
     return check->place != HTTP1_SIZE || check->line;
 }
 
