@@ -137,7 +137,7 @@ static void respond_whole(struct http_stream *stream, const struct http_header *
     stream->is_whole = true;
     answer(stream, headers, count, (int64_t)length);
     if (!stream->is_head && !http_status_is_bare(headers, count))
-        buffer_append(&stream->session->h1->out, body, length);
+        buffer_append(&stream->session->h1->tail, body, length);
 }
 
 static void upgrade(struct http_stream *stream, const struct http_header *headers, size_t count) {

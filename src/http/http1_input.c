@@ -217,6 +217,10 @@ bool http1_input_is_idle(const struct http1 *h1) {
     return !h1->stream && http1_check_is_before(&h1->check) && !buffer_length(&h1->early);
 }
 
+bool http1_input_ends_soon(const struct http1 *h1) {
+    return h1->check.place == HTTP1_END || (h1->check.place == HTTP1_BODY && h1->check.left <= THROWN_AWAY_MOST);
+}
+
 bool http1_input_may_throw_away(const struct http1 *h1) {
     return h1->check.place != HTTP1_BODY || h1->check.left <= THROWN_AWAY_MOST;
 }

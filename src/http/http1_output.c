@@ -84,10 +84,17 @@ static enum http1_answer choose_answer(const struct http1 *h1, const struct http
     return h1->check.minor ? HTTP1_CHUNKED : HTTP1_UNTIL_CLOSE;
 }
 
-static void append_connection(const struct http1 *h1, struct buffer *out) {
+/* Whether the connection serves again is known when the head leaves. An answer that is over then, before its request is,
+ * has to say that what is left of that will not be waited for. */
+static void end_head(struct http1 *h1) {
+    struct buffer *out = &h1->out;
+    if (!h1->is_head_open) return;
+    h1->is_head_open = false;
+    h1->closes |= h1->stream && h1->stream->is_finished && !http1_input_ends_soon(h1);
     if (h1->answer == HTTP1_UPGRADED) buffer_format(out, "connection: upgrade\r\nupgrade: %s\r\n", h1->protocol);
     else if (h1->closes) buffer_append_text(out, "connection: close\r\n");
     else if (!h1->check.minor) buffer_append_text(out, "connection: keep-alive\r\n");
+    buffer_append(out, "\r\n", 2);
 }
 
 void http1_output_head(struct http_stream *stream, const struct http_header *headers, size_t count, int64_t length) {
@@ -110,8 +117,7 @@ void http1_output_head(struct http_stream *stream, const struct http_header *hea
     if (length >= 0 && !is_upgraded && (!is_bare || (status == 304 && said >= 0)))
         buffer_format(out, "content-length: %lld\r\n", (long long)length);
     if (h1->answer == HTTP1_CHUNKED) buffer_append_text(out, "transfer-encoding: chunked\r\n");
-    append_connection(h1, out);
-    buffer_append(out, "\r\n", 2);
+    h1->is_head_open = true;
 }
 
 void http1_output_trailers(struct http1 *h1, const struct http_header *trailers, size_t count) {
@@ -154,6 +160,7 @@ static size_t ready(const struct http_stream *stream) {
 static bool fill(struct http_session *session, struct http_output *output) {
     struct http1 *h1 = session->h1;
     struct http_stream *stream = h1->stream;
+    end_head(h1);
     move(&h1->out, output);
     if (buffer_length(&h1->out)) return true;
     size_t waiting;

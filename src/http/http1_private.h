@@ -87,7 +87,7 @@ static inline bool http1_check_is_owed(const struct http1_check *check) {
 
 enum http1_answer { /* how the end of its body is known */
     HTTP1_UNANSWERED,
-    HTTP1_NO_BODY, /* all of it is in `out` */
+    HTTP1_NO_BODY, /* all of it is in `out` and `tail` */
     HTTP1_LENGTH,
     HTTP1_CHUNKED,
     HTTP1_UNTIL_CLOSE,
@@ -115,6 +115,7 @@ struct http1 {
     bool closes;       /* the connection, behind this exchange */
     bool awaits_continue; /* the client has not been told to go on with its body */
     bool takes_trailers;
+    bool is_head_open; /* the end of the answer's head in `out` is not said yet */
     bool has_parsed; /* the library has seen the end of the message */
 };
 
@@ -150,6 +151,8 @@ void http1_input_next(struct task *task);
 void http1_input_go_on(struct http_session *session);
 /* Between two exchanges. */
 bool http1_input_is_idle(const struct http1 *h1);
+/* Of the request so little is left, for sure, that the connection serves again. */
+bool http1_input_ends_soon(const struct http1 *h1);
 /* Of the body that nobody wants, less is left than a new connection costs, as far as that is known. */
 bool http1_input_may_throw_away(const struct http1 *h1);
 

@@ -304,28 +304,50 @@ static void a_fault_in_a_body_is_said_unless_the_answer_has_begun(void) {
 
 /* ---- the body of a request that is answered ---- */
 
+/* A streamed answer that has begun, and ends while the request goes on. */
+static void answer_early(struct rig *rig, struct side *side, size_t number) {
+    request(rig, "POST /open HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" HOST, "400\r\n", 1, "");
+    expect_answer(rig, "HTTP/1.1 200 OK\r\n" TEXT "transfer-encoding: chunked\r\n\r\n");
+    http_stream_finish(exchange_at(side, number)->stream, NULL, 0);
+    expect_answer(rig, "0\r\n\r\n");
+}
+
 static void a_small_rest_of_a_body_is_thrown_away(void) {
     struct rig rig;
-    http1_open(&rig, &usual_limits);
+    struct side *side = http1_open(&rig, &usual_limits);
     request(&rig, "POST /empty HTTP/1.1\r\nContent-Length: 65536\r\n" HOST, "0123456789abcdef", 4096, ASK);
     expect_answer(&rig, ANSWER ANSWER);
-    request(&rig, "POST /empty HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" HOST, "400\r\n", 1, "");
-    expect_answer(&rig, ANSWER);
+    request(&rig, "POST /empty HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" HOST, "1\r\nx\r\n", 100, "0\r\n\r\n" ASK);
+    expect_answer(&rig, ANSWER ANSWER);
+    answer_early(&rig, side, 4);
     request(&rig, "", "0123456789abcdef", 64, "\r\n0\r\nX: y\r\n\r\n" ASK);
     expect_answer(&rig, ANSWER);
     rig_close(&rig);
 }
 
-static void a_large_one_ends_the_connection(void) {
+/* The client is told in time: it has sent nothing more here. */
+static void a_large_or_unknown_rest_ends_the_connection_as_the_answer_says(void) {
+    static const char *const framing[] = {"Content-Length: 65537\r\n", "Transfer-Encoding: chunked\r\n"};
+    for (int i = 0; i < 2; i++) {
+        for (int is_whole = 0; is_whole < 2; is_whole++) {
+            struct rig rig;
+            http1_open(&rig, &usual_limits);
+            request(&rig, is_whole ? "POST /headers HTTP/1.1\r\n" : "POST /empty HTTP/1.1\r\n", framing[i], 1, HOST);
+            WAIT(&rig, rig.has_peer_closed);
+            buffer_append_byte(&rig.wire, 0);
+            CHECK(strstr((const char *)buffer_bytes(&rig.wire), "\r\n" CLOSE));
+            rig.parsed = buffer_length(&rig.wire);
+            wait_for_end(&rig, &rig.server, "the last answer is given");
+            rig_close(&rig);
+        }
+    }
+}
+
+static void a_large_rest_behind_a_streamed_answer_ends_the_connection(void) {
     struct rig rig;
-    http1_open(&rig, &usual_limits);
-    request(&rig, "POST /empty HTTP/1.1\r\nContent-Length: 65537\r\n" HOST, "", 0, "");
-    expect_answer(&rig, ANSWER);
-    wait_for_end(&rig, &rig.server, "the last answer is given");
-    rig_close(&rig);
-    http1_open(&rig, &usual_limits);
-    request(&rig, "POST /empty HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" HOST, "", 0, "");
-    expect_answer(&rig, ANSWER);
+    struct side *side = http1_open(&rig, &usual_limits);
+    answer_early(&rig, side, 0);
+    request(&rig, "", "0123456789abcdef", 64, "\r\n");
     while (!rig.has_peer_closed) {
         request(&rig, "", "400\r\n", 1, "");
         request(&rig, "", "0123456789abcdef", 64, "\r\n");
@@ -495,7 +517,8 @@ int main(void) {
     RUN(each_size_has_its_limit);
     RUN(a_fault_in_a_body_is_said_unless_the_answer_has_begun);
     RUN(a_small_rest_of_a_body_is_thrown_away);
-    RUN(a_large_one_ends_the_connection);
+    RUN(a_large_or_unknown_rest_ends_the_connection_as_the_answer_says);
+    RUN(a_large_rest_behind_a_streamed_answer_ends_the_connection);
     RUN(a_client_that_asks_is_told_to_go_on_unless_it_is_answered);
     RUN(what_comes_behind_an_upgrade_is_for_whoever_serves_it);
     RUN(what_is_not_upgraded_is_a_request_like_any_other);

@@ -118,8 +118,10 @@ static void the_rest_of_an_answered_request_is_waited_for_briefly(void) {
     struct http_limits limits = usual_limits;
     limits.settings_timeout = BRIEF;
     struct side *side = http1_open(&rig, &limits);
-    put_text(&rig, POST_CHUNKED("/empty") "5\r\n");
-    expect_answer(&rig, ANSWER);
+    put_text(&rig, POST_CHUNKED("/open") "5\r\n");
+    expect_answer(&rig, "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n");
+    http_stream_finish(exchange_at(side, 0)->stream, NULL, 0);
+    expect_answer(&rig, "0\r\n\r\n");
     while (!rig.has_peer_closed) {
         put_text(&rig, "hello\r\n5\r\n");
         pass(&rig, 2 * NS_PER_MS);
