@@ -10,6 +10,7 @@ void connect_refuse(const struct arrival *arrival, enum refusal refusal, enum st
     struct header_block *block = &rpc->block;
     struct buffer *json = &rpc->scratch;
     buffer_clear(json);
+    if (refusal == REFUSED_VERB) status = STATUS_UNKNOWN; /* as clients read a 405, which others answer without a body */
     connect_write_error(json, status, text, NULL, 0, NULL);
     header_block_begin(block, 0, NULL, NULL);
     header_block_add(block, ":status", 7, connect_http_status(refusal, status), 3);

@@ -123,6 +123,7 @@ for _, http in ipairs { 1, 2 } do
       assert.same({ 415, "application/json" }, told(post("Bidi", "application/connect+xml", framed(0, "{}"))))
       local put = get("/doors.Doors/Unary", "PUT", { { "content-type", "application/json" } })
       assert.same({ 405, "POST" }, { put.status, put.headers.allow })
+      assert.equal('{"code":"unknown","message":"a call is a POST request"}', put.body)
       local missing = post("Nothing", "application/grpc-web", framed(0, ""))
       assert.same({ 200, "12" }, { missing.status, missing.headers["grpc-status"] })
     end)
