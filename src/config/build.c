@@ -73,7 +73,7 @@ void build_put_section(const struct build *build, void *object, enum section_id 
 static void put_call_limits(struct config_limits *limits, cfg_t *section) {
     for (size_t i = 0; i < key_count; i++) {
         const struct value *value = keys[i].is_per_call ? tree_value(section, keys[i].name, 0) : NULL;
-        if (value) put_number(limits, &keys[i], value->number);
+        if (value && keys[i].size) put_number(limits, &keys[i], value->number);
     }
 }
 
@@ -221,7 +221,9 @@ static bool build_listener(const struct build *build, cfg_t *section, struct con
     listener->address = memory_copy_string(cfg_title(section));
     listener->line = tree_place(build->source, section).line;
     build_put_section(build, listener, SECTION_LISTEN, section);
-    if (!build_address(build, section, listener) || !build_proxy_from(build, section, listener)) return false;
+    if (!build_address(build, section, listener) || !build_proxy_from(build, section, listener) ||
+        !build_limit_list(build, section, &listener->named))
+        return false;
     cfg_t *tls = tree_section(section, "tls", 0);
     if (!tls) return true;
     listener->tls = memory_new(sizeof *listener->tls);
@@ -308,7 +310,8 @@ static bool check_passed(const struct build *build, cfg_t *section) {
         const struct key *key = &keys[i];
         bool is_of_script = key->section == SECTION_SERVICE
                                 ? strcmp(key->name, "upstream") != 0
-                                : key->is_per_call && strcmp(key->name, "buffered_per_stream") != 0;
+                                : key->is_per_call && strcmp(key->name, "buffered_per_stream") != 0 &&
+                                      strcmp(key->name, "limit") != 0;
         if (is_of_script && tree_value(section, key->name, 0))
             return KEY_FAULT(build, section, key->name,
                              "`%s` is for services with a `script`: calls that are passed on are not taken apart",
@@ -353,6 +356,7 @@ static bool build_methods(const struct build *build, cfg_t *section, struct conf
         if (!*name || name[identifier_length(name)])
             return SECTION_FAULT(build, method, "\"%s\" is not the name of a method", name);
         put_call_limits(&service->methods[i].limits, method);
+        if (!build_limit_list(build, method, &service->methods[i].limits.named)) return false;
         if (!check_message_limit(build, method, &service->methods[i].limits)) return false;
     }
     return true;
@@ -380,7 +384,8 @@ static bool build_service(const struct build *build, cfg_t *section, struct conf
         return place_error(place, build->error,
                            "\"%s\" is not a service: write \"pkg.Service\", \"pkg.*\" or \"*\"",
                            service->name);
-    if (!build_script(build, section, service)) return false;
+    if (!build_script(build, section, service) || !build_limit_list(build, section, &service->limits.named))
+        return false;
     widen_passed(build, section, service);
     return check_upstream(build, section, service) &&
            check_message_limit(build, section, &service->limits) && build_methods(build, section, service);
@@ -450,6 +455,7 @@ bool build_config(struct config *config, const struct source *source, cfg_t *tre
     if (!config->workers) config->workers = processors();
     return override_log(build, "TIDEWIRE_LOG_LEVEL", "level") &&
            override_log(build, "TIDEWIRE_LOG_FORMAT", "format") && check_limits(build, limits) &&
+           build_named_limits(build) && (!limits || build_limit_list(build, limits, &config->limits.named)) &&
            check_folders(build, "proto_path") && check_folders(build, "script_path") && build_proto(build) &&
            build_listeners(build) && build_upstreams(build) && build_peers(build) && build_bus(build) && build_dicts(build) &&
            build_services(build);

@@ -43,6 +43,11 @@ bool build_is_id(const char *text);
 /* build_bus.c */
 bool build_bus(const struct build *build);
 
+/* build_limit.c */
+bool build_named_limits(const struct build *build);
+/* Which of them the section's `limit` names; where it has none, *named stays what it is. */
+bool build_limit_list(const struct build *build, cfg_t *section, const struct config_limit *const **named);
+
 /* build_dict.c */
 bool build_dicts(const struct build *build);
 #endif

@@ -147,6 +147,13 @@ void config_free(struct config **config) {
     for (size_t i = 0; i < old->dict_count; i++) free(old->dicts[i].name);
     free(old->dicts);
     config_bus_unref(&old->bus);
+    for (size_t i = 0; i < old->named_limit_count; i++) {
+        free(old->named_limits[i].name);
+        free(old->named_limits[i].scope);
+    }
+    free(old->named_limits);
+    for (size_t i = 0; i < old->limit_list_count; i++) free(old->limit_lists[i]);
+    free(old->limit_lists);
     free(old->node);
     free(old->log.file);
     free(old);

@@ -15,6 +15,28 @@
 
 struct buffer;
 
+/* A rate of 1 a second. */
+#define RATE_ONE UINT64_C(1000000)
+
+/* A `limit` section: how many, how fast, how long. 0: no such bound. */
+struct config_limit {
+    char *name;
+    char *scope; /* as written: "stream", "metadata x-user-id" */
+    enum { LIMIT_PER_STREAM, LIMIT_PER_CONNECTION, LIMIT_PER_SERVICE, LIMIT_PER_PEER, LIMIT_PER_METADATA } per;
+    const char *metadata; /* in `scope`; of LIMIT_PER_METADATA */
+    enum { LIMIT_REQUEST, LIMIT_RESPONSE, LIMIT_BOTH } direction;
+    enum { LIMIT_SOFT, LIMIT_HARD } action;
+    uint64_t messages_per_second, streams_per_second; /* in RATE_ONE */
+    uint64_t bytes_per_second;
+    uint64_t messages_burst, bytes_burst, streams_burst; /* not 0 where the rate is not */
+    uint64_t messages; /* of a stream or connection, in all */
+    uint64_t streams;  /* open at once */
+    uint64_t idle, age; /* of a stream */
+    uint64_t keys;      /* buckets at once */
+    const char *file;
+    int line;
+};
+
 struct config_limits {
     uint64_t message;                 /* largest message, after decompression */
     uint64_t headers;                 /* largest header list of a request: names + values + 32 a field */
@@ -28,6 +50,7 @@ struct config_limits {
     uint64_t list_elements;           /* of one list or map that a script reads */
     uint64_t handler_time;            /* thread CPU that a hook may use between two waits */
     uint64_t handler_memory;          /* what it may add to its worker's Lua memory meanwhile */
+    const struct config_limit *const *named; /* those that apply; ended by NULL; NULL: none */
 };
 
 struct config_tls {
@@ -47,6 +70,7 @@ struct config_listener {
     char **proxy_from;  /* networks that speak the PROXY protocol to us ("10.0.0.0/8", "unix"); ended by NULL; may be NULL */
     struct config_tls *tls; /* NULL: plaintext */
     bool takes_peers;
+    const struct config_limit *const *named; /* limits for all who connect here; ended by NULL; NULL: none */
     int line;
 };
 
@@ -174,6 +198,10 @@ struct config {
     size_t dict_count;
     struct config_service *services;
     size_t service_count;
+    struct config_limit *named_limits;
+    size_t named_limit_count;
+    const struct config_limit ***limit_lists; /* what the `named` of sections point to */
+    size_t limit_list_count;
     struct config_limits limits;
     struct {
         enum log_level level;

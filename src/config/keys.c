@@ -78,6 +78,16 @@ const struct section sections[SECTION_COUNT] = {
     [SECTION_BUS_TLS] = {.name = "tls",
                          .parent = SECTION_BUS,
                          .help = "Connect to the NATS servers by TLS."},
+    [SECTION_LIMIT] = {.name = "limit",
+                       .title = "NAME",
+                       .example = "per-user",
+                       .help = "How many messages, bytes and streams, how fast and for how long, for what `per` says. It holds "
+                               "for the services and methods whose `limit` names it, for all of them where `limits` does, "
+                               "and for who connects to a `listen` that does. Whoever names it shares its buckets, all "
+                               "workers too. Messages count as they are handled or passed on; those of each direction by "
+                               "themselves. A stream that has reached a limit which does not wait ends RESOURCE_EXHAUSTED "
+                               "with a google.rpc.RetryInfo. A reload that keeps NAME and `per` keeps what was counted; open "
+                               "streams keep the numbers that they began with."},
     [SECTION_SERVICE] = {.name = "service",
                          .title = "NAME",
                          .example = "greet.GreetService",
@@ -103,6 +113,8 @@ static const char *const certificate_words[] = {"none", "optional", "required", 
 static const char *const tls_words[] = {"1.2", "1.3", NULL};
 static const char *const balance_words[] = {"round-robin", "least-streams", "hash", NULL};
 static const char *const unlimited[] = {"unlimited", NULL};
+static const char *const direction_words[] = {"request", "response", "both", NULL};
+static const char *const action_words[] = {"soft", "hard", NULL};
 static const char *const connect_words[] = {"on-demand", "always", NULL};
 
 #define AT(type, member) .offset = offsetof(struct type, member), .size = sizeof(((struct type *)0)->member)
@@ -150,6 +162,10 @@ const struct key keys[] = {
      AT(config_listener, proxy_from),
      .help = "Networks, or `unix`, whose connections begin with a PROXY protocol header, version 1 or 2. "
              "Handlers and logs then see the address in it. Others are taken as they are."},
+
+    {SECTION_LISTEN, "limit", VALUE_TEXT, .is_list = true, .example = "\"per-user\"",
+     .help = "The `limit` sections that hold for all calls that come here, besides those of their services. One that is "
+             "for each service is for this address as a whole."},
 
     {SECTION_LISTEN, "peers", VALUE_BOOLEAN, .standard = "off", AT(config_listener, takes_peers),
      .help = "Peers may connect here. Without `tls` whoever reaches the address can claim the id of any `peer`; with it "
@@ -370,6 +386,51 @@ const struct key keys[] = {
     {SECTION_BUS_TLS, "verify", VALUE_BOOLEAN, .standard = "on", AT(config_upstream_tls, is_verified),
      .help = "Check the server's certificate and name. Switch it off for experiments only."},
 
+    {SECTION_LIMIT, "per", VALUE_TEXT, .standard = "stream", .example = "connection", AT(config_limit, scope),
+     .help = "What is counted together: a `stream`, a `connection`, a `service` (of all clients), a `peer` (the client's "
+             "address; of IPv6 its first 64 bits), or `\"metadata NAME\"`: the streams whose requests have the same value of "
+             "it. Those without any are counted together."},
+    {SECTION_LIMIT, "messages_per_second", VALUE_RATE, .least = 1, .most = 1000000000 * RATE_ONE, .example = "100",
+     AT(config_limit, messages_per_second), .help = "Messages a second: a token bucket. May have a fraction: 0.5."},
+    {SECTION_LIMIT, "messages_burst", VALUE_COUNT, .least = 1, .most = 1000000000, .example = "20",
+     AT(config_limit, messages_burst),
+     .help = "Messages that may come at once, after a pause. Without it: those of one second, at least 1."},
+    {SECTION_LIMIT, "bytes_per_second", VALUE_SIZE, .least = 1, .most = 64 * GIB, .example = "1MiB",
+     AT(config_limit, bytes_per_second),
+     .help = "Bytes of messages a second, as they are on the wire, with the 5 bytes before each. A message that is larger "
+             "than the bucket takes all of it, and those behind it wait for the rest."},
+    {SECTION_LIMIT, "bytes_burst", VALUE_SIZE, .least = 1, .most = 1024 * GIB, .example = "4MiB",
+     AT(config_limit, bytes_burst), .help = "Bytes that may come at once. Without it: those of one second."},
+    {SECTION_LIMIT, "messages", VALUE_COUNT, .least = 1, .most = UINT64_C(1000000000000), .example = "10000",
+     AT(config_limit, messages),
+     .help = "Messages in all, of a stream or of all streams of a connection. One more ends its stream, whatever `action` "
+             "says."},
+    {SECTION_LIMIT, "direction", VALUE_WORD, .standard = "request", .words = direction_words,
+     AT(config_limit, direction),
+     .help = "Whose messages: `request` what clients send, `response` what they are sent, or `both`, each by itself."},
+    {SECTION_LIMIT, "action", VALUE_WORD, .standard = "soft", .words = action_words, AT(config_limit, action),
+     .help = "At the end of messages_per_second or bytes_per_second: `soft` waits, nothing is lost (the sender's window "
+             "closes behind what waits, and `send` waits); `hard` ends the stream."},
+    {SECTION_LIMIT, "streams", VALUE_COUNT, .least = 1, .most = 100000000, .example = "100", AT(config_limit, streams),
+     .help = "Streams that may be open at once. Another one is refused, RESOURCE_EXHAUSTED, before any handler or upstream "
+             "hears of it."},
+    {SECTION_LIMIT, "streams_per_second", VALUE_RATE, .least = 1, .most = 1000000000 * RATE_ONE, .example = "10",
+     AT(config_limit, streams_per_second),
+     .help = "Streams that may begin in a second. Those beyond it are refused in the same way, with grpc-retry-pushback-ms."},
+    {SECTION_LIMIT, "streams_burst", VALUE_COUNT, .least = 1, .most = 1000000000, .example = "20",
+     AT(config_limit, streams_burst),
+     .help = "Streams that may begin at once. Without it: those of one second, at least 1."},
+    {SECTION_LIMIT, "idle", VALUE_DURATION, .least = MS, .most = 8760 * H, .example = "30s", AT(config_limit, idle),
+     .help = "A stream, whatever `per` says, on which no message was handled or sent for so long, in either direction, ends. "
+             "PINGs, empty DATA frames and parts of a message do not count, and messages that wait for a slow handler or for "
+             "a limit do."},
+    {SECTION_LIMIT, "age", VALUE_DURATION, .least = MS, .most = 8760 * H, .example = "1h", AT(config_limit, age),
+     .help = "A stream, whatever `per` says, that has been open for so long ends, behind what was sent on it."},
+    {SECTION_LIMIT, "keys", VALUE_COUNT, .standard = "65536", .least = 1, .most = 16777216, AT(config_limit, keys),
+     .help = "Of `per` peer and metadata: values that are counted at once, those with open streams and those whose buckets are not "
+             "full again. A full bucket makes room for another; while there is none, further ones are counted together, as "
+             "one."},
+
     {SECTION_SERVICE, "script", VALUE_TEXT, .is_list = true, .example = "\"greet.lua\"",
      .help = "The handler script, in `script_path`. With an `upstream`, its hooks are filters before that; several scripts "
              "filter one behind the other, responses the other way round."},
@@ -388,6 +449,9 @@ const struct key keys[] = {
     {SECTION_LIMITS, "message", VALUE_SIZE, .is_per_call = true, .standard = "4MiB", .least = 1, .most = GIB,
      AT(config_limits, message),
      .help = "The largest message, after decompression. A larger one ends its call RESOURCE_EXHAUSTED."},
+    {SECTION_LIMITS, "limit", VALUE_TEXT, .is_list = true, .is_per_call = true, .example = "\"per-user\"",
+     .help = "The `limit` sections that hold; all of them do. What a method names stands instead of its service's, and "
+             "that instead of what is named here. `none`: none of them."},
     {SECTION_LIMITS, "headers", VALUE_SIZE, .standard = "64KiB", .least = KIB, .most = 16 * MIB,
      AT(config_limits, headers),
      .help = "The largest header list of a request: names, values and 32 bytes for each field (RFC 9113)."},
@@ -465,9 +529,6 @@ static const struct later later_keys[] = {
     {SECTION_FILE, "route"},
     {SECTION_SERVICE, "cors"},
     {SECTION_SERVICE, "route"},
-    {SECTION_LIMITS, "messages_per_second"},
-    {SECTION_SERVICE, "messages_per_second"},
-    {SECTION_METHOD, "messages_per_second"},
 };
 
 bool key_comes_later(enum section_id section, const char *name) {

@@ -22,6 +22,7 @@ enum section_id {
     SECTION_SHARED_DICT,
     SECTION_BUS,
     SECTION_BUS_TLS,
+    SECTION_LIMIT,
     SECTION_SERVICE,
     SECTION_METHOD,
     SECTION_LIMITS,
@@ -45,6 +46,7 @@ enum value_type {
     VALUE_SIZE,
     VALUE_DURATION,
     VALUE_COUNT,
+    VALUE_RATE, /* how many a second, in millionths */
     VALUE_MODE, /* octal */
     VALUE_BOOLEAN,
     VALUE_WORD

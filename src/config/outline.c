@@ -42,7 +42,14 @@ static bool check_known(const struct walk *walk, const struct token *token, enum
         return place_error(token->place, walk->error, "`%s` is a key: %s = …", name, name);
     for (size_t i = 0; i < key_count; i++)
         if (keys[i].section == SECTION_LIMITS && section != SECTION_LIMITS && !strcmp(keys[i].name, name))
-            return place_error(token->place, walk->error, "`%s` belongs in limits { … }", name);
+            return place_error(token->place, walk->error, "`%s` belongs in limits { … }%s", name,
+                               key_find(SECTION_LIMIT, name) ? ", or in limit \"NAME\" { … }" : "");
+    if (!is_section && section != SECTION_LIMIT && key_find(SECTION_LIMIT, name))
+        return place_error(token->place, walk->error,
+                           "`%s` belongs in limit \"NAME\" { … }; where that is to hold, write limit = \"NAME\"", name);
+    if (section == SECTION_LIMIT && !strcmp(name, "burst"))
+        return place_error(token->place, walk->error,
+                           "`limit` has no key `burst`: there are messages_burst, bytes_burst and streams_burst");
     const char *nearest = key_nearest(section, name), *nothing = is_section ? "section" : "key";
     return place_error(token->place, walk->error, "%s%s%s has no %s `%s`%s%s%s", *where ? "`" : "the file",
                        where, *where ? "`" : "", nothing, name, nearest ? " (did you mean \"" : "",

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/config.h"
+
 struct unit {
     const char *name;
     uint64_t factor;
@@ -30,12 +32,20 @@ static const struct unit *units_of(const struct key *key) {
     return key->type == VALUE_SIZE ? size_units : key->type == VALUE_DURATION ? duration_units : NULL;
 }
 
+static void format_rate(uint64_t number, char text[32]) {
+    int length = snprintf(text, 32, "%" PRIu64 ".%06" PRIu64, number / RATE_ONE, number % RATE_ONE);
+    while (text[length - 1] == '0') text[--length] = '\0';
+    if (text[length - 1] == '.') text[length - 1] = '\0';
+}
+
 void value_format(const struct key *key, uint64_t number, char text[32]) {
     const struct unit *units = units_of(key), *best = NULL;
     for (const struct unit *unit = units; number && unit && unit->name; unit++)
         if (number % unit->factor == 0 && (!best || unit->factor > best->factor)) best = unit;
     if (best)
         snprintf(text, 32, "%" PRIu64 "%s", number / best->factor, best->name);
+    else if (key->type == VALUE_RATE)
+        format_rate(number, text);
     else if (key->type == VALUE_MODE)
         snprintf(text, 32, "%04" PRIo64, number);
     else
@@ -114,6 +124,22 @@ static bool parse_count(const struct key *key, const char *text, uint64_t *numbe
                      key->words ? key->words[0] : "", text);
 }
 
+/* Up to six digits behind the point: millionths. */
+static bool parse_rate(const struct key *key, const char *text, uint64_t *number, struct error *error) {
+    uint64_t whole = 0, fraction = 0;
+    size_t digits = read_digits(text, 10, &whole), places = 0;
+    const char *rest = text + digits;
+    if (digits && *rest == '.') {
+        places = read_digits(++rest, 10, &fraction);
+        rest += places;
+        if (!places || places > 6) digits = 0;
+    }
+    if (!digits || *rest) return error_set(error, "`%s` is a number such as 100 or 0.5: \"%s\" is not", key->name, text);
+    for (; places < 6; places++) fraction *= 10;
+    *number = whole > UINT64_MAX / RATE_ONE - 1 ? UINT64_MAX : whole * RATE_ONE + fraction;
+    return check_range(key, text, *number, error);
+}
+
 static bool parse_mode(const struct key *key, const char *text, uint64_t *number, struct error *error) {
     size_t digits = read_digits(text, 8, number);
     if (!digits || text[digits])
@@ -151,6 +177,8 @@ bool value_parse(const struct key *key, const char *text, uint64_t *number, stru
         return parse_amount(key, text, number, error);
     case VALUE_COUNT:
         return parse_count(key, text, number, error);
+    case VALUE_RATE:
+        return parse_rate(key, text, number, error);
     case VALUE_MODE:
         return parse_mode(key, text, number, error);
     case VALUE_BOOLEAN:
@@ -165,8 +193,8 @@ bool value_parse(const struct key *key, const char *text, uint64_t *number, stru
 }
 
 void value_describe(const struct key *key, char *text, size_t size) {
-    static const char *const names[] = {"text",   "path",  "size",          "duration",
-                                        "number", "octal", "`on` or `off`", ""};
+    static const char *const names[] = {"text",  "path",          "size", "duration", "number", "number",
+                                        "octal", "`on` or `off`", ""};
     char range[80] = "", least[32], most[32];
     if (key->type == VALUE_WORD) {
         list_words(key->words, text, size);

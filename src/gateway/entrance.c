@@ -53,8 +53,7 @@ static void accepted(void *context, struct listener *listener, int fd, bool expe
     (void)listener;
     struct door *door = context;
     struct tls_server *tls = door->tls ? tls_server_ref(door->tls) : NULL;
-    door->entrance->on_accept(door->entrance->context, fd, tls, expects_proxy_header,
-                              door->takes_peers);
+    door->entrance->on_accept(door->entrance->context, fd, tls, expects_proxy_header, door->takes_peers, door->address);
 }
 
 static struct tls_server *make_tls(const struct config_tls *tls, struct error *error) {

@@ -25,6 +25,7 @@
 #include "gateway/revision.h"
 #include "gateway/thrift.h"
 #include "gateway/worker.h"
+#include "limit/report.h"
 #include "net/listener.h"
 #include "net/loop.h"
 #include "net/mailbox.h"
@@ -92,7 +93,8 @@ static void tell_refused(struct gateway *gateway, uint64_t most) {
     gateway->refused_told = now;
 }
 
-static void accepted(void *context, int fd, struct tls_server *tls, bool reads_proxy_header, bool takes_peers) {
+static void accepted(void *context, int fd, struct tls_server *tls, bool reads_proxy_header, bool takes_peers,
+                     const char *address) {
     struct gateway *gateway = context;
     uint64_t open, most = gateway->in_force->config->limits.connections;
     struct worker *worker = least_loaded(gateway, &open);
@@ -102,7 +104,7 @@ static void accepted(void *context, int fd, struct tls_server *tls, bool reads_p
         close(fd);
         return;
     }
-    worker_accept(worker, fd, tls, reads_proxy_header, takes_peers);
+    worker_accept(worker, fd, tls, reads_proxy_header, takes_peers, address);
 }
 
 /* ---- taking a revision ---- */
@@ -159,7 +161,10 @@ static bool take_bus(struct gateway *gateway, const struct revision *revision, s
 static void take(struct gateway *gateway) {
     const struct config *config = gateway->prepared->config;
     tell_what_stays(gateway, config);
-    if (gateway->in_force) dict_set_tell_changes(gateway->prepared->dicts, gateway->in_force->dicts);
+    if (gateway->in_force) {
+        dict_set_tell_changes(gateway->prepared->dicts, gateway->in_force->dicts);
+        limit_report_figures(gateway->in_force->limits);
+    }
     revision_unref(&gateway->in_force);
     gateway->in_force = gateway->prepared;
     gateway->prepared = NULL;
@@ -174,6 +179,7 @@ static void take(struct gateway *gateway) {
     for (uint32_t i = 0; i < gateway->worker_count; i++) worker_commit(gateway->workers[i]);
     tell_health(gateway);
     entrance_commit(gateway->entrance);
+    limit_report_unused(gateway->in_force->limits, config);
     log_info(NULL, "generation %u is in force", (unsigned)gateway->in_force->number);
 }
 
@@ -395,6 +401,7 @@ static void serve(struct gateway *gateway, struct revision *first) {
         log_stop();
         _exit(gateway->exit_status);
     }
+    if (gateway->in_force) limit_report_figures(gateway->in_force->limits);
     revision_unref(&gateway->prepared);
     revision_unref(&gateway->in_force);
     timer_stop(gateway->loop, &gateway->drain_timer);

@@ -25,6 +25,7 @@ struct revision *revision_read(const char *file, uint32_t number, atomic_uint *a
 }
 
 bool revision_open_dicts(struct revision *revision, const struct revision *in_force, struct error *error) {
+    revision->limits = limit_book_new(revision->config, in_force ? in_force->limits : NULL);
     revision->dicts = dict_set_new(revision->config, in_force ? in_force->dicts : NULL, error);
     return revision->dicts != NULL;
 }
@@ -40,6 +41,7 @@ void revision_unref(struct revision **handle) {
     if (!revision || atomic_fetch_sub(&revision->references, 1) != 1) return;
     log_debug(NULL, "generation %u is gone", (unsigned)revision->number);
     dict_set_free(&revision->dicts);
+    limit_book_free(&revision->limits);
     schema_unref(&revision->schema);
     config_free(&revision->config);
     atomic_fetch_sub(revision->alive, 1);

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "config/config.h"
 #include "dict/set.h"
+#include "limit/book.h"
 #include "schema/schema.h"
 
 struct revision {
@@ -19,12 +20,13 @@ struct revision {
     struct config *config;
     struct schema *schema;
     struct dict_set *dicts; /* NULL before revision_open_dicts() */
+    struct limit_book *limits; /* so too */
     atomic_uint *alive; /* counts living revisions */
 };
 
 /* One reference; NULL and an error text on any fault. One thread at a time. */
 struct revision *revision_read(const char *file, uint32_t number, atomic_uint *alive, struct error *error);
-/* Its dictionaries: those of the revision in force (NULL: there is none) that are the same, and new ones. False and an error
+/* Its dictionaries and what its limits have counted: those of the revision in force (NULL: there is none) that are the same, and new ones. False and an error
  * text when the system has no memory for one. */
 bool revision_open_dicts(struct revision *revision, const struct revision *in_force, struct error *error);
 struct revision *revision_ref(struct revision *revision);

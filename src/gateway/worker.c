@@ -87,12 +87,20 @@ static void router_idle(void *context) {
     generation_release(generation->scripts);
 }
 
+static void add_limits(struct router *router, const struct revision *revision) {
+    const struct config *config = revision->config;
+    router_set_limits(router, revision->limits);
+    for (size_t i = 0; i < config->listener_count; i++)
+        router_add_listener(router, config->listeners[i].address, config->listeners[i].named);
+}
+
 /* Takes the reference over. NULL and an error text when a script or a certificate is at fault. */
 static struct worker_generation *load(struct worker *worker, struct revision *revision, struct error *error) {
     struct worker_generation *generation = memory_new(sizeof *generation);
     generation->worker = worker;
     generation->revision = revision;
     generation->router = router_new(revision->number, router_idle, generation);
+    add_limits(generation->router, revision);
     generation->upstreams = upstream_set_new(worker->upstreams, revision->config, error);
     if (generation->upstreams)
         generation->scripts = generation_load(worker->script, revision->config, revision->schema, revision->dicts,
@@ -181,6 +189,7 @@ static void order_deliver(struct mail *mail, void *receiver, bool is_dropped) {
     } else { /* the thread has ended: what the order carries goes unused */
         if (order->accepted.fd >= 0) close(order->accepted.fd);
         tls_server_unref(&order->accepted.tls);
+        free(order->accepted.listener);
         config_upstream_unref(&order->peer);
         revision_unref(&order->revision);
     }
@@ -333,10 +342,14 @@ void worker_end_all(struct worker *worker, uint64_t grace) {
     order_send(worker, order);
 }
 
-void worker_accept(struct worker *worker, int fd, struct tls_server *tls, bool reads_proxy_header, bool takes_peers) {
+void worker_accept(struct worker *worker, int fd, struct tls_server *tls, bool reads_proxy_header, bool takes_peers,
+                   const char *listener) {
     struct order *order = order_new(act_accept);
-    order->accepted = (struct rpc_accepted){
-        .fd = fd, .tls = tls, .reads_proxy_header = reads_proxy_header, .takes_peers = takes_peers};
+    order->accepted = (struct rpc_accepted){.fd = fd,
+                                            .tls = tls,
+                                            .reads_proxy_header = reads_proxy_header,
+                                            .takes_peers = takes_peers,
+                                            .listener = memory_copy_string(listener)};
     atomic_fetch_add(&worker->connections, 1);
     order_send(worker, order);
 }

@@ -82,7 +82,7 @@ void access_refused(const struct arrival *arrival, enum status status) {
                               .peer = rpc_connection_peer(connection),
                               .protocol = arrival->dialect ? arrival->dialect->name : "http",
                               .status = status_name(status),
-                              .reason = reasons[REASON_CLIENT]};
+                              .reason = reasons[arrival->verdict ? REASON_LIMIT : REASON_CLIENT]};
     line.scope.method = (const char *)buffer_bytes(method);
     log_write_access(&line);
 }

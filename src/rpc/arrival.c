@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "rpc/call_private.h"
+#include "rpc/meter.h"
 #include "rpc/router_private.h"
 #include "rpc/timeout.h"
 
@@ -220,7 +221,23 @@ static struct method *method_new(const struct arrival *arrival) {
     return method;
 }
 
-static struct rpc_call *accept_call(const struct arrival *arrival, const struct method *method, uint64_t timeout) {
+/* The last check, since a call that it lets through is counted. */
+static bool check_limits(struct arrival *arrival, struct meter **meter) {
+    struct rpc_connection *connection = arrival->connection;
+    const struct meter_request request = {
+        .connection = connection,
+        .sets = {arrival->route->set, router_listener_limits(router_of(connection), connection->listener)},
+        .headers = arrival->headers,
+        .header_count = arrival->count};
+    struct meter_verdict verdict;
+    if (meter_open(&request, meter, &verdict)) return true;
+    connection->rpc->counters.limited++;
+    arrival->verdict = &verdict;
+    return refuse(arrival, REFUSED_AS_STATUS, STATUS_RESOURCE_EXHAUSTED, verdict.text);
+}
+
+static struct rpc_call *accept_call(const struct arrival *arrival, const struct method *method, struct meter *meter,
+                                    uint64_t timeout) {
     const struct call_route *route = arrival->route;
     struct rpc_call *call = call_new(arrival->connection, arrival->connection->account, arrival->dialect,
                                      method, route->handler, route->data, &route->limits);
@@ -229,23 +246,25 @@ static struct rpc_call *accept_call(const struct arrival *arrival, const struct 
     call->stream = arrival->stream;
     call->codec = arrival->codec == CODEC_UNKNOWN ? CODEC_PLAIN : arrival->codec;
     http_stream_set_user(arrival->stream, call);
+    meter_begin(call, meter);
     if (timeout) call_set_deadline(call, call->call.opened + timeout);
     access_opened(call);
     return call;
 }
 
-static void accept_framed(const struct arrival *arrival, bool is_end) {
+static void accept_framed(struct arrival *arrival, bool is_end) {
     struct rpc_connection *connection = arrival->connection;
     const struct request *request = &arrival->request;
     uint64_t timeout;
+    struct meter *meter;
     struct peer_metadata *metadata =
         peer_metadata_read(&connection->rpc->reader, arrival->headers, arrival->count, &connection->last_metadata);
-    if (!check_values(arrival, false, metadata, &timeout) || !check_route(arrival)) {
+    if (!check_values(arrival, false, metadata, &timeout) || !check_route(arrival) || !check_limits(arrival, &meter)) {
         peer_metadata_unref(&metadata);
         return;
     }
     struct method *untyped = arrival->method ? NULL : method_new(arrival);
-    struct rpc_call *call = accept_call(arrival, untyped ? untyped : arrival->method, timeout);
+    struct rpc_call *call = accept_call(arrival, untyped ? untyped : arrival->method, meter, timeout);
     if (untyped) call_edge(call)->method = untyped;
     call->call.metadata = &metadata->metadata;
     call->peer_headers = metadata;
@@ -258,10 +277,11 @@ static void accept_framed(const struct arrival *arrival, bool is_end) {
     if (is_end) call_on_end(call);
 }
 
-static void accept_raw(const struct arrival *arrival, bool is_end) {
+static void accept_raw(struct arrival *arrival, bool is_end) {
     uint64_t timeout;
-    if (!check_values(arrival, true, NULL, &timeout)) return;
-    struct rpc_call *call = accept_call(arrival, NULL, timeout);
+    struct meter *meter;
+    if (!check_values(arrival, true, NULL, &timeout) || !check_limits(arrival, &meter)) return;
+    struct rpc_call *call = accept_call(arrival, NULL, meter, timeout);
     call->name = memory_copy(arrival->request.path.data + 1, arrival->request.path.length - 1);
     call->call.log.method = call->name;
     call->call.metadata = &no_metadata;

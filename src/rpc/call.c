@@ -13,6 +13,7 @@
 #include "rpc/call_private.h"
 #include "rpc/coding.h"
 #include "rpc/grpc_client.h"
+#include "rpc/meter.h"
 #include "rpc/raw.h"
 #include "rpc/router_private.h"
 
@@ -133,6 +134,7 @@ static void set_status(struct rpc_call *call, enum status status, enum call_reas
 void call_settle(struct rpc_call *call) {
     call->state = CALL_OVER;
     timer_stop(call->call.rpc->loop, &call->timer);
+    if (call->meter) meter_stop(call);
     inbound_drop(call);
     call_drop_queued(call);
     if (call->stream) account_ended(call);
@@ -252,6 +254,17 @@ static bool read_sole_request(struct rpc_call *call) {
     return true;
 }
 
+/* A limit lets the one request of a method wait before its handler hears of the call. */
+static bool may_open(struct rpc_call *call) {
+    struct framed framed;
+    if (!call->meter || call->state != CALL_ARRIVING || call->call.method->is_client_streaming ||
+        !inbound_peek(call, &framed))
+        return true;
+    enum admission admission = meter_admits(call, WAY_IN, MESSAGE_PREFIX + framed.length);
+    if (admission == ENDED) meter_end(call);
+    return admission == ADMITTED;
+}
+
 static void tell_open(struct rpc_call *call) {
     if (call->state != CALL_ARRIVING || !read_sole_request(call)) return;
     call->state = CALL_OPEN;
@@ -270,6 +283,7 @@ static void tell_close(struct rpc_call *call) {
     if (call->was_opened)
         call->call.handler->on_close(&call->call, call->status, call->text ? call->text : "");
     const struct call_route *route = call->call.route;
+    meter_close(call);
     call->call.route = NULL;
     call->call.handler = NULL;
     if (route) router_call_closed(route);
@@ -279,17 +293,19 @@ static void tell_close(struct rpc_call *call) {
 void call_run(struct rpc_call *call) {
     struct rpc *rpc = call->call.rpc;
     rpc->running = call;
-    if (take_news(call, NEWS_OPEN)) tell_open(call);
+    if (call->news & NEWS_OPEN && may_open(call) && take_news(call, NEWS_OPEN)) tell_open(call);
     if (take_news(call, NEWS_HEADERS) && is_told_news(call) && call->call.handler->on_headers)
         call->call.handler->on_headers(&call->call);
     if (take_news(call, NEWS_READABLE) && is_told_news(call) && call->is_hungry &&
-        has_something_to_read(call)) {
+        has_something_to_read(call) && !meter_is_waiting(call->meter, WAY_IN)) {
         call->is_hungry = false;
         call->call.handler->on_readable(&call->call);
     }
-    if (take_news(call, NEWS_WRITABLE) && call->state == CALL_OPEN && call->is_choked) {
+    if (take_news(call, NEWS_WRITABLE) && call->state == CALL_OPEN && call->is_choked &&
+        !meter_is_waiting(call->meter, WAY_OUT)) {
         call->is_choked = false;
         call->call.handler->on_writable(&call->call);
+        if (call->meter && !meter_is_waiting(call->meter, WAY_OUT)) meter_give_back(call, WAY_OUT);
     }
     if (take_news(call, NEWS_DRAIN) && call->state == CALL_OPEN && call->call.handler->on_drain)
         call->call.handler->on_drain(&call->call);
@@ -350,7 +366,7 @@ void call_on_close(void *user, uint32_t error, bool is_connection) {
     call->was_reset_here = call->stream && http_stream_was_reset_here(call->stream);
     call->stream = NULL;
     call->window_due = 0;
-    if (call->partner) raw_closed(call, error, is_connection);
+    if (call->partner && raw_closed(call, error, is_connection)) return;
     if (call->is_waiting) return; /* for another attempt */
     if (call->state >= CALL_OVER) {
         call_wake(call, 0);
@@ -402,6 +418,7 @@ void call_finish_for(struct rpc_call *call, enum status status, enum call_reason
     bool is_unsaid = call->is_mute && status == STATUS_OK; /* the handler believes that its reply was sent */
     if (!is_unsaid) set_status(call, status, reason, text);
     call->state = CALL_FINISHING;
+    if (call->meter) meter_stop(call);
     inbound_drop(call);
     if (call->partner) raw_part(call, HTTP_CANCEL);
     if (!call->stream) return;

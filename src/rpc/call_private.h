@@ -56,6 +56,7 @@ struct rpc_call {
     struct inbound inbound;
     struct outbox outbox;
     struct timer timer; /* the deadline */
+    struct meter *meter;     /* of a server call that has limits; else NULL */
     struct attempt *attempt; /* of a client call; else NULL */
     struct edge *edge;       /* the dialect's own; or NULL */
     size_t replay_left;      /* of attempt->replay, to be sent before the outbox */

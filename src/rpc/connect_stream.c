@@ -1,6 +1,7 @@
 /* rpc/connect_stream.c - see connect.h: methods that stream. Envelopes are gRPC's framed messages, and one more. */
 #include "rpc/call_private.h"
 #include "rpc/connect.h"
+#include "rpc/meter.h"
 
 enum { FLAG_END = 2 };
 
@@ -15,9 +16,11 @@ static void refuse(const struct arrival *arrival, enum refusal refusal, enum sta
     const struct text *type = &arrival->dialect->types[arrival->codec == CODEC_JSON ? CODEC_JSON : CODEC_PROTO];
     struct message *end = message_new(0);
     struct buffer *json = &rpc->scratch;
+    uint8_t details[METER_DETAILS_MOST];
+    size_t details_length = arrival->verdict ? meter_write_details(arrival->verdict, details) : 0;
     buffer_clear(json);
     buffer_append_text(json, "{\"error\":");
-    connect_write_error(json, status, text, NULL, 0, NULL);
+    connect_write_error(json, status, text, details, details_length, NULL);
     buffer_append_byte(json, '}');
     end = message_resize(end, buffer_length(json));
     memcpy(end->data, buffer_bytes(json), buffer_length(json));

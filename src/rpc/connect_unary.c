@@ -4,14 +4,17 @@
 
 #include "rpc/call_private.h"
 #include "rpc/connect.h"
+#include "rpc/meter.h"
 
 void connect_refuse(const struct arrival *arrival, enum refusal refusal, enum status status, const char *text) {
     struct rpc *rpc = arrival->connection->rpc;
     struct header_block *block = &rpc->block;
     struct buffer *json = &rpc->scratch;
+    uint8_t details[METER_DETAILS_MOST];
+    size_t details_length = arrival->verdict ? meter_write_details(arrival->verdict, details) : 0;
     buffer_clear(json);
     if (refusal == REFUSED_VERB) status = STATUS_UNKNOWN; /* as clients read a 405, which others answer without a body */
-    connect_write_error(json, status, text, NULL, 0, NULL);
+    connect_write_error(json, status, text, details, details_length, NULL);
     header_block_begin(block, 0, NULL, NULL);
     header_block_add(block, ":status", 7, connect_http_status(refusal, status), 3);
     HEADER_BLOCK_ADD(block, "content-type", "application/json");

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/stint.h"
+#include "limit/table.h"
 #include "rpc/call_private.h"
 #include "rpc/grpc_client.h"
 #include "rpc/raw.h"
@@ -46,6 +47,9 @@ void rpc_connection_free(struct rpc_connection *connection) {
     if (connection->account) account_close(&connection->account);
     list_remove(&connection->node);
     peer_metadata_unref(&connection->last_metadata);
+    for (size_t i = 0; i < connection->entry_count; i++) limit_entry_close(&connection->entries[i]);
+    free(connection->entries);
+    free(connection->listener);
     free(connection->peer);
     free(connection->peer_node);
     free(connection->reason);

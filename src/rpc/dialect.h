@@ -20,6 +20,7 @@
 
 struct call_route;
 struct header_block;
+struct meter_verdict;
 struct method;
 struct peer_metadata;
 struct rpc_call;
@@ -38,6 +39,7 @@ struct arrival {
     const struct call_route *route; /* NULL: nobody answers this path */
     const struct method *method;    /* NULL: the bytes are passed on; or its types are not known */
     bool is_known_service;
+    const struct meter_verdict *verdict; /* a limit refuses it, and when it may come again; else NULL */
 };
 
 /* Why there will be no call, as far as a dialect has a form of its own for it. */

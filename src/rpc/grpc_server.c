@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "rpc/call_private.h"
+#include "rpc/meter.h"
 #include "rpc/status_text.h"
 
 enum { TYPE_MOST = 64 /* of a content-type that is repeated to the peer */ };
@@ -20,20 +21,33 @@ static const char *http_status(enum refusal refusal) {
     }
 }
 
+enum { PUSHBACK_TEXT = 16 };
+
+/* What a client that retries by itself waits for (gRPC: A6, "Pushback"): nothing of an answer has come to it yet. */
+static void add_pushback(struct header_block *block, const struct meter_verdict *verdict, char text[PUSHBACK_TEXT]) {
+    if (verdict->retry == RETRY_NEVER) return;
+    int length = snprintf(text, PUSHBACK_TEXT, "%u", (unsigned)meter_pushback_ms(verdict));
+    header_block_add(block, "grpc-retry-pushback-ms", 22, text, (size_t)length);
+}
+
 /* The whole answer in one header block; there is no call. */
 void grpc_refuse(const struct arrival *arrival, enum refusal refusal, enum status status, const char *text) {
     struct header_block *block = &arrival->connection->rpc->block;
     const struct request *request = &arrival->request;
     bool is_repeated = request->type.length <= TYPE_MOST;
     const struct text *type = is_repeated ? &request->type : &arrival->dialect->types[CODEC_PLAIN];
-    char number[4];
+    uint8_t details[METER_DETAILS_MOST];
+    char number[4], pushback[PUSHBACK_TEXT];
     int length = snprintf(number, sizeof number, "%d", (int)status);
-    header_block_begin(block, STATUS_TEXT_MOST, NULL, NULL);
+    size_t details_length = arrival->verdict ? meter_write_details(arrival->verdict, details) : 0;
+    header_block_begin(block, STATUS_TEXT_MOST + 2 * details_length, NULL, NULL);
     header_block_add(block, ":status", 7, http_status(refusal), 3);
     header_block_add(block, "content-type", 12, type->data, type->length);
     if (refusal == REFUSED_ENCODING) HEADER_BLOCK_ADD(block, "grpc-accept-encoding", "gzip");
     header_block_add(block, "grpc-status", 11, number, (size_t)length);
     header_block_add_message(block, text);
+    if (details_length) header_block_add_binary(block, "grpc-status-details-bin", 23, details, details_length);
+    if (arrival->verdict) add_pushback(block, arrival->verdict, pushback);
     arrival_answer(arrival, status, block, NULL, 0);
 }
 
@@ -72,13 +86,14 @@ void grpc_add_status(const struct rpc_call *call, struct header_block *block, ch
 /* Trailers-Only where nothing was sent and no headers were set: only that lets a client retry. */
 bool grpc_send_trailers_only(struct rpc_call *call, const void *details, size_t details_length) {
     struct header_block *block = &call->call.rpc->block;
-    char number[4];
+    char number[4], pushback[PUSHBACK_TEXT];
     if (!call->has_sent_headers && call->headers && call->headers->count) grpc_send_headers(call);
     if (call->has_sent_headers) return false;
     call->has_sent_headers = true;
     header_block_begin(block, STATUS_TEXT_MOST + 2 * details_length, call->trailers, NULL);
     begin_headers(call, block);
     grpc_add_status(call, block, number, details, details_length);
+    if (call->meter && call->meter->verdict.limit) add_pushback(block, &call->meter->verdict, pushback);
     call_respond(call, block, true);
     return true;
 }

@@ -1,6 +1,7 @@
 /* rpc/messages.c - the messages of a call, in and out: what handlers take, and what they give. */
 #include "rpc/call_private.h"
 #include "rpc/coding.h"
+#include "rpc/meter.h"
 
 /* ---- receiving ---- */
 
@@ -29,8 +30,23 @@ static enum call_next nothing_to_receive(struct rpc_call *call) {
     return CALL_END;
 }
 
+/* False: the next message may not be taken now. */
+static bool may_take(struct rpc_call *call) {
+    struct framed framed;
+    if (!inbound_peek(call, &framed)) return true;
+    enum admission admission = meter_admits(call, WAY_IN, MESSAGE_PREFIX + framed.length);
+    if (admission == ADMITTED) {
+        meter_moved(call->meter, WAY_IN);
+        return true;
+    }
+    call->is_hungry = true;
+    if (admission == ENDED) meter_end(call);
+    return false;
+}
+
 static enum call_next take(struct rpc_call *call, struct framed *framed) {
     if (call->state >= CALL_OVER) return CALL_END;
+    if (call->meter && !may_take(call)) return CALL_EMPTY;
     if (!inbound_take(call, framed)) return nothing_to_receive(call);
     call->call.took_compressed = framed->is_compressed;
     /* What was taken outside of a handler function is released in the call's next turn. */
@@ -119,7 +135,7 @@ struct metadata *call_trailers(struct call *public) {
 
 static bool may_send(struct rpc_call *call) {
     call_ask_source(&call->call);
-    if (!call_is_open(&call->call)) return false;
+    if (!call_is_open(&call->call) || (call->meter && !meter_may_send(call))) return false;
     if (!call->has_sent_headers) call->dialect->send_headers(call);
     return true;
 }
@@ -128,6 +144,7 @@ static void queued(struct rpc_call *call, size_t framed, size_t length) {
     if (call->outbox.bytes == framed) call->progress = loop_now(call->call.rpc->loop);
     call->call.messages_out++;
     call->call.bytes_out += length;
+    if (call->meter) meter_sent(call, framed);
     account_charge(call, framed);
     if (call->stream) http_stream_resume(call->stream);
 }
@@ -187,15 +204,19 @@ bool call_send_frame(struct call *public, const struct call_frame *frame) {
     return true;
 }
 
-bool call_takes_runs(const struct call *public) { return !rpc_call_of_const(public)->is_recoded; }
+bool call_takes_runs(const struct call *public) {
+    const struct rpc_call *call = rpc_call_of_const(public);
+    return !call->is_recoded && !meter_counts(call->meter, WAY_OUT);
+}
 
 bool call_send_run(struct call *public, struct message *run, size_t from, size_t to, uint32_t count) {
     struct rpc_call *call = rpc_call_of(public);
     size_t framed = to - from;
-    if (call->is_recoded || !call_is_open(public) || account_is_limited(call->account)) return false;
+    if (!call_takes_runs(public) || !call_is_open(public) || account_is_limited(call->account)) return false;
     if (call->outbox.bytes + framed > call->most_queued) return false;
     if (!call->has_sent_headers) call->dialect->send_headers(call);
     outbox_add_run(&call->outbox, &public->rpc->outboxes, run, from, to, count);
+    if (call->meter) meter_touch(call->meter);
     if (call->outbox.bytes == framed) call->progress = loop_now(public->rpc->loop);
     public->messages_out += count;
     public->bytes_out += framed - (size_t)count * MESSAGE_PREFIX;
@@ -223,7 +244,7 @@ bool call_compress(struct call *public, bool is_on) {
 struct buffer *call_begin_message(struct call *public) {
     struct rpc_call *call = rpc_call_of(public);
     call_ask_source(public);
-    if (!call_is_open(public)) return NULL;
+    if (!call_is_open(public) || (call->meter && !meter_may_send(call))) return NULL;
     if (!call->is_recoded) return outbox_begin(&call->outbox, &public->rpc->outboxes);
     buffer_clear(&public->rpc->scratch);
     return &public->rpc->scratch;
@@ -249,7 +270,8 @@ void call_abandon_message(struct call *public) {
 bool call_is_full(struct call *public) {
     struct rpc_call *call = rpc_call_of(public);
     if (call->outbox.bytes && call_holds_reply(call)) return false; /* only its end makes room */
-    bool is_full = call->outbox.bytes >= call->most_queued || account_is_limited(call->account);
+    bool is_full = call->outbox.bytes >= call->most_queued || account_is_limited(call->account) ||
+                   (call->meter && meter_is_full(call));
     if (is_full) call->is_choked = true;
     return is_full;
 }

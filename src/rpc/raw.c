@@ -4,8 +4,10 @@
 #include <stdio.h>
 
 #include "rpc/call_private.h"
+#include "rpc/meter.h"
 #include "rpc/status_text.h"
 #include "rpc/timeout.h"
+#include "rpc/walk.h"
 
 static bool is(const struct http_header *header, const char *name, size_t length) {
     return header->name_length == length && memcmp(header->name, name, length) == 0;
@@ -90,22 +92,34 @@ struct rpc_call *raw_payer(struct rpc_call *call) { return call->is_client && ca
 static struct rpc_call *unlink_partner(struct rpc_call *call) {
     struct rpc_call *partner = call->partner, *server = call->is_client ? partner : call;
     call_drop_queued(call->is_client ? call : partner); /* while it is known who pays for it */
+    if (server->meter) meter_stop(server);
     const char *target = log_access_is_on() ? raw_target(server) : NULL;
     if (target) server->target = memory_copy_string(target);
     call->partner = partner->partner = NULL;
     return partner;
 }
 
+void raw_pass(struct rpc_call *call, const uint8_t *bytes, size_t length) {
+    struct rpc_call *to = call->partner;
+    outbox_add_raw(&to->outbox, &to->call.rpc->outboxes, bytes, length);
+    if (to->stream) http_stream_resume(to->stream);
+}
+
+static enum limit_way way_of(const struct rpc_call *call) { return call->is_client ? WAY_OUT : WAY_IN; }
+
 void raw_receive(struct rpc_call *call, const uint8_t *bytes, size_t length) {
     struct rpc_call *to = call->partner;
     if (!to || !length) return;
     struct rpc_call *payer = raw_payer(to);
+    struct meter *meter = payer->meter;
     call->call.bytes_in += length;
     to->call.bytes_out += length;
     if (!payer->buffered) payer->progress = loop_now(payer->call.rpc->loop);
-    outbox_add_raw(&to->outbox, &to->call.rpc->outboxes, bytes, length);
     account_charge(payer, length);
-    if (to->stream) http_stream_resume(to->stream);
+    if (meter)
+        walk_receive(meter, way_of(call), bytes, length);
+    else
+        raw_pass(call, bytes, length);
 }
 
 static void give_window(struct rpc_call *call, size_t length) {
@@ -182,7 +196,7 @@ void raw_response(struct rpc_call *call, const struct http_header *headers, size
 void raw_end(struct rpc_call *call, const struct http_header *trailers, size_t count) {
     struct rpc_call *to = call->partner;
     call->inbound.is_ended = true;
-    if (!to) return;
+    if (!to || walk_holds_end(raw_payer(to)->meter, way_of(call), trailers, count)) return;
     to->has_sent_end = true;
     if (to->stream) http_stream_finish(to->stream, trailers, count);
     if (call->is_client) answered(call, trailers, count);
@@ -222,9 +236,11 @@ static void upstream_closed(struct rpc_call *call, uint32_t error, bool is_conne
     call_end(call, outcome.status, is_connection ? REASON_CONNECTION : REASON_SERVER, text);
 }
 
-void raw_closed(struct rpc_call *call, uint32_t error, bool is_connection) {
+bool raw_closed(struct rpc_call *call, uint32_t error, bool is_connection) {
+    if (call->is_client && walk_has_ended(call->partner->meter, WAY_OUT)) return true;
     if (call->is_client)
         upstream_closed(call, error, is_connection);
     else
         raw_part(call, is_connection || error == HTTP_NO_ERROR ? HTTP_CANCEL : (enum http_error)error);
+    return false;
 }

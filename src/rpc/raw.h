@@ -24,11 +24,15 @@ struct rpc_call *raw_new(struct rpc *rpc, const struct rpc_request *request);
 /* Its request on a link; NULL when that takes no more. */
 struct http_stream *raw_send(struct rpc_call *call, const struct rpc_link *link);
 
+/* Bytes that are on the account already, to the partner. */
+void raw_pass(struct rpc_call *call, const uint8_t *bytes, size_t length);
+
 /* HTTP's events on a raw call. */
 void raw_response(struct rpc_call *call, const struct http_header *headers, size_t count, bool is_end);
 void raw_receive(struct rpc_call *call, const uint8_t *bytes, size_t length);
 void raw_end(struct rpc_call *call, const struct http_header *trailers, size_t count);
-void raw_closed(struct rpc_call *call, uint32_t error, bool is_connection);
+/* True: what it has said before is still held back (rpc/walk.h), and stands. */
+bool raw_closed(struct rpc_call *call, uint32_t error, bool is_connection);
 /* Whose account the outbox of a raw call is on. */
 struct rpc_call *raw_payer(struct rpc_call *call);
 /* The accounts of `call`'s connection allow growth again. */

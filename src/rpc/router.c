@@ -7,6 +7,7 @@
 
 #include "base/map.h"
 #include "base/memory.h"
+#include "limit/book.h"
 #include "rpc/router_private.h"
 
 /* No name of a method is longer: what a path names beyond it is unknown. */
@@ -17,6 +18,8 @@ struct router {
     struct map services; /* names of the services that have a route */
     struct map patterns; /* "pkg.Service", "pkg.*", "*" → struct call_route */
     const struct schema *schema;
+    struct map listeners; /* addresses → struct limit_set */
+    const struct limit_book *book; /* NULL: `named` limits mean nothing */
     uint32_t generation;
     bool is_retired;
     size_t calls;
@@ -32,22 +35,49 @@ struct router *router_new(uint32_t generation, void (*on_idle)(void *context), v
     return router;
 }
 
+void router_set_limits(struct router *router, const struct limit_book *book) { router->book = book; }
+
+void router_add_listener(struct router *router, const char *address, const struct config_limit *const *named) {
+    struct limit_set *set = limit_book_set(router->book, named, address);
+    if (set) free(map_put(&router->listeners, address, strlen(address), set));
+}
+
+const struct limit_set *router_listener_limits(const struct router *router, const char *address) {
+    return router->listeners.count && address ? map_get(&router->listeners, address, strlen(address)) : NULL;
+}
+
+static struct call_route *route_new(struct router *router, const struct call_handler *handler, void *data,
+                                    const struct call_limits *limits) {
+    struct call_route *route = memory_new(sizeof *route);
+    *route = (struct call_route){.handler = handler,
+                                 .data = data,
+                                 .limits = *limits,
+                                 .set = limit_book_set(router->book, limits->named, limits->service),
+                                 .router = router};
+    return route;
+}
+
+static void route_free(void *memory) {
+    struct call_route *route = memory;
+    if (!route) return;
+    free(route->set);
+    free(route);
+}
+
 void router_add(struct router *router, const struct method *method, const struct call_handler *handler,
                 void *data, const struct call_limits *limits) {
-    struct call_route *route = memory_new(sizeof *route);
-    *route = (struct call_route){
-        .method = method, .handler = handler, .data = data, .limits = *limits, .router = router};
+    struct call_route *route = route_new(router, handler, data, limits);
+    route->method = method;
     const char *slash = strrchr(method->full_name, '/');
     assert(slash);
     map_put(&router->services, method->full_name, (size_t)(slash - method->full_name), router);
-    free(map_put(&router->routes, method->full_name, strlen(method->full_name), route));
+    route_free(map_put(&router->routes, method->full_name, strlen(method->full_name), route));
 }
 
 static struct call_route *add_pattern(struct router *router, const char *pattern, const struct call_handler *handler,
                                       void *data, const struct call_limits *limits) {
-    struct call_route *route = memory_new(sizeof *route);
-    *route = (struct call_route){.handler = handler, .data = data, .limits = *limits, .router = router};
-    free(map_put(&router->patterns, pattern, strlen(pattern), route));
+    struct call_route *route = route_new(router, handler, data, limits);
+    route_free(map_put(&router->patterns, pattern, strlen(pattern), route));
     return route;
 }
 
@@ -109,9 +139,10 @@ void router_free(struct router **router) {
     struct router *r = *router;
     *router = NULL;
     if (!r) return;
-    map_free(&r->routes, free);
+    map_free(&r->routes, route_free);
     map_free(&r->services, NULL);
-    map_free(&r->patterns, free);
+    map_free(&r->patterns, route_free);
+    map_free(&r->listeners, free);
     free(r);
 }
 

@@ -6,11 +6,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "config/config.h"
 #include "rpc/call.h"
+
+struct limit_book;
+struct limit_set;
 
 struct call_limits {
     uint64_t message;              /* payload of one message, decompressed */
     uint64_t buffered_per_stream;
+    const struct config_limit *const *named; /* ended by NULL; NULL: none. Of a route: in the router's book */
+    const char *service; /* whose `named` are; lives as long as the router */
 };
 
 /* One method, or all that a pattern stands for. Owned by the router. */
@@ -19,6 +25,7 @@ struct call_route {
     const struct call_handler *handler;
     void *data; /* the handler's: for scripts the function or table of hooks; call->data begins as it */
     struct call_limits limits;
+    struct limit_set *set; /* of limits.named; or NULL */
     struct router *router;
     uint64_t calls; /* open ones */
     bool is_rest;   /* of a pattern: router_add_rest() */
@@ -30,6 +37,12 @@ struct router;
 struct router *router_new(uint32_t generation, void (*on_idle)(void *context), void *context);
 void router_add(struct router *router, const struct method *method, const struct call_handler *handler, void *data,
                 const struct call_limits *limits);
+/* What the `named` limits of the routes that are added from now on mean. The book outlives the router. */
+void router_set_limits(struct router *router, const struct limit_book *book);
+/* Those that hold for every call of connections that were accepted by this listener. */
+void router_add_listener(struct router *router, const char *address, const struct config_limit *const *named);
+/* NULL: none. */
+const struct limit_set *router_listener_limits(const struct router *router, const char *address);
 /* Every method of "pkg.Service", "pkg.*" (that package and those below it) or "*", whether its types are known or not.
  * A service of which a method was added by itself is not touched; else the longest pattern counts. The calls are raw
  * where the client speaks gRPC: `handler` has on_request. NULL: these names are taken, and what was not added by itself is unknown. */

@@ -116,6 +116,7 @@ void rpc_accept(struct rpc *rpc, const struct rpc_accepted *accepted) {
     connection->is_internal = accepted->is_internal;
     if (accepted->is_internal) http_session_set_relay(connection->session);
     connection->takes_peers = accepted->takes_peers;
+    connection->listener = accepted->listener;
     connection->on_gone = accepted->on_gone;
     connection->context = accepted->context;
     struct connection *wire =

@@ -44,6 +44,7 @@ struct rpc_accepted {
      * as calls elsewhere may need it still. Whoever connected closes it. */
     bool is_internal;
     bool takes_peers; /* call_takes_peers() of its calls */
+    char *listener;   /* the address of the config that it was accepted by; rpc_accept() takes it over; or NULL */
     struct tls_server *tls; /* a reference, which rpc_accept() takes over; or NULL */
     bool reads_proxy_header;
     void (*on_gone)(void *context);

@@ -59,6 +59,9 @@ struct rpc_connection {
     char *peer;   /* its address; known from the first call on */
     char *peer_node; /* which gateway it is, when it has proved that; else NULL */
     char *reason; /* why it ended */
+    char *listener;  /* the address that it was accepted by, as the config writes it; or NULL */
+    struct limit_entry **entries; /* of limits that count for each connection */
+    size_t entry_count;
     bool is_client, is_draining, is_internal, is_tunnelled, takes_peers;
     void (*on_idle)(void *context); /* its last call has gone; may be NULL */
     void (*on_gone)(void *context);

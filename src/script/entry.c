@@ -297,7 +297,10 @@ static struct handler *handler_new(struct generation *generation, const struct s
     handler->script = file;
     handler->file = file->name;
     handler->budget = watchdog_budget(limits->handler_time);
-    handler->limits = (struct call_limits){limits->message, limits->buffered_per_stream};
+    handler->limits = (struct call_limits){.message = limits->message,
+                                           .buffered_per_stream = limits->buffered_per_stream,
+                                           .named = limits->named,
+                                           .service = service->config->name};
     handler->origin.file = file->name;
     for (size_t i = 0; i < HOOKS; i++) *hook_place(handler, &hooks[i]) = LUA_NOREF;
     generation->handlers = handler;

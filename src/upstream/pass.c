@@ -37,7 +37,10 @@ static const struct call_handler client_side = {.takes_frames = true,
                                                 .on_close = client_close};
 
 static struct call_limits limits_of(const struct config_service *service) {
-    return (struct call_limits){service->limits.message, service->limits.buffered_per_stream};
+    return (struct call_limits){.message = service->limits.message,
+                                .buffered_per_stream = service->limits.buffered_per_stream,
+                                .named = service->limits.named,
+                                .service = service->name};
 }
 
 void pass_add_routes(struct router *router, const struct config *config, const struct upstream_set *set) {

@@ -104,8 +104,67 @@ static const struct {
      "t.conf:2: error: \"a b\" is not the name of a `shared_dict`: letters, digits, \".\", \"-\" and \"_\", at most 64"},
     {LISTEN "shared_dict a { }\nshared_dict a { }", "t.conf:3: error: `shared_dict \"a\"` is already in line 2"},
     {LISTEN "admin \"127.0.0.1:1\" { }", "t.conf:2: error: this version does not serve `admin` yet"},
-    {LISTEN "limits { messages_per_second = 5 }",
-     "t.conf:2: error: this version does not serve `messages_per_second` yet"},
+    /* named limits */
+    {LISTEN "limits {\nmessages_per_second = 5 }",
+     "t.conf:3: error: `messages_per_second` belongs in limit \"NAME\" { … }; where that is to hold, write limit = \"NAME\""},
+    {GREET "service a.B { script = greet.lua\n idle = 5s }",
+     "t.conf:4: error: `idle` belongs in limits { … }, or in limit \"NAME\" { … }"},
+    {LISTEN "limit a {\nmesages_per_second = 5 }",
+     "t.conf:3: error: `limit` has no key `mesages_per_second` (did you mean \"messages_per_second\"?)"},
+    {LISTEN "limit a { messages_per_second = 5\nburst = 2 }",
+     "t.conf:3: error: `limit` has no key `burst`: there are messages_burst, bytes_burst and streams_burst"},
+    {LISTEN "limit a { messages_per_second = fast }",
+     "t.conf:2: error: `messages_per_second` is a number such as 100 or 0.5: \"fast\" is not"},
+    {LISTEN "limit a { messages_per_second = 1. }",
+     "t.conf:2: error: `messages_per_second` is a number such as 100 or 0.5: \"1.\" is not"},
+    {LISTEN "limit a { messages_per_second = -1 }",
+     "t.conf:2: error: `messages_per_second` is a number such as 100 or 0.5: \"-1\" is not"},
+    {LISTEN "limit a { messages_per_second = 0.0000001 }",
+     "t.conf:2: error: `messages_per_second` is a number such as 100 or 0.5: \"0.0000001\" is not"},
+    {LISTEN "limit a { messages_per_second = 0 }",
+     "t.conf:2: error: `messages_per_second` = 0 is outside of its range, 0.000001 to 1000000000"},
+    {LISTEN "limit a { messages_per_second = 99999999999999999999 }",
+     "t.conf:2: error: `messages_per_second` is a number such as 100 or 0.5: \"99999999999999999999\" is not"},
+    {LISTEN "limit a { messages_per_second = 18446744073709551615 }",
+     "t.conf:2: error: `messages_per_second` = 18446744073709551615 is outside of its range, 0.000001 to 1000000000"},
+    {LISTEN "limit a { }", "t.conf:2: error: `limit \"a\"` limits nothing"},
+    {LISTEN "limit none { age = 1s }",
+     "t.conf:2: error: \"none\" is not the name of a `limit`: letters, digits, \".\", \"-\" and \"_\", at most 64, and not none"},
+    {LISTEN "limit a {\nper = conection messages = 5 }",
+     "t.conf:3: error: `per` = \"conection\" is unknown (did you mean \"connection\"?); there are stream, connection, service, "
+     "peer and \"metadata NAME\""},
+    {LISTEN "limit a { per = metadata streams = 5 }",
+     "t.conf:2: error: `per` = \"metadata\" names no metadata: write \"metadata x-user-id\", in lower case"},
+    {LISTEN "limit a { per = \"metadata X-User\" streams = 5 }",
+     "t.conf:2: error: `per` = \"metadata X-User\" names no metadata: write \"metadata x-user-id\", in lower case"},
+    {LISTEN "limit a { per = \"metadata x-bin\" streams = 5 }",
+     "t.conf:2: error: `per`: metadata that ends in -bin is no key"},
+    {LISTEN "limit a { streams = 5 }",
+     "t.conf:2: error: `streams` counts streams, and `per = stream` has one: say another `per`"},
+    {LISTEN "limit a { streams_per_second = 5 }",
+     "t.conf:2: error: `streams_per_second` counts streams, and `per = stream` has one: say another `per`"},
+    {LISTEN "limit a { per = service\nmessages = 5 }",
+     "t.conf:3: error: `messages` in all are of a stream or connection: say that in `per`"},
+    {LISTEN "limit a { per = peer keys = 0\nstreams = 5 }",
+     "t.conf:2: error: `keys` = 0 is outside of its range, 1 to 16777216"},
+    {LISTEN "limit a { age = 5s\naction = hard }",
+     "t.conf:3: error: `action` is for messages_per_second and bytes_per_second"},
+    {LISTEN "limit a { age = 5s\ndirection = both }",
+     "t.conf:3: error: `direction` is for messages_per_second, bytes_per_second and messages"},
+    {LISTEN "limit a { messages_per_second = 5\ndirection = requests }",
+     "t.conf:3: error: `direction` = \"requests\" is unknown (did you mean \"request\"?)"},
+    {LISTEN "limit a { messages = 5\nmessages_burst = 5 }",
+     "t.conf:3: error: `messages_burst` needs `messages_per_second`"},
+    {LISTEN "limit a { messages_per_second = 0.000001\nmessages_burst = 1001 }",
+     "t.conf:3: error: `messages_burst` is more than comes in a thousand million seconds"},
+    {LISTEN "limit a { age = 1s }\nlimit a { age = 2s }", "t.conf:3: error: `limit \"a\"` is already in line 2"},
+    {LISTEN "limit users { age = 1s }\nlimits { limit = user }",
+     "t.conf:3: error: there is no `limit` \"user\" (did you mean \"users\"?)"},
+    {GREET "limit a { age = 1s }\nservice a.B { script = greet.lua\nlimit = { a, a } }",
+     "t.conf:5: error: `limit` \"a\" is there twice"},
+    {GREET "service a.B { script = greet.lua\nmethod C { limit = x } }", "t.conf:4: error: there is no `limit` \"x\""},
+    {GREET "service a.B { script = greet.lua\nlimit x { age = 5s } }", "t.conf:4: error: `limit` is a key: limit = …"},
+    {"listen \"127.0.0.1:0\" {\nlimit = x }", "t.conf:2: error: there is no `limit` \"x\""},
     /* upstreams */
     {LISTEN "upstream numbers {\n target = a }",
      "t.conf:3: error: \"a\" is not an address: HOST:PORT, [V6]:PORT, *:PORT or unix:PATH"},
@@ -695,6 +754,34 @@ static void many_services_are_fine(void) {
 
 /* --- what the table of keys writes --- */
 
+static void the_nearest_that_names_limits_counts(void) {
+    struct config *config = read_text(
+        "limit a { messages_per_second = 0.5 }\nlimit b { per = \"metadata x-user\"  bytes_per_second = 1KiB  keys = 7 }\n"
+        "limit c { per = peer  streams = 5  streams_per_second = 2.5  action = hard  messages_per_second = 1 }\n"
+        "limits { limit = { a, b } }\nlisten \"127.0.0.1:0\" { limit = c }\n"
+        "proto_path = proto  proto = greet.proto  script_path = scripts\n"
+        "service a.A { script = greet.lua }\n"
+        "service a.B { script = greet.lua  limit = c  method C { limit = b }  method D { limit = none }  method E { } }\n"
+        "service a.F { script = greet.lua  limit = none }");
+    const struct config_limit *a = &config->named_limits[0], *b = &config->named_limits[1], *c = &config->named_limits[2];
+    const struct config_service *services = config->services;
+    CHECK_INT(a->messages_per_second, RATE_ONE / 2);
+    CHECK_INT(a->messages_burst, 1);
+    CHECK_INT(b->bytes_burst, 1024);
+    CHECK_STR(b->metadata, "x-user");
+    CHECK_INT(b->keys, 7);
+    CHECK_INT(c->streams_burst, 3);
+    CHECK_INT(c->action, LIMIT_HARD);
+    CHECK(config->limits.named[0] == a && config->limits.named[1] == b && !config->limits.named[2]);
+    CHECK(services[0].limits.named == config->limits.named);
+    CHECK(services[1].limits.named[0] == c && !services[1].limits.named[1]);
+    CHECK(services[1].methods[0].limits.named[0] == b && !services[1].methods[1].limits.named);
+    CHECK(services[1].methods[2].limits.named == services[1].limits.named);
+    CHECK(!services[2].limits.named);
+    CHECK(config->listeners[0].named[0] == c);
+    config_free(&config);
+}
+
 static void the_default_file_reads_as_the_defaults(void) {
     struct buffer text = {0};
     config_write_default(&text);
@@ -742,6 +829,8 @@ static void the_default_file_reads_with_its_comments_taken_away(void) {
     struct config *config = read_text((char *)bare.data);
     CHECK(config->listeners[0].tls && config->listeners[0].proxy_from);
     CHECK_STR(config->services[0].methods[0].name, "Greet");
+    CHECK(config->services[0].methods[0].limits.named && !config->services[0].methods[0].limits.named[1]);
+    config->services[0].methods[0].limits.named = config->limits.named; /* one list for each who names it */
     CHECK_MEM(&config->services[0].methods[0].limits, sizeof config->limits, &config->limits,
               sizeof config->limits);
     config_free(&config);
@@ -802,6 +891,7 @@ int main(void) {
     RUN(a_nul_byte_is_a_fault);
     RUN(the_longest_match_owns_a_service);
     RUN(many_services_are_fine);
+    RUN(the_nearest_that_names_limits_counts);
     RUN(the_default_file_reads_as_the_defaults);
     RUN(the_default_file_reads_with_its_comments_taken_away);
     remove_folder();
