@@ -110,7 +110,8 @@ void connection_carry_bytes(struct connection *connection, const uint8_t *bytes,
 void connection_carry_drained(struct connection *connection) { (void)connection; }
 void connection_carry_end(struct connection *connection, const char *reason) { (void)connection, (void)reason; }
 uint64_t connection_id(const struct connection *connection) { return connection ? 7 : 0; }
-const char *connection_peer(const struct connection *connection) { return connection ? "192.0.2.1:4711" : ""; }
+static const char *fake_peer = "192.0.2.1:4711"; /* of whoever is accepted */
+const char *connection_peer(const struct connection *connection) { return connection ? fake_peer : ""; }
 const struct tls_info *connection_tls(const struct connection *connection) {
     (void)connection;
     return NULL;
