@@ -16,8 +16,7 @@ struct loop;
 
 /* `tls` is a new reference, or NULL. */
 typedef void entrance_accept_fn(void *context, int fd, struct tls_server *tls, bool reads_proxy_header,
-                                bool takes_peers,
-                                const char *address);
+                                bool takes_peers, const char *address);
 
 struct entrance *entrance_new(struct loop *loop, entrance_accept_fn *on_accept, void *context);
 void entrance_free(struct entrance **entrance); /* closes what is open */

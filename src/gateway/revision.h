@@ -26,8 +26,8 @@ struct revision {
 
 /* One reference; NULL and an error text on any fault. One thread at a time. */
 struct revision *revision_read(const char *file, uint32_t number, atomic_uint *alive, struct error *error);
-/* Its dictionaries and what its limits have counted: those of the revision in force (NULL: there is none) that are the same, and new ones. False and an error
- * text when the system has no memory for one. */
+/* Its dictionaries and what its limits have counted: those of the revision in force (NULL: there is none) that are the
+ * same, and new ones. False and an error text when the system has no memory for one. */
 bool revision_open_dicts(struct revision *revision, const struct revision *in_force, struct error *error);
 struct revision *revision_ref(struct revision *revision);
 void revision_unref(struct revision **revision);

@@ -98,6 +98,15 @@ function stream:send_times(times, message, seconds)
   return ask { ["do"] = "send_all", stream = self.number, message = message, times = times, seconds = seconds }
 end
 
+-- A list of them; how many were accepted: { sent =, reason = }
+function stream:send_each(messages, seconds)
+  return ask { ["do"] = "send_all", stream = self.number, messages = messages, seconds = seconds }
+end
+
+-- Messages whose `number` counts up, as fast as the stream takes them, until calm(), which returns how many.
+function stream:flood(message) return ask { ["do"] = "flood", stream = self.number, message = message } end
+function stream:calm(seconds) return ask { ["do"] = "calm", stream = self.number, seconds = seconds } end
+
 -- The next message; nil, "end"; nil, "timeout"
 function stream:receive(seconds)
   local answer, why = ask { ["do"] = "receive", stream = self.number, seconds = seconds }

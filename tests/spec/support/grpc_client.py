@@ -70,7 +70,7 @@ class Stream:
         self.call = channel.stream_stream("/" + path, encode, decode)(
             timeout=request.get("timeout"), metadata=metadata_from_plain(request.get("metadata")),
             compression=COMPRESSION[request.get("compression")])
-        self.reading = self.writing = None
+        self.reading = self.writing = self.flooding = None
 
     def encode(self, plain):
         if self.bytes_only:
@@ -88,6 +88,26 @@ class Stream:
             raise Refused("closed")
         self.writing = None
         return True
+
+    def flood(self, plain):
+        self.flooded = 0
+
+        async def write():
+            try:
+                while not self.is_calm:
+                    plain["number"] = self.flooded + 1
+                    await self.call.write(self.encode(plain))
+                    self.flooded += 1
+            except (grpc.RpcError, asyncio.InvalidStateError, asyncio.CancelledError):
+                pass # the spec asks for the status
+
+        self.is_calm = False
+        self.flooding = asyncio.ensure_future(write())
+
+    async def calm(self, seconds):
+        self.is_calm = True
+        await within(seconds, self.flooding)
+        return self.flooded
 
     async def receive(self, seconds):
         if self.reading is None:
@@ -238,6 +258,15 @@ class Client:
         except Refused as reason:
             return {"sent": sent, "reason": str(reason)}
         return {"sent": sent}
+
+    async def do_flood(self, request):
+        """Messages whose `number` counts up, as fast as the stream takes them, until do_calm()."""
+        self.streams[request["stream"]].flood(request.get("message") or {})
+        return True
+
+    async def do_calm(self, request):
+        """How many there were."""
+        return await self.streams[request["stream"]].calm(request["seconds"])
 
     async def do_receive(self, request):
         return await self.streams[request["stream"]].receive(request["seconds"])

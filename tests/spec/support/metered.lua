@@ -28,14 +28,20 @@ local services = {
   passed = 'upstream = "behind"',
 }
 
--- `limits`: the sections; `names`: those that interop.Interop names. options: workers =, more =, listen =
+local behind
+local function address_of_behind(way)
+  if not services[way]:find "behind" then return "127.0.0.1:1" end
+  behind = behind or foreign.start()
+  return behind
+end
+
+-- `limits`: the sections; `names`: those that interop.Interop names. options: workers =, more = (sections),
+-- service = (what else its section says)
 function metered.config(way, limits, names, options)
   options = options or {}
-  local behind = services[way]:find "behind" and (metered.behind or foreign.start()) or "127.0.0.1:1"
-  metered.behind = behind ~= "127.0.0.1:1" and behind or metered.behind
   return ('workers = %d\nproto = { "interop.proto" }\nupstream behind { target = "%s" }\n%s\n%s\n'
-    .. 'service "interop.Interop" { %s  limit = { %s } }\n'):format(options.workers or 1, behind,
-    options.more or "", limits, services[way], names)
+    .. 'service "interop.Interop" { %s  limit = { %s } %s }\n'):format(options.workers or 1, address_of_behind(way),
+    options.more or "", limits, services[way], names, options.service or "")
 end
 
 -- The gateway, and a channel to it.
@@ -44,12 +50,9 @@ function metered.start(way, limits, names, options)
   return gw, client.connect(gw.address)
 end
 
--- For after_each.
-function metered.stop()
-  gateway.stop_all()
-  foreign.stop()
-  metered.behind = nil
-end
+-- For after_each. The server behind serves all cases of a file.
+metered.stop = gateway.stop_all
+gateway.at_exit(foreign.stop)
 
 function metered.numbered(from, to)
   local messages = {}
@@ -61,6 +64,17 @@ end
 function metered.are_numbered(assert, messages, to)
   assert.equal(to, #messages)
   for i, message in ipairs(messages) do assert.equal(i, message.number) end
+end
+
+-- That this status is a limit's, with the time after which another try makes sense.
+function metered.assert_limited(assert, status, limit)
+  assert.equal("RESOURCE_EXHAUSTED", status.code)
+  assert.is_truthy(status.text:find('limit "' .. limit .. '"', 1, true), status.text)
+  local detail = status.details.list[1]
+  assert.equal("type.googleapis.com/google.rpc.RetryInfo", detail.type_url)
+  assert.equal(8, status.details.code)
+  assert.equal(status.text, status.details.text)
+  return detail.message.retry_delay
 end
 
 -- What a limit has done, as the gateway's last words say; it is stopped for that.
