@@ -202,6 +202,24 @@ static void what_is_sent_without_asking_is_owed(void) {
     stop();
 }
 
+/* What is published goes out in runs of many messages at once: not to those whose messages are counted. */
+static void messages_that_are_counted_go_in_no_run(void) {
+    struct message *run = message_new(12);
+    memcpy(run->data, "\0\0\0\0\1a\0\0\0\0\1b", run->length = 12);
+    BEGIN({.messages_per_second = PER_SECOND(10), .direction = LIMIT_RESPONSE});
+    open_stream();
+    CHECK(!call_takes_runs(record.call) && !call_send_run(record.call, run, 0, 12, 2));
+    stop();
+    BEGIN({.messages_per_second = PER_SECOND(10), .idle = 10 * NS_PER_S});
+    struct http_stream *stream = open_stream();
+    fake_advance(9 * NS_PER_S);
+    CHECK(call_takes_runs(record.call) && call_send_run(record.call, run, 0, 12, 2));
+    fake_advance(9 * NS_PER_S);
+    CHECK(!has_ended(stream)); /* it was not silent */
+    stop();
+    message_unref(&run);
+}
+
 static void a_hard_limit_ends_a_handler_that_sends_too_fast(void) {
     BEGIN({.messages_per_second = PER_SECOND(10), .messages_burst = 2, .direction = LIMIT_RESPONSE, .action = LIMIT_HARD});
     record.is_many = false;
@@ -507,6 +525,7 @@ int main(void) {
     RUN(a_message_larger_than_the_bucket_passes_a_full_one);
     RUN(a_soft_limit_makes_the_handler_wait);
     RUN(what_is_sent_without_asking_is_owed);
+    RUN(messages_that_are_counted_go_in_no_run);
     RUN(a_hard_limit_ends_a_handler_that_sends_too_fast);
     RUN(idle_is_measured_in_messages);
     RUN(a_message_that_is_sent_is_no_silence);
