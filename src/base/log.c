@@ -192,6 +192,7 @@ void log_write_access(const struct log_access *access) {
         PUT_NAME(&line, "protocol"), put_value(&line, access->protocol, strlen(access->protocol));
     if (access->status) PUT_NAME(&line, "status"), put_value(&line, access->status, strlen(access->status));
     if (access->reason) PUT_NAME(&line, "reason"), put_value(&line, access->reason, strlen(access->reason));
+    if (access->limit) PUT_NAME(&line, "limit"), put_value(&line, access->limit, strlen(access->limit));
     if (access->upstream)
         PUT_NAME(&line, "upstream"), put_value(&line, access->upstream, strlen(access->upstream));
     if (access->target) PUT_NAME(&line, "target"), put_value(&line, access->target, strlen(access->target));

@@ -37,6 +37,7 @@ struct log_access {
     const char *peer, *protocol; /* "127.0.0.1:4711"; "grpc" */
     const char *status;          /* "OK" */
     const char *reason;          /* who ended it: "handler", "client", "upstream", "deadline", "limit", "drain", "connection" */
+    const char *limit;           /* the config's name of the limit that ended it, or refused it; or NULL */
     uint64_t duration_ns;
     const char *upstream, *target; /* where a call was passed on to: the config's name, the address; or NULL */
     bool is_raw;                   /* passed on without being taken apart: bytes are known, messages are not */

@@ -304,14 +304,18 @@ static bool build_script(const struct build *build, cfg_t *section, struct confi
     return check_script(build, value, service->script) && build_chain(build, section, service, count);
 }
 
-/* What is passed on is not taken apart: only how much of it may wait is known. */
+static bool is_for_passed(const char *name) {
+    static const char *const names[] = {"upstream", "buffered_per_stream", "message", "limit"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(names[i], name)) return true;
+    return false;
+}
+
+/* What is passed on is not taken apart: only where its messages begin is known, and how much of it waits. */
 static bool check_passed(const struct build *build, cfg_t *section) {
     for (size_t i = 0; i < key_count; i++) {
         const struct key *key = &keys[i];
-        bool is_of_script = key->section == SECTION_SERVICE
-                                ? strcmp(key->name, "upstream") != 0
-                                : key->is_per_call && strcmp(key->name, "buffered_per_stream") != 0 &&
-                                      strcmp(key->name, "limit") != 0;
+        bool is_of_script = (key->section == SECTION_SERVICE || key->is_per_call) && !is_for_passed(key->name);
         if (is_of_script && tree_value(section, key->name, 0))
             return KEY_FAULT(build, section, key->name,
                              "`%s` is for services with a `script`: calls that are passed on are not taken apart",
@@ -362,12 +366,15 @@ static bool build_methods(const struct build *build, cfg_t *section, struct conf
     return true;
 }
 
-/* What is passed on has no unfinished message that counts by itself, so more may wait, unless the file says how much. */
+/* What is passed on has no unfinished message that counts by itself, so more may wait, unless the file says how much; and
+ * only the section itself says how large one may be. */
 static void widen_passed(const struct build *build, cfg_t *section, struct config_service *service) {
     enum { PASSED = 1024 * 1024 };
     struct config_limits *limits = &service->limits;
     cfg_t *all = tree_section(build->tree, "limits", 0);
-    if (service->script || tree_value(section, "buffered_per_stream", 0)) return;
+    if (service->script) return;
+    if (tree_value(section, "message", 0)) service->passed_message = limits->message;
+    if (tree_value(section, "buffered_per_stream", 0)) return;
     if (all && tree_value(all, "buffered_per_stream", 0)) return;
     limits->buffered_per_stream = limits->buffered_per_connection < PASSED ? limits->buffered_per_connection : PASSED;
 }

@@ -174,6 +174,7 @@ struct config_service {
     bool is_jit;
     enum { INT64_NUMBER, INT64_STRING, INT64_EXACT } int64; /* how scripts read 64-bit integers */
     struct config_limits limits;
+    uint64_t passed_message; /* limits.message of a service that is passed on, where its section says that; else 0 */
     struct config_method *methods;
     size_t method_count;
     const char *file;

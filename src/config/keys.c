@@ -448,7 +448,8 @@ const struct key keys[] = {
 
     {SECTION_LIMITS, "message", VALUE_SIZE, .is_per_call = true, .standard = "4MiB", .least = 1, .most = GIB,
      AT(config_limits, message),
-     .help = "The largest message, after decompression. A larger one ends its call RESOURCE_EXHAUSTED."},
+     .help = "The largest message, after decompression. A larger one ends its call RESOURCE_EXHAUSTED. Of a service that is "
+             "passed on it holds, both ways, only where that section says so, and for messages as they are on the wire."},
     {SECTION_LIMITS, "limit", VALUE_TEXT, .is_list = true, .is_per_call = true, .example = "\"per-user\"",
      .help = "The `limit` sections that hold; all of them do. What a method names stands instead of its service's, and "
              "that instead of what is named here. `none`: none of them."},

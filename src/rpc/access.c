@@ -4,6 +4,7 @@
  */
 #include "base/clock.h"
 #include "rpc/call_private.h"
+#include "rpc/meter.h"
 #include "rpc/raw.h"
 
 enum { YOUNG_SECONDS = 1 };
@@ -62,6 +63,7 @@ void access_closed(struct rpc_call *call) {
     struct log_access line = access_line(call);
     line.status = status_name(call->status);
     line.reason = reasons[call->reason];
+    if (call->meter) line.limit = meter_verdict_name(&call->meter->verdict);
     log_write_access(&line);
 }
 
@@ -82,7 +84,8 @@ void access_refused(const struct arrival *arrival, enum status status) {
                               .peer = rpc_connection_peer(connection),
                               .protocol = arrival->dialect ? arrival->dialect->name : "http",
                               .status = status_name(status),
-                              .reason = reasons[arrival->verdict ? REASON_LIMIT : REASON_CLIENT]};
+                              .reason = reasons[arrival->verdict ? REASON_LIMIT : REASON_CLIENT],
+                              .limit = arrival->verdict ? meter_verdict_name(arrival->verdict) : NULL};
     line.scope.method = (const char *)buffer_bytes(method);
     log_write_access(&line);
 }

@@ -222,11 +222,12 @@ static struct method *method_new(const struct arrival *arrival) {
 }
 
 /* The last check, since a call that it lets through is counted. */
-static bool check_limits(struct arrival *arrival, struct meter **meter) {
+static bool check_limits(struct arrival *arrival, bool is_raw, struct meter **meter) {
     struct rpc_connection *connection = arrival->connection;
     const struct meter_request request = {
         .connection = connection,
         .sets = {arrival->route->set, router_listener_limits(router_of(connection), connection->listener)},
+        .most = is_raw ? arrival->route->limits.passed_message : 0,
         .headers = arrival->headers,
         .header_count = arrival->count};
     struct meter_verdict verdict;
@@ -259,7 +260,8 @@ static void accept_framed(struct arrival *arrival, bool is_end) {
     struct meter *meter;
     struct peer_metadata *metadata =
         peer_metadata_read(&connection->rpc->reader, arrival->headers, arrival->count, &connection->last_metadata);
-    if (!check_values(arrival, false, metadata, &timeout) || !check_route(arrival) || !check_limits(arrival, &meter)) {
+    if (!check_values(arrival, false, metadata, &timeout) || !check_route(arrival) ||
+        !check_limits(arrival, false, &meter)) {
         peer_metadata_unref(&metadata);
         return;
     }
@@ -280,7 +282,7 @@ static void accept_framed(struct arrival *arrival, bool is_end) {
 static void accept_raw(struct arrival *arrival, bool is_end) {
     uint64_t timeout;
     struct meter *meter;
-    if (!check_values(arrival, true, NULL, &timeout) || !check_limits(arrival, &meter)) return;
+    if (!check_values(arrival, true, NULL, &timeout) || !check_limits(arrival, true, &meter)) return;
     struct rpc_call *call = accept_call(arrival, NULL, meter, timeout);
     call->name = memory_copy(arrival->request.path.data + 1, arrival->request.path.length - 1);
     call->call.log.method = call->name;

@@ -25,7 +25,7 @@ enum { PUSHBACK_TEXT = 16 };
 
 /* What a client that retries by itself waits for (gRPC: A6, "Pushback"): nothing of an answer has come to it yet. */
 static void add_pushback(struct header_block *block, const struct meter_verdict *verdict, char text[PUSHBACK_TEXT]) {
-    if (verdict->retry == RETRY_NEVER) return;
+    if (!verdict->retry || verdict->retry == RETRY_NEVER) return; /* no wait of a client's changes anything */
     int length = snprintf(text, PUSHBACK_TEXT, "%u", (unsigned)meter_pushback_ms(verdict));
     header_block_add(block, "grpc-retry-pushback-ms", 22, text, (size_t)length);
 }
@@ -93,7 +93,7 @@ bool grpc_send_trailers_only(struct rpc_call *call, const void *details, size_t 
     header_block_begin(block, STATUS_TEXT_MOST + 2 * details_length, call->trailers, NULL);
     begin_headers(call, block);
     grpc_add_status(call, block, number, details, details_length);
-    if (call->meter && call->meter->verdict.limit) add_pushback(block, &call->meter->verdict, pushback);
+    if (call->meter && call->meter->verdict.is_passed) add_pushback(block, &call->meter->verdict, pushback);
     call_respond(call, block, true);
     return true;
 }

@@ -17,9 +17,10 @@
 __attribute__((format(printf, 4, 5))) static bool judge(struct meter_verdict *verdict, const struct limit *limit,
                                                         uint64_t retry, const char *format, ...) {
     va_list arguments;
+    verdict->is_passed = true;
     verdict->limit = limit;
     verdict->retry = retry;
-    int length = snprintf(verdict->text, sizeof verdict->text, "limit \"%s\": ", limit->config->name);
+    int length = limit ? snprintf(verdict->text, sizeof verdict->text, "limit \"%s\": ", limit->config->name) : 0;
     va_start(arguments, format);
     length += vsnprintf(verdict->text + length, sizeof verdict->text - (size_t)length, format, arguments);
     va_end(arguments);
@@ -181,10 +182,11 @@ bool meter_open(const struct meter_request *request, struct meter **meter, struc
     size_t count = 0;
     for (int i = 0; i < 2; i++) count += request->sets[i] ? request->sets[i]->count : 0;
     *meter = NULL;
-    if (!count) return true;
+    if (!count && !request->most) return true;
     struct meter *made = memory_new(sizeof *made + count * sizeof *made->parts);
     for (int i = 0; i < 2; i++) take_parts(request, request->sets[i], made);
     take_times(made);
+    made->most = request->most;
     for (size_t i = 0; i < made->count; i++) {
         if (open_part(request, &made->parts[i], verdict)) continue;
         limit_table_count(verdict->limit->table, LIMIT_REFUSED);
@@ -207,7 +209,7 @@ static void arm(struct meter *meter) {
         if (meter->lanes[way].is_waiting) next = earlier(next, meter->lanes[way].due);
     if (meter->idle) next = earlier(next, meter->moved + meter->idle);
     if (meter->age) next = earlier(next, meter->call->call.opened + meter->age);
-    if (meter->verdict.limit) next = UINT64_MAX;
+    if (meter->verdict.is_passed) next = UINT64_MAX;
     if (next == UINT64_MAX)
         timer_stop(loop, &meter->timer);
     else if (!timer_is_running(&meter->timer) || meter->timer.due != next)
@@ -218,7 +220,7 @@ void meter_end(struct rpc_call *call) {
     struct meter *meter = call->meter;
     uint8_t details[METER_DETAILS_MOST];
     size_t length = meter_write_details(&meter->verdict, details);
-    limit_table_count(meter->verdict.limit->table, LIMIT_ENDED);
+    if (meter->verdict.limit) limit_table_count(meter->verdict.limit->table, LIMIT_ENDED);
     call->call.rpc->counters.limited++;
     timer_stop(call->call.rpc->loop, &meter->timer);
     call_finish_for(call, STATUS_RESOURCE_EXHAUSTED, REASON_LIMIT, meter->verdict.text, details, length);
@@ -255,7 +257,7 @@ static void fire(struct timer *timer) {
     uint64_t now = loop_now(meter->call->call.rpc->loop);
     if (meter->call->state > CALL_OPEN) return;
     look_at_clock(meter, now);
-    for (int way = 0; way < WAYS && !meter->verdict.limit; way++)
+    for (int way = 0; way < WAYS && !meter->verdict.is_passed; way++)
         if (meter->lanes[way].is_waiting && meter->lanes[way].due <= now) release(meter, (enum limit_way)way);
     if (meter->call->state <= CALL_OPEN) arm(meter);
 }
@@ -266,8 +268,8 @@ void meter_begin(struct rpc_call *call, struct meter *meter) {
     meter->call = call;
     meter->moved = call->call.opened;
     timer_init(&meter->timer, fire);
-    if (call->is_raw && (meter->idle || meter->lanes[WAY_IN].is_limited || meter->lanes[WAY_OUT].is_limited))
-        walk_begin(meter);
+    bool looks_at_messages = meter->idle || meter->most || meter_counts(meter, WAY_IN) || meter_counts(meter, WAY_OUT);
+    if (call->is_raw && looks_at_messages) walk_begin(meter);
     if (meter->idle || meter->age) arm(meter);
 }
 
@@ -361,10 +363,18 @@ static bool wait_for_due(struct meter *meter, enum limit_way way, uint64_t now) 
     return true;
 }
 
+/* Calls that are taken apart are told by those who do that (rpc/inbound.c). */
+static bool is_small(struct meter *meter, uint64_t bytes) {
+    uint64_t length = bytes - MESSAGE_PREFIX;
+    return !meter->most || length <= meter->most ||
+           judge(&meter->verdict, NULL, RETRY_NEVER, "message larger than max (%" PRIu64 " vs. %" PRIu64 ")", length,
+                 meter->most);
+}
+
 enum admission meter_admits(struct rpc_call *call, enum limit_way way, uint64_t bytes) {
     struct meter *meter = call->meter;
     struct meter_lane *lane = &meter->lanes[way];
-    if (meter->verdict.limit) return ENDED;
+    if (meter->verdict.is_passed || !is_small(meter, bytes)) return ENDED;
     if (!lane->is_limited) return ADMITTED;
     uint64_t now = loop_now(call->call.rpc->loop);
     if (!pay(meter, way, bytes, bytes, now)) return ENDED;
@@ -408,7 +418,7 @@ static bool lacks(const struct meter *meter, enum limit_way way, uint64_t now) {
 bool meter_is_full(struct rpc_call *call) {
     struct meter *meter = call->meter;
     struct meter_lane *lane = &meter->lanes[WAY_OUT];
-    if (!lane->is_limited || meter->verdict.limit) return false;
+    if (!lane->is_limited || meter->verdict.is_passed) return false;
     uint64_t now = loop_now(call->call.rpc->loop);
     if (!lane->is_reserved) {
         if (!lacks(meter, WAY_OUT, now)) return false;
@@ -419,7 +429,7 @@ bool meter_is_full(struct rpc_call *call) {
 
 bool meter_may_send(struct rpc_call *call) {
     struct meter *meter = call->meter;
-    if (meter->verdict.limit) return false;
+    if (meter->verdict.is_passed) return false;
     if (!meter->lanes[WAY_OUT].is_limited || pay(meter, WAY_OUT, 1, 0, loop_now(call->call.rpc->loop))) return true;
     meter_end(call);
     return false;

@@ -22,10 +22,16 @@ struct rpc_connection;
 
 /* Why a limit refuses or ends a call. */
 struct meter_verdict {
-    const struct limit *limit;
+    bool is_passed;            /* there is one */
+    const struct limit *limit; /* NULL: a message is larger than its service takes */
     uint64_t retry; /* ns after which another try makes sense; RETRY_NEVER */
     char text[256];
 };
+
+/* As the config names the limit; or NULL. */
+static inline const char *meter_verdict_name(const struct meter_verdict *verdict) {
+    return verdict->limit ? verdict->limit->config->name : NULL;
+}
 
 enum { METER_DETAILS_MOST = 512 };
 /* The verdict as a serialized google.rpc.Status with a RetryInfo. Returns its length; 0 where no retry makes sense. */
@@ -59,7 +65,8 @@ struct meter {
     uint64_t idle, age; /* the shortest ones, or 0 */
     const struct limit *of_idle, *of_age;
     uint64_t delayed; /* messages */
-    struct meter_verdict verdict; /* .limit NULL: it has not ended the call */
+    struct meter_verdict verdict; /* that ends the call */
+    uint64_t most;                /* bytes of one message of a raw call; 0: any number */
     size_t count;
     struct meter_part parts[];
 };
@@ -67,6 +74,7 @@ struct meter {
 struct meter_request {
     struct rpc_connection *connection;
     const struct limit_set *sets[2]; /* of the route, of the listener; or NULL */
+    uint64_t most; /* as in struct meter */
     const struct http_header *headers;
     size_t header_count;
 };

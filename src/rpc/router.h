@@ -14,6 +14,7 @@ struct limit_set;
 
 struct call_limits {
     uint64_t message;              /* payload of one message, decompressed */
+    uint64_t passed_message; /* of one that is passed on, as it is on the wire; 0: none */
     uint64_t buffered_per_stream;
     const struct config_limit *const *named; /* ended by NULL; NULL: none. Of a route: in the router's book */
     const char *service; /* whose `named` are; lives as long as the router */

@@ -38,6 +38,7 @@ static const struct call_handler client_side = {.takes_frames = true,
 
 static struct call_limits limits_of(const struct config_service *service) {
     return (struct call_limits){.message = service->limits.message,
+                                .passed_message = service->passed_message,
                                 .buffered_per_stream = service->limits.buffered_per_stream,
                                 .named = service->limits.named,
                                 .service = service->name};

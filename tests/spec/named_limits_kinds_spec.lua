@@ -58,7 +58,32 @@ describe("a limit of", function()
     local refused = channel:call("interop.Interop/Echo", { number = 4 })
     assert.is_true(metered.assert_limited(assert, refused, "few").seconds > 50)
     assert.is_true(tonumber(refused.trailers["grpc-retry-pushback-ms"][1]) > 50000)
+    assert.is_truthy(gw:wait_for_log "status=RESOURCE_EXHAUSTED reason=limit limit=few")
     assert.same({ delayed = 0, refused = 1, ended = 0, crowded = 0 }, metered.figures(gw, "few"))
+  end)
+
+  it("streams a second is kept by clients that retry by themselves, as it tells them", function()
+    local gw = metered.start("function", "limit few { per = service  streams_per_second = 2  streams_burst = 1 }", "few")
+    -- By its own policy grpcio would try again four times, after 10 ms each, and then give up.
+    local channel = client.connect(gw.address, { options = { ["grpc.enable_retries"] = 1,
+      ["grpc.service_config"] = [[{ "methodConfig": [{ "name": [{}], "retryPolicy": { "maxAttempts": 5,
+        "initialBackoff": "0.01s", "maxBackoff": "0.01s", "backoffMultiplier": 1,
+        "retryableStatusCodes": ["RESOURCE_EXHAUSTED"] } }] }]] } })
+    for i = 1, 3 do assert.same({ number = i }, channel:call("interop.Interop/Echo", { number = i }).message) end
+    assert.is_true(metered.figures(gw, "few").refused <= 8)
+  end)
+
+  it("the size of a message holds for what is passed on, too", function()
+    local gw, channel = metered.start("passed", "limit few { per = service  streams = 10 }", "few",
+      { service = "message = 1000B" })
+    local function echo_of(size) -- in all, with four bytes before the body
+      return channel:call("interop.Interop/Echo", { body = ("x"):rep(size - 3) })
+    end
+    assert.equal(997, #echo_of(1000).message.body)
+    local refused = echo_of(1001)
+    assert.equal("RESOURCE_EXHAUSTED", refused.code)
+    assert.equal("message larger than max (1001 vs. 1000)", refused.text)
+    assert.is_truthy(gw:wait_for_log "status=RESOURCE_EXHAUSTED reason=limit")
   end)
 
   metered.each(it, "silence is measured in messages: PINGs and parts of messages do not break it", function(way)

@@ -72,7 +72,7 @@ describe("a hard limit", function()
     assert.is_true(#replies <= 20)
     metered.are_numbered(assert, replies, #replies)
     ping_pong(other, 20)
-    assert.is_truthy(gw:wait_for_log "reason=limit")
+    assert.is_truthy(gw:wait_for_log "reason=limit limit=strict")
     assert.same({ delayed = 0, refused = 0, ended = 1, crowded = 0 }, metered.figures(gw, "strict"))
   end)
 

@@ -186,8 +186,8 @@ static const struct {
      "t.conf:3: error: `tls` has no key `client_ca`"},
     {GREET "upstream numbers { target = \"a:1\" }\nservice a.B {\n upstream = \"number\" }",
      "t.conf:5: error: there is no `upstream` or `peer` \"number\" (did you mean \"numbers\"?)"},
-    {LISTEN "upstream u { target = \"a:1\" }\nservice \"a.*\" {\n upstream = u\n message = 1MiB }",
-     "t.conf:5: error: `message` is for services with a `script`: calls that are passed on are not taken apart"},
+    {LISTEN "upstream u { target = \"a:1\" }\nservice \"a.*\" {\n upstream = u\n handler_time = 1s }",
+     "t.conf:5: error: `handler_time` is for services with a `script`: calls that are passed on are not taken apart"},
     {LISTEN "upstream u { target = \"a:1\" }\nservice a.B {\n upstream = u\n jit = on }",
      "t.conf:5: error: `jit` is for services with a `script`: calls that are passed on are not taken apart"},
     {LISTEN "upstream u { target = \"a:1\" }\nservice a.B {\n upstream = u\n method M { } }",
@@ -843,6 +843,7 @@ static void what_is_passed_on_may_keep_more_unless_the_file_says_how_much(void) 
                                              "service \"c.*\" { upstream = u  buffered_per_stream = 5KiB }");
     CHECK_INT(config->limits.buffered_per_stream, 256 * 1024);
     CHECK_INT(config->services[0].limits.buffered_per_stream, 1024 * 1024);
+    CHECK_INT(config->services[0].passed_message, 0); /* that of `limits` is for what is taken apart */
     CHECK_INT(config->services[1].limits.buffered_per_stream, 5 * 1024);
     config_free(&config);
     config = read_text(LISTEN "upstream u { target = \"a:1\" }\nservice a.B { upstream = u }\n"

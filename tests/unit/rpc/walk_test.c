@@ -192,6 +192,29 @@ static void idle_is_measured_in_messages_that_cross(void) {
     finish();
 }
 
+/* The size that the prefix says counts, before the bytes of the message have come. */
+static void a_message_that_is_too_large_crosses_in_no_direction(void) {
+    for (int is_answer = 0; is_answer < 2; is_answer++) {
+        limits = (struct call_limits){.passed_message = 95, .buffered_per_stream = 10000, .service = "legacy.*"};
+        begin();
+        PASS(false);
+        respond(4, fine, false);
+        compose(2);
+        fake_receive(is_answer ? server : client, buffer_bytes(&sent), 2 * FRAMED, false);
+        struct http_stream *to = is_answer ? client : server;
+        all_crossed(to);
+        fake_receive(is_answer ? server : client, "\0\0\0\0\x60", 5, false);
+        CHECK_STR(fake_text(&client->trailers), "grpc-status: 8\ngrpc-message: message larger than max (96 vs. 95)\n");
+        CHECK_INT(server->reset, HTTP_CANCEL);
+        CHECK(ends == 1 && ended == STATUS_RESOURCE_EXHAUSTED);
+        all_crossed(to);
+        CHECK_INT(rpc_counters(fake_rpc)->buffered, 0);
+        stop();
+    }
+    limits.passed_message = 0;
+    buffer_free(&sent);
+}
+
 /* An attempt that is made again loses nothing of what was held. */
 static void another_attempt_has_everything_again(void) {
     BEGIN(.messages_per_second = PER_SECOND(10), .messages_burst = 2);
@@ -230,6 +253,7 @@ int main(void) {
     RUN(empty_messages_count_too);
     RUN(nothing_is_left_of_what_was_held);
     RUN(idle_is_measured_in_messages_that_cross);
+    RUN(a_message_that_is_too_large_crosses_in_no_direction);
     RUN(another_attempt_has_everything_again);
     return 0;
 }
