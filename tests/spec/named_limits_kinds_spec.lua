@@ -63,7 +63,8 @@ describe("a limit of", function()
   end)
 
   it("streams a second is kept by clients that retry by themselves, as it tells them", function()
-    local gw = metered.start("function", "limit few { per = service  streams_per_second = 2  streams_burst = 1 }", "few")
+    local gw = metered.start("function", "limit few { per = service  streams_per_second = 2  streams_burst = 1 }",
+      "few")
     -- By its own policy grpcio would try again four times, after 10 ms each, and then give up.
     local channel = client.connect(gw.address, { options = { ["grpc.enable_retries"] = 1,
       ["grpc.service_config"] = [[{ "methodConfig": [{ "name": [{}], "retryPolicy": { "maxAttempts": 5,
