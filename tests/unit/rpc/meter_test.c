@@ -324,6 +324,23 @@ static void streams_that_begin_are_counted_by_the_second(void) {
     stop();
 }
 
+/* Protocols in which a status is no header say it in theirs. */
+static void whatever_is_spoken_is_told_when_to_come_again(void) {
+    static const struct { const char *method, *type; } cases[] = {
+        {"/test.Service/Unary", "application/proto"}, {"/test.Service/Stream", "application/connect+proto"}};
+    BEGIN({.per = LIMIT_PER_SERVICE, .streams_per_second = PER_SECOND(0.5)});
+    open_stream();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct http_stream *stream = fake_request(session, cases[i].method, false, "content-type", cases[i].type, NULL);
+        streams[stream_count++] = stream;
+        fake_turn();
+        CHECK(memmem(buffer_bytes(&stream->body), buffer_length(&stream->body), "google.rpc.RetryInfo", 20));
+        CHECK(memmem(buffer_bytes(&stream->body), buffer_length(&stream->body), "retry in 2000 ms", 16));
+    }
+    CHECK(strstr(fake_text(&streams[1]->headers), ":status: 429\n"));
+    stop();
+}
+
 /* A limit that refuses gives back what those before it have counted. */
 static void a_refused_stream_counts_nowhere(void) {
     BEGIN({.per = LIMIT_PER_SERVICE, .streams = 2}, {.name = (char *)(uintptr_t)"second", .per = LIMIT_PER_PEER, .streams = 1});
@@ -533,6 +550,7 @@ int main(void) {
     RUN(a_stream_of_that_age_ends_behind_what_it_has_sent);
     RUN(streams_that_are_open_are_counted_and_forgotten);
     RUN(streams_that_begin_are_counted_by_the_second);
+    RUN(whatever_is_spoken_is_told_when_to_come_again);
     RUN(a_refused_stream_counts_nowhere);
     RUN(a_peer_is_an_address_or_a_network);
     RUN(metadata_tells_users_apart);
