@@ -221,17 +221,29 @@ describe(path, function()
     assert.equal(1, stranger:wait(gateway.patience))
   end)
 
-  recipe("dubbo", "what a Triple client says in its attachments reaches the handler", function(one)
-    one.conf = one.conf:gsub("127%.0%.0%.1:20000", "127.0.0.1:50051")
-    local wire = raw.connect(start("dubbo").address)
+  recipe("dubbo", "a Triple client's attachments reach the handler, and curl asks as shown", function(one)
+    local shown = terminal.open()
+    finally(function() shown:close() end)
+    local function here(text) return (text:gsub("127%.0%.0%.1:20000", "127.0.0.1:50051")) end
+    shown:write_file("dubbo.conf", here(one.conf) .. 'proto_path = "proto"\nproto = "greet.proto"\nscript_path = "."\n')
+    shown:write_file("dubbo.lua", one.scripts["dubbo.lua"])
+    shown:expect(shown:start("gateway", "tidewire run -c dubbo.conf"), "… generation 1 is in force", true)
+    for _, block in ipairs(one.blocks) do
+      if block.mark.kind == "terminal" then
+        block.text = here(block.text)
+        shown:play(block)
+      end
+    end
+    local wire = raw.connect(shown.address)
     wire:headers(1, "greet.GreetService/Greet", {
       ["content-type"] = "application/grpc+proto", ["user-agent"] = "grpc-go-triple/0.1.0 (go1.25)",
-      ["grpc-timeout"] = "3S", interface = "greet.GreetService", timeout = "3s", ["tri-service-version"] = "1",
+      ["grpc-timeout"] = "30S", interface = "greet.GreetService", timeout = "3s", ["tri-service-version"] = "1",
     })
     wire:data(1, raw.message(raw.text(1, "ann")), true)
     assert.equal("application/grpc+proto", wire:expect({ type = "HEADERS", stream = 1 }).fields["content-type"])
-    assert.equal(raw.message(raw.text(1, "ann of greet.GreetService, within 3s")), wire:expect({ type = "DATA" }).bytes)
+    assert.equal(raw.message(raw.text(1, "ann, within 3s")), wire:expect({ type = "DATA" }).bytes)
     assert.equal("0", wire:trailers(1).fields["grpc-status"])
+    wire:close()
   end)
 
   it("says how etc/triple.conf answers the sample's clients as often as they want", function()

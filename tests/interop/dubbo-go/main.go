@@ -45,14 +45,15 @@ var (
 	replies int
 	gateway int
 	greeter *client.Connection
+	json    *client.Connection // the greeter, with messages in JSON
 	tester  *client.Connection
 	idle    *triple_protocol.BidiStreamForClient // opened first, used last: keepalive holds its connection
 	opened  time.Time
 )
 
 // connect makes the connection that code generated for this service would make.
-func connect(address, service string, methods ...string) *client.Connection {
-	cli, err := client.NewClient(client.WithClientURL("tri://" + address))
+func connect(address, service string, options []client.ClientOption, methods ...string) *client.Connection {
+	cli, err := client.NewClient(append(options, client.WithClientURL("tri://"+address))...)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -186,6 +187,24 @@ func greetingsInReply() error {
 }
 
 // ---- what else a call has
+
+func messagesInJSON() error {
+	reply := new(greet.GreetResponse)
+	if err := json.CallUnary(context.Background(), []any{&greet.GreetRequest{Name: "“triple”"}}, reply, "Greet"); err != nil {
+		return err
+	}
+	if err := expectGreeting("“triple”", reply.Greeting); err != nil {
+		return err
+	}
+	stream, err := bidi(context.Background(), json, "GreetStream")
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(exchange(stream, "one"), exchange(stream, "two"), stream.CloseRequest()); err != nil {
+		return err
+	}
+	return stream.CloseResponse()
+}
 
 func errorDetails() error {
 	request := &interop.Failure{Code: "NOT_FOUND", Text: "no such “thing”", Reason: "why"}
@@ -357,6 +376,7 @@ var sample = []testCase{
 }
 
 var rest = []testCase{
+	{"messages in JSON", messagesInJSON},
 	{"an error with a message and details", errorDetails},
 	{"a method that the gateway does not know", unknownMethod},
 	{"metadata of a stream, both ways", metadata},
@@ -374,11 +394,13 @@ func main() {
 	}
 	replies, _ = strconv.Atoi(os.Args[2])
 	logger.SetLoggerLevel("fatal")
-	greeter = connect(os.Args[1], "greet.GreetService", "Greet", "GreetStream", "GreetClientStream", "GreetServerStream", "Nothing")
+	methods := []string{"Greet", "GreetStream", "GreetClientStream", "GreetServerStream", "Nothing"}
+	greeter = connect(os.Args[1], "greet.GreetService", nil, methods...)
 	cases := sample
 	if len(os.Args) == 4 {
 		gateway, _ = strconv.Atoi(os.Args[3])
-		tester = connect(os.Args[1], "interop.Interop", "Echo", "EchoStream", "Fail", "Wait")
+		json = connect(os.Args[1], "greet.GreetService", []client.ClientOption{client.WithClientSerializationJSON()}, methods...)
+		tester = connect(os.Args[1], "interop.Interop", nil, "Echo", "EchoStream", "Fail", "Wait")
 		var err error
 		opened = time.Now()
 		if idle, err = bidi(context.Background(), greeter, "GreetStream"); err == nil {
