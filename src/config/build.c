@@ -180,6 +180,41 @@ static bool build_tls(const struct build *build, cfg_t *section, struct config_t
            build_check_files(build, section, "client_ca");
 }
 
+static bool is_header_name(const char *name) {
+    return *name && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") == strlen(name);
+}
+
+/* As a browser writes it. */
+static bool is_origin(const char *text) {
+    const char *host = strstr(text, "://");
+    if (!strcmp(text, "*") || !strcmp(text, "null")) return true;
+    if (!host || host == text || strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789+-.") != (size_t)(host - text))
+        return false;
+    host += strncmp(host, "://*.", 5) == 0 ? 5 : 3;
+    return *host && strspn(host, "abcdefghijklmnopqrstuvwxyz0123456789-._:[]") == strlen(host);
+}
+
+static bool build_cors(const struct build *build, cfg_t *section, struct config_cors *cors) {
+    build_put_section(build, cors, SECTION_CORS, section);
+    size_t count = tree_value_count(section, "origins");
+    if (!count) return SECTION_FAULT(build, section, "`cors` needs `origins`: whose pages may call");
+    for (size_t i = 0; i < count; i++) {
+        if (!is_origin(cors->origins[i]))
+            return place_error(tree_value(section, "origins", i)->place, build->error,
+                               "\"%s\" is not an origin, such as https://app.example.com: no path, no capitals",
+                               cors->origins[i]);
+        if (cors->credentials && !strcmp(cors->origins[i], "*"))
+            return KEY_FAULT(build, section, "credentials",
+                             "`credentials` and `origins = \"*\"` exclude each other: name the origins");
+    }
+    for (size_t i = 0; i < tree_value_count(section, "headers"); i++)
+        if (strcmp(cors->headers[i], "*") != 0 && !is_header_name(cors->headers[i]))
+            return place_error(tree_value(section, "headers", i)->place, build->error,
+                               "\"%s\" is not the name of a header: small letters, digits, \"-\", \"_\" and \".\"",
+                               cors->headers[i]);
+    return true;
+}
+
 static bool build_proxy_from(const struct build *build, cfg_t *section, struct config_listener *listener) {
     for (size_t i = 0; i < tree_value_count(section, "proxy_from"); i++) {
         struct error why;
@@ -224,10 +259,11 @@ static bool build_listener(const struct build *build, cfg_t *section, struct con
     if (!build_address(build, section, listener) || !build_proxy_from(build, section, listener) ||
         !build_limit_list(build, section, &listener->named))
         return false;
-    cfg_t *tls = tree_section(section, "tls", 0);
-    if (!tls) return true;
-    listener->tls = memory_new(sizeof *listener->tls);
-    return build_tls(build, tls, listener->tls);
+    cfg_t *tls = tree_section(section, "tls", 0), *cors = tree_section(section, "cors", 0);
+    if (tls) listener->tls = memory_new(sizeof *listener->tls);
+    if (tls && !build_tls(build, tls, listener->tls)) return false;
+    if (cors) listener->cors = memory_new(sizeof *listener->cors);
+    return !cors || build_cors(build, cors, listener->cors);
 }
 
 static bool build_listeners(const struct build *build) {

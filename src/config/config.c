@@ -54,6 +54,11 @@ static void free_listener(struct config_listener *listener) {
     free(listener->port);
     free(listener->path);
     free_list(listener->proxy_from);
+    if (listener->cors) {
+        free_list(listener->cors->origins);
+        free_list(listener->cors->headers);
+    }
+    free(listener->cors);
     if (!listener->tls) return;
     free_list(listener->tls->certificates);
     free_list(listener->tls->keys);

@@ -60,6 +60,13 @@ struct config_tls {
     bool is_tls13_only;
 };
 
+struct config_cors {
+    char **origins; /* ended by NULL; at least one */
+    char **headers; /* ended by NULL; may be NULL */
+    uint64_t max_age;
+    bool credentials;
+};
+
 struct config_listener {
     char *address;      /* as written: "127.0.0.1:50051", "[::]:8443", "unix:/run/x.sock" */
     char *host;         /* NULL for a unix socket */
@@ -69,6 +76,7 @@ struct config_listener {
     uint32_t backlog;
     char **proxy_from;  /* networks that speak the PROXY protocol to us ("10.0.0.0/8", "unix"); ended by NULL; may be NULL */
     struct config_tls *tls; /* NULL: plaintext */
+    struct config_cors *cors; /* NULL: pages of other origins cannot call */
     bool takes_peers;
     const struct config_limit *const *named; /* limits for all who connect here; ended by NULL; NULL: none */
     int line;

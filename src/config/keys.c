@@ -20,6 +20,12 @@ const struct section sections[SECTION_COUNT] = {
         {.name = "tls",
          .parent = SECTION_LISTEN,
          .help = "TLS on this address, HTTP/2 by ALPN. Without it the address speaks HTTP/2 in plain text."},
+    [SECTION_CORS] =
+        {.name = "cors",
+         .parent = SECTION_LISTEN,
+         .help = "Which web pages may call here by gRPC-Web and Connect, and read every header of the answers. Their "
+                 "browsers' preflights are answered, and no handler hears of them. It keeps nobody else away. Without "
+                 "it only pages of the gateway's own origin can call."},
     [SECTION_UPSTREAM] =
         {.name = "upstream",
          .title = "NAME",
@@ -185,6 +191,18 @@ const struct key keys[] = {
              "`stream.tls`."},
     {SECTION_TLS, "minimum", VALUE_WORD, .standard = "1.2", .words = tls_words,
      .help = "The oldest TLS version that is spoken."},
+
+    {SECTION_CORS, "origins", VALUE_TEXT, .is_list = true, .example = "\"https://app.example.com\"",
+     AT(config_cors, origins),
+     .help = "Where the pages come from: `https://app.example.com`, `http://localhost:8080`, `https://*.example.com` (every "
+             "name below it), `*` (everywhere). As browsers write them: in lower case, without a path. Required."},
+    {SECTION_CORS, "headers", VALUE_TEXT, .is_list = true, .example = "\"authorization\"",
+     AT(config_cors, headers),
+     .help = "Metadata that pages may send, beyond the headers of gRPC-Web and Connect; `*` for any."},
+    {SECTION_CORS, "max_age", VALUE_DURATION, .standard = "2h", .most = 24 * H, AT(config_cors, max_age),
+     .help = "How long a browser may go without asking again, in whole seconds. Chrome takes 2h at most."},
+    {SECTION_CORS, "credentials", VALUE_BOOLEAN, .standard = "off", AT(config_cors, credentials),
+     .help = "Pages may send cookies and client certificates along. Not where `origins` has `*`."},
 
     {SECTION_UPSTREAM, "target", VALUE_TEXT, .is_list = true, .example = "\"127.0.0.1:50052\"",
      AT(config_upstream, targets),
@@ -526,9 +544,7 @@ const size_t key_count = sizeof keys / sizeof *keys;
 static const struct later later_keys[] = {
     {SECTION_FILE, "admin"},
     {SECTION_BUS, "jetstream"},
-    {SECTION_FILE, "cors"},
     {SECTION_FILE, "route"},
-    {SECTION_SERVICE, "cors"},
     {SECTION_SERVICE, "route"},
 };
 

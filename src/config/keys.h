@@ -10,6 +10,7 @@ enum section_id {
     SECTION_FILE, /* what stands outside of all braces */
     SECTION_LISTEN,
     SECTION_TLS,
+    SECTION_CORS,
     SECTION_UPSTREAM,
     SECTION_UPSTREAM_TLS,
     SECTION_UPSTREAM_KEEPALIVE,

@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "net/listener.h"
+#include "rpc/cors.h"
+#include "rpc/rpc.h"
 
 struct door {
     struct list node;
@@ -15,6 +17,7 @@ struct door {
     char *address; /* as the config writes it: what makes two doors the same */
     struct listener *listener;
     struct tls_server *tls;
+    struct cors *cors;
     bool takes_peers;
     /* While a reload is prepared. */
     const struct config_listener *next; /* the config's; NULL: the door is closed */
@@ -45,6 +48,7 @@ static void door_free(struct door *door) {
     if (door->listener) listener_close(&door->listener);
     tls_server_unref(&door->tls);
     tls_server_unref(&door->next_tls);
+    cors_unref(&door->cors);
     free(door->address);
     free(door);
 }
@@ -52,8 +56,13 @@ static void door_free(struct door *door) {
 static void accepted(void *context, struct listener *listener, int fd, bool expects_proxy_header) {
     (void)listener;
     struct door *door = context;
-    struct tls_server *tls = door->tls ? tls_server_ref(door->tls) : NULL;
-    door->entrance->on_accept(door->entrance->context, fd, tls, expects_proxy_header, door->takes_peers, door->address);
+    const struct rpc_accepted new = {.fd = fd,
+                                     .tls = door->tls ? tls_server_ref(door->tls) : NULL,
+                                     .cors = cors_ref(door->cors),
+                                     .listener = memory_copy_string(door->address),
+                                     .reads_proxy_header = expects_proxy_header,
+                                     .takes_peers = door->takes_peers};
+    door->entrance->on_accept(door->entrance->context, &new);
 }
 
 static struct tls_server *make_tls(const struct config_tls *tls, struct error *error) {
@@ -118,8 +127,18 @@ bool entrance_prepare(struct entrance *entrance, const struct config *config, st
     return true;
 }
 
+static struct cors *make_cors(const struct config_cors *cors) {
+    if (!cors) return NULL;
+    return cors_new(&(struct cors_options){.origins = cors->origins,
+                                           .headers = cors->headers,
+                                           .max_age = cors->max_age,
+                                           .credentials = cors->credentials});
+}
+
 static void door_take_over(struct door *door) {
     tls_server_unref(&door->tls);
+    cors_unref(&door->cors);
+    door->cors = make_cors(door->next->cors);
     door->tls = door->next_tls;
     door->next_tls = NULL;
     door->takes_peers = door->next->takes_peers;

@@ -1,7 +1,7 @@
 /* gateway/entrance.h - the listeners that a config names, and how they change at a reload.
  *
  * A reload opens what is new before the config is taken, so that a busy port refuses the reload, and closes what is
- * gone only after that. Listeners that both configs name keep their socket; TLS, mode, backlog
+ * gone only after that. Listeners that both configs name keep their socket; TLS, CORS, mode, backlog
  * and proxy_from become those of the new config. */
 #ifndef TIDEWIRE_GATEWAY_ENTRANCE_H
 #define TIDEWIRE_GATEWAY_ENTRANCE_H
@@ -13,10 +13,10 @@
 
 struct entrance;
 struct loop;
+struct rpc_accepted;
 
-/* `tls` is a new reference, or NULL. */
-typedef void entrance_accept_fn(void *context, int fd, struct tls_server *tls, bool reads_proxy_header,
-                                bool takes_peers, const char *address);
+/* What is counted in it are new references. */
+typedef void entrance_accept_fn(void *context, const struct rpc_accepted *accepted);
 
 struct entrance *entrance_new(struct loop *loop, entrance_accept_fn *on_accept, void *context);
 void entrance_free(struct entrance **entrance); /* closes what is open */

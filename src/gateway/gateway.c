@@ -93,18 +93,16 @@ static void tell_refused(struct gateway *gateway, uint64_t most) {
     gateway->refused_told = now;
 }
 
-static void accepted(void *context, int fd, struct tls_server *tls, bool reads_proxy_header, bool takes_peers,
-                     const char *address) {
+static void accepted(void *context, const struct rpc_accepted *accepted) {
     struct gateway *gateway = context;
     uint64_t open, most = gateway->in_force->config->limits.connections;
     struct worker *worker = least_loaded(gateway, &open);
     if (most && open >= most) {
         tell_refused(gateway, most);
-        tls_server_unref(&tls);
-        close(fd);
+        rpc_turn_away(accepted);
         return;
     }
-    worker_accept(worker, fd, tls, reads_proxy_header, takes_peers, address);
+    worker_accept(worker, accepted);
 }
 
 /* ---- taking a revision ---- */

@@ -187,9 +187,7 @@ static void order_deliver(struct mail *mail, void *receiver, bool is_dropped) {
     if (!is_dropped) {
         order->act(receiver, order);
     } else { /* the thread has ended: what the order carries goes unused */
-        if (order->accepted.fd >= 0) close(order->accepted.fd);
-        tls_server_unref(&order->accepted.tls);
-        free(order->accepted.listener);
+        rpc_turn_away(&order->accepted);
         config_upstream_unref(&order->peer);
         revision_unref(&order->revision);
     }
@@ -342,14 +340,9 @@ void worker_end_all(struct worker *worker, uint64_t grace) {
     order_send(worker, order);
 }
 
-void worker_accept(struct worker *worker, int fd, struct tls_server *tls, bool reads_proxy_header, bool takes_peers,
-                   const char *listener) {
+void worker_accept(struct worker *worker, const struct rpc_accepted *accepted) {
     struct order *order = order_new(act_accept);
-    order->accepted = (struct rpc_accepted){.fd = fd,
-                                            .tls = tls,
-                                            .reads_proxy_header = reads_proxy_header,
-                                            .takes_peers = takes_peers,
-                                            .listener = memory_copy_string(listener)};
+    order->accepted = *accepted;
     atomic_fetch_add(&worker->connections, 1);
     order_send(worker, order);
 }

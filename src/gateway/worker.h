@@ -60,9 +60,8 @@ void worker_prepare(struct worker *worker, struct revision *revision);
 /* Puts what was prepared in force, and on_settled follows some turns later; or throws it away. */
 void worker_commit(struct worker *worker);
 void worker_discard(struct worker *worker);
-/* Takes the descriptor and the TLS reference over. `listener`: the address of the config; copied. */
-void worker_accept(struct worker *worker, int fd, struct tls_server *tls, bool reads_proxy_header, bool takes_peers,
-                   const char *listener);
+/* Takes over what is in it. */
+void worker_accept(struct worker *worker, const struct rpc_accepted *accepted);
 /* Connections that it has or was given. */
 uint32_t worker_connections(const struct worker *worker);
 /* Finish what is open, then stop. */

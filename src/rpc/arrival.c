@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "rpc/call_private.h"
+#include "rpc/cors.h"
 #include "rpc/meter.h"
 #include "rpc/router_private.h"
 #include "rpc/timeout.h"
@@ -20,8 +21,10 @@ static void count_refused(const struct arrival *arrival, enum status status) {
     access_refused(arrival, status);
 }
 
-void arrival_answer(const struct arrival *arrival, enum status status, const struct header_block *block,
-                    const void *body, size_t body_length) {
+void arrival_answer(const struct arrival *arrival, enum status status, struct header_block *block, const void *body,
+                    size_t body_length) {
+    const struct rpc_connection *connection = arrival->connection;
+    if (connection->cors) cors_add(connection->cors, arrival->request.origin, block, &connection->rpc->exposed);
     if (body)
         http_stream_respond_whole(arrival->stream, block->headers, block->count, body, body_length);
     else
@@ -29,7 +32,7 @@ void arrival_answer(const struct arrival *arrival, enum status status, const str
     count_refused(arrival, status);
 }
 
-static const struct header_block *plain_headers(const struct arrival *arrival, const char *http_status) {
+static struct header_block *plain_headers(const struct arrival *arrival, const char *http_status) {
     struct header_block *block = &arrival->connection->rpc->block;
     header_block_begin(block, 0, NULL, NULL);
     header_block_add(block, ":status", 7, http_status, 3);
@@ -68,6 +71,32 @@ static bool answer_visitor(const struct arrival *arrival) {
     http_stream_respond_text(arrival->stream, block->headers, block->count,
                              "tidewire " TIDEWIRE_VERSION ": a gateway for gRPC, gRPC-Web and Connect: calls are POST requests to "
                              "/package.Service/Method.\n");
+    return false;
+}
+
+static struct text find_header(const struct arrival *arrival, const char *name) {
+    for (size_t i = 0; i < arrival->count; i++) {
+        const struct http_header *header = &arrival->headers[i];
+        if (text_is((struct text){header->name, header->name_length}, name))
+            return (struct text){header->value, header->value_length};
+    }
+    return (struct text){0};
+}
+
+/* A browser asks whether a page may call. That is no call, and no handler hears of it. */
+static bool is_preflight(const struct arrival *arrival) {
+    const struct request *request = &arrival->request;
+    return arrival->connection->cors && text_is(request->method, "OPTIONS") && request->origin.length &&
+           find_header(arrival, "access-control-request-method").length;
+}
+
+static bool answer_preflight(const struct arrival *arrival) {
+    struct header_block *block = &arrival->connection->rpc->block;
+    header_block_begin(block, 0, NULL, NULL);
+    HEADER_BLOCK_ADD(block, ":status", "204");
+    cors_add_preflight(arrival->connection->cors, arrival->request.origin,
+                       find_header(arrival, "access-control-request-headers"), block);
+    http_stream_respond(arrival->stream, block->headers, block->count, true);
     return false;
 }
 
@@ -129,6 +158,7 @@ static bool check_headers(const struct arrival *arrival, bool is_too_large) {
         http_stream_reset(arrival->stream, HTTP_PROTOCOL_ERROR);
         return false;
     }
+    if (is_preflight(arrival)) return answer_preflight(arrival);
     if (is_visitor(arrival)) return answer_visitor(arrival);
     if (!arrival->dialect) return refuse_plain(arrival, "415", STATUS_INVALID_ARGUMENT);
     if (arrival->dialect->needs_http2 && http_stream_version(arrival->stream) < HTTP_2) /* as grpc-go does */

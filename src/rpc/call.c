@@ -12,6 +12,7 @@
 
 #include "rpc/call_private.h"
 #include "rpc/coding.h"
+#include "rpc/cors.h"
 #include "rpc/grpc_client.h"
 #include "rpc/meter.h"
 #include "rpc/raw.h"
@@ -68,11 +69,23 @@ struct edge *call_edge(struct rpc_call *call) {
     return call->edge;
 }
 
-void call_respond(struct rpc_call *call, const struct header_block *block, bool is_end) {
+/* Header lists are the rpc's own while they are put together: this one is about to leave. */
+static void add_cors(struct rpc_call *call, struct header_block *block) {
+    const struct cors *cors = call->connection->cors;
+    size_t place = 0;
+    if (!cors) return;
+    const struct metadata_entry *origin = metadata_find(call->call.metadata, "origin", 6, &place);
+    cors_add(cors, origin ? (struct text){origin->value, origin->value_length} : (struct text){0}, block,
+             &call->call.rpc->exposed);
+}
+
+void call_respond(struct rpc_call *call, struct header_block *block, bool is_end) {
+    add_cors(call, block);
     http_stream_respond(call->stream, block->headers, block->count, is_end);
 }
 
-void call_respond_whole(struct rpc_call *call, const struct header_block *block, const void *body, size_t length) {
+void call_respond_whole(struct rpc_call *call, struct header_block *block, const void *body, size_t length) {
+    add_cors(call, block);
     http_stream_respond_whole(call->stream, block->headers, block->count, body, length);
 }
 

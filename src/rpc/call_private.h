@@ -106,9 +106,9 @@ void call_wake(struct rpc_call *call, unsigned news);
 /* Tells the handler its news, and copies what it leaves in the read buffer. May free the call. */
 void call_run(struct rpc_call *call);
 struct edge *call_edge(struct rpc_call *call);
-/* Server: response headers leave; for dialects. */
-void call_respond(struct rpc_call *call, const struct header_block *block, bool is_end);
-void call_respond_whole(struct rpc_call *call, const struct header_block *block, const void *body, size_t length);
+/* Server: response headers leave; for dialects. What browsers want to read is added. */
+void call_respond(struct rpc_call *call, struct header_block *block, bool is_end);
+void call_respond_whole(struct rpc_call *call, struct header_block *block, const void *body, size_t length);
 /* Server: the last piece of a body whose end stands in itself, framed as messages are. */
 void call_send_last(struct rpc_call *call, const void *data, size_t length, uint8_t flags);
 /* What is sent from now on is compressed where that makes it smaller. */

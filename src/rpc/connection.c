@@ -6,6 +6,7 @@
 #include "base/stint.h"
 #include "limit/table.h"
 #include "rpc/call_private.h"
+#include "rpc/cors.h"
 #include "rpc/grpc_client.h"
 #include "rpc/raw.h"
 
@@ -50,6 +51,7 @@ void rpc_connection_free(struct rpc_connection *connection) {
     for (size_t i = 0; i < connection->entry_count; i++) limit_entry_close(&connection->entries[i]);
     free(connection->entries);
     free(connection->listener);
+    cors_unref(&connection->cors);
     free(connection->peer);
     free(connection->peer_node);
     free(connection->reason);

@@ -122,7 +122,8 @@ void arrival_request(struct http_session *session, struct http_stream *stream, c
 /* For translate(): the list that it fills. Empty, with room for `text` bytes that are encoded. What was found in the
  * request's own list may be pointed at. */
 struct header_block *arrival_translation(const struct arrival *arrival, size_t text);
-/* For refuse(): the answer is a header block alone, or (`text` not NULL) a body behind it. Counts the refusal. */
-void arrival_answer(const struct arrival *arrival, enum status status, const struct header_block *block,
-                    const void *body, size_t body_length);
+/* For refuse(): the answer is a header block alone, or (`body` not NULL) a body behind it; what browsers want to
+ * read is added. Counts the refusal. */
+void arrival_answer(const struct arrival *arrival, enum status status, struct header_block *block, const void *body,
+                    size_t body_length);
 #endif

@@ -61,7 +61,8 @@ void grpc_send_headers(struct rpc_call *call) {
     static const struct http_header plain[] = {HEADER(":status", "200"),
                                                HEADER("content-type", "application/grpc")};
     call->has_sent_headers = true;
-    if (!call->headers && !call->names_gzip && call->codec == CODEC_PLAIN && call->dialect == &grpc_dialect) {
+    if (!call->headers && !call->names_gzip && call->codec == CODEC_PLAIN && call->dialect == &grpc_dialect &&
+        !call->connection->cors) {
         http_stream_respond(call->stream, plain, 2, false);
         return;
     }

@@ -58,6 +58,7 @@ static void read_header(struct request *request, struct text name, struct text v
         break;
     case 6:
         if (IS(name, "accept")) request->accept = value;
+        else if (IS(name, "origin")) request->origin = value;
         break;
     case 7:
         if (IS(name, ":method")) request->method = value;

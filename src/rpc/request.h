@@ -38,6 +38,7 @@ struct request {
     struct text method, path, encoding, timeout;
     struct text type;   /* the content-type without parameters: what an answer repeats */
     struct text accept; /* the media types that an answer may have */
+    struct text origin; /* of the page that asks, if it is one */
     int authorities, hosts;
     bool has_connection, has_timeout, accepts_gzip;
 };

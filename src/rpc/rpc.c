@@ -3,11 +3,14 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "net/connection.h"
+#include "net/tls.h"
 #include "rpc/call_private.h"
 #include "rpc/call_wire.h"
 #include "rpc/coding.h"
+#include "rpc/cors.h"
 #include "rpc/tunnel.h"
 #include "rpc/status_text.h"
 
@@ -78,6 +81,7 @@ void rpc_free(struct rpc **handle) {
     buffer_free(&rpc->compressed);
     buffer_free(&rpc->coded);
     buffer_free(&rpc->framed);
+    buffer_free(&rpc->exposed);
     coding_twin_free(&rpc->twin);
     free(rpc);
 }
@@ -117,6 +121,7 @@ void rpc_accept(struct rpc *rpc, const struct rpc_accepted *accepted) {
     if (accepted->is_internal) http_session_set_relay(connection->session);
     connection->takes_peers = accepted->takes_peers;
     connection->listener = accepted->listener;
+    connection->cors = accepted->cors;
     connection->on_gone = accepted->on_gone;
     connection->context = accepted->context;
     struct connection *wire =
@@ -125,6 +130,15 @@ void rpc_accept(struct rpc *rpc, const struct rpc_accepted *accepted) {
     tls_server_unref(&tls); /* the connection has its own reference */
     rpc_connection_attach(connection, wire);
     if (rpc->is_draining && !connection->is_internal) rpc_connection_drain(connection);
+}
+
+void rpc_turn_away(const struct rpc_accepted *accepted) {
+    struct tls_server *tls = accepted->tls;
+    struct cors *cors = accepted->cors;
+    if (accepted->fd >= 0) close(accepted->fd);
+    tls_server_unref(&tls);
+    cors_unref(&cors);
+    free(accepted->listener);
 }
 
 void rpc_each_call(struct rpc *rpc, void (*f)(struct call *call, void *context), void *context) {

@@ -46,11 +46,14 @@ struct rpc_accepted {
     bool takes_peers; /* call_takes_peers() of its calls */
     char *listener;   /* the address of the config that it was accepted by; rpc_accept() takes it over; or NULL */
     struct tls_server *tls; /* a reference, which rpc_accept() takes over; or NULL */
+    struct cors *cors;      /* the same */
     bool reads_proxy_header;
     void (*on_gone)(void *context);
     void *context;
 };
 void rpc_accept(struct rpc *rpc, const struct rpc_accepted *accepted);
+/* In the place of that: lets go of all that is in it. From any thread. */
+void rpc_turn_away(const struct rpc_accepted *accepted);
 
 /* GOAWAY on every connection that was accepted, tunnels that are served included; on_drain for every call. */
 void rpc_drain(struct rpc *rpc);

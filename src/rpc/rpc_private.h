@@ -43,6 +43,7 @@ struct rpc {
     struct buffer coded;       /* messages in the other codec */
     struct buffer framed;      /* with what stands before them */
     struct coding_twin *twin;
+    struct buffer exposed; /* names of headers, for pages of other origins */
     bool is_draining;
 };
 
@@ -52,6 +53,7 @@ struct rpc_connection {
     struct rpc_link *link;        /* of a connection that we made; NULL once it was let go */
     struct router *router; /* whose routes answer here; NULL: those in force */
     struct account *account; /* of one that was accepted; else NULL */
+    struct cors *cors;       /* NULL: browsers are told nothing */
     struct list node;
     struct list calls; /* rpc_call.sibling */
     struct peer_metadata *last_metadata;

@@ -2,6 +2,7 @@
 local certificates = require "support.certificates"
 local gateway = require "support.gateway"
 local client = require "support.client"
+local doors = require "support.doors"
 local hosts = require "support.hosts"
 local nats = require "support.nats"
 local page = require "support.page"
@@ -260,13 +261,15 @@ describe(path, function()
   recipe("web", "curl calls a method as the page shows it", function(one)
     local shown = terminal.open()
     finally(function() shown:close() end)
-    shown:write_file("web.conf", 'listen "127.0.0.1:50051" { }\nproto_path = "proto"\nproto = "greet.proto"\n' ..
-      'script_path = "."\nservice "greet.GreetService" { script = "web.lua" }\n')
+    shown:write_file("web.conf", one.conf .. 'proto_path = "proto"\nproto = "greet.proto"\nscript_path = "."\n')
     shown:write_file("web.lua", one.scripts["web.lua"])
     shown:expect(shown:start("gateway", "tidewire run -c web.conf"), "… generation 1 is in force", true)
     for _, block in ipairs(one.blocks) do
       if block.mark.kind == "terminal" then shown:play(block) end
     end
+    local answer = doors.exchange(shown.address, { path = "/greet.GreetService/Greet", body = "{}",
+      headers = { { "content-type", "application/json" }, { "origin", "http://localhost:8080" } } })
+    assert.same({ 400, "http://localhost:8080" }, { answer.status, answer.headers["access-control-allow-origin"] })
   end)
 
   recipe("pass", "one service is passed on and another is answered here", function()

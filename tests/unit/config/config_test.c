@@ -307,6 +307,22 @@ static const struct {
      "required"},
     {TLS_OPEN "certificate = server.pem key = server.key minimum = 1.1 } }",
      "t.conf:3: error: `minimum` = \"1.1\" is unknown (did you mean \"1.2\"?)"},
+    {"listen unix:a {\ncors { } }", "t.conf:2: error: `cors` needs `origins`: whose pages may call"},
+    {"listen unix:a {\ncors { origins =\n\"a.example\" } }",
+     "t.conf:3: error: \"a.example\" is not an origin, such as https://app.example.com: no path, no capitals"},
+    {"listen unix:a {\ncors { origins = { \"*\", \"https://a.example/\" } } }",
+     "t.conf:2: error: \"https://a.example/\" is not an origin, such as https://app.example.com: no path, no capitals"},
+    {"listen unix:a {\ncors { origins = \"https://A.example\" } }",
+     "t.conf:2: error: \"https://A.example\" is not an origin, such as https://app.example.com: no path, no capitals"},
+    {"listen unix:a {\ncors { origins = \"https://a.*.example\" } }",
+     "t.conf:2: error: \"https://a.*.example\" is not an origin, such as https://app.example.com: no path, no capitals"},
+    {"listen unix:a {\ncors { origins = { \"https://a.example\", \"*\" }\n credentials = on } }",
+     "t.conf:3: error: `credentials` and `origins = \"*\"` exclude each other: name the origins"},
+    {"listen unix:a {\ncors { origins = \"*\"\n headers = { \"x-user\", \"X-User\" } } }",
+     "t.conf:3: error: \"X-User\" is not the name of a header: small letters, digits, \"-\", \"_\" and \".\""},
+    {"listen unix:a {\ncors { origins = \"*\" orgins = \"*\" } }",
+     "t.conf:2: error: `cors` has no key `orgins` (did you mean \"origins\"?)"},
+    {LISTEN "cors { origins = \"*\" }", "t.conf:2: error: the file has no section `cors`"},
     /* services */
     {GREET "service a.B {\n}", "t.conf:3: error: `service \"a.B\"` needs a `script` or an `upstream`"},
     {GREET "service a.B {\nscript = { greet.lua, chat.lua } }",
@@ -374,6 +390,7 @@ static void a_file_without_keys_has_the_defaults(void) {
     CHECK_INT(config->listener_count, 1);
     CHECK_INT(config->listeners[0].backlog, 4096);
     CHECK(!config->listeners[0].tls && !config->listeners[0].proxy_from && !config->listeners[0].path);
+    CHECK(!config->listeners[0].cors);
     CHECK_INT(config->service_count, 0);
     CHECK_INT(config->limits.message, 4 << 20);
     CHECK_INT(config->limits.headers, 64 << 10);
@@ -412,7 +429,9 @@ static void every_key_is_read(void) {
         "  certificate = { server.pem, \"other.pem\" } key = { server.key, other.key }\n"
         "  client_ca = ca.pem client_certificate = optional minimum = 1.3 } }\n"
         "listen \"unix:run/x.sock\" { mode = 0600 }\n"
-        "listen \"*:2\" { tls { certificate = server.pem key = server.key } }\n"
+        "listen \"*:2\" { tls { certificate = server.pem key = server.key }\n"
+        "  cors { origins = { \"https://a.example\", \"http://*.b.example:8080\" } headers = x-user max_age = 10m\n"
+        "    credentials = on } }\n"
         "service a.B { script = greet.lua  jit = on  int64 = string  message = 1KiB\n"
         "  method M { buffered_per_stream = 2KiB list_elements = 5 handler_time = 20ms } }\n"
         "service \"a.*\" { script = \"chat.lua\" int64 = exact }\n"
@@ -461,6 +480,12 @@ static void every_key_is_read(void) {
     CHECK_STR(listener->host, "*");
     CHECK_INT(listener->tls->client_certificate, CLIENT_CERTIFICATE_NONE);
     CHECK(!listener->tls->is_tls13_only);
+    CHECK_STR(listener->cors->origins[0], "https://a.example");
+    CHECK_STR(listener->cors->origins[1], "http://*.b.example:8080");
+    CHECK(!listener->cors->origins[2] && !listener->cors->headers[1]);
+    CHECK_STR(listener->cors->headers[0], "x-user");
+    CHECK_INT(listener->cors->max_age, 600 * NS_PER_S);
+    CHECK(listener->cors->credentials);
 
     CHECK_INT(config->service_count, 2);
     struct config_service *service = &config->services[0];
@@ -468,7 +493,7 @@ static void every_key_is_read(void) {
     CHECK_STR(service->script, "scripts/greet.lua");
     CHECK_STR(service->script_name, "greet.lua");
     CHECK_STR(service->file, "t.conf");
-    CHECK_INT(service->line, 9);
+    CHECK_INT(service->line, 11);
     CHECK(service->is_jit);
     CHECK_INT(service->int64, INT64_STRING);
     CHECK_INT(service->limits.message, 1024);
