@@ -32,6 +32,7 @@ struct loop {
     uint64_t alarm_due; /* 0: not set */
     uint64_t now;       /* 0: not read in this turn */
     struct timer_heap timers;
+    struct stint timers_stint;
     struct list tasks[LOOP_PHASES];
     struct list next_turn[LOOP_PHASES]; /* deferred by themselves */
     struct task *running;               /* in `phase` */
@@ -142,9 +143,10 @@ void timer_stop(struct loop *loop, struct timer *timer) {
 /* At most as many as run now: one that starts itself again for this very moment must not keep the loop here. Neither
  * must very many: the others are the first of the next turn, which does not wait. */
 static void fire_timers(struct loop *loop) {
-    struct stint stint = {0};
-    for (uint32_t left = loop->timers.count; left && !stint.is_over; left--) {
-        stint_note(&stint, STINT_UNCOUNTED, TIMERS_TIME);
+    struct stint *stint = &loop->timers_stint;
+    stint_begin(stint);
+    for (uint32_t left = loop->timers.count; left && !stint_is_over(stint, TIMERS_TIME); left--) {
+        stint_note(stint, STINT_UNCOUNTED, TIMERS_TIME);
         struct timer *timer = timer_heap_first(&loop->timers);
         if (!timer || timer->due > loop_now(loop)) return;
         timer_heap_remove(&loop->timers, timer);

@@ -28,7 +28,7 @@ uint64_t loop_update_now(struct loop *loop);
 enum loop_phase {
     LOOP_RUN,   /* handlers: may defer more of any phase */
     LOOP_FLUSH, /* one gathered write for each connection */
-    LOOP_AGAIN, /* more of what has had its stint of a turn (base/stint.h): as much as fits into this one, at least one
+    LOOP_AGAIN, /* more of what has had its stint (base/stint.h): as much as fits into this one, at least one
                    task; the rest keeps its place for the next */
     LOOP_FREE,  /* objects that were closed in this turn are freed: nothing on the stack holds them */
     LOOP_PHASES

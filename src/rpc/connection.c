@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 
-#include "base/stint.h"
 #include "limit/table.h"
 #include "rpc/call_private.h"
 #include "rpc/cors.h"
@@ -80,11 +79,11 @@ void rpc_connection_drain(struct rpc_connection *connection) {
 }
 
 /* Each has at least one message; calls without end, or whose handlers take long, would keep everyone else waiting. */
-static void run_some(struct list *calls) {
-    struct stint stint = {0};
+static void run_some(struct rpc *rpc, struct list *calls) {
     struct list *node;
-    while (!stint.is_over && (node = list_take(calls))) {
-        stint_note(&stint, STINT_UNCOUNTED, CALLS_TIME);
+    stint_begin(&rpc->stint);
+    while (!stint_is_over(&rpc->stint, CALLS_TIME) && (node = list_take(calls))) {
+        stint_note(&rpc->stint, STINT_UNCOUNTED, CALLS_TIME);
         struct rpc_call *call = container_of(node, struct rpc_call, ready);
         call->inbound.is_late = false;
         call_run(call);
@@ -107,12 +106,12 @@ void rpc_run_ready(struct rpc *rpc) {
     struct list batch;
     list_init(&batch);
     list_splice(&batch, &rpc->ready);
-    run_some(&batch);
+    run_some(rpc, &batch);
     keep_for_later(rpc, &batch);
 }
 
 void rpc_run_late(struct rpc *rpc) {
-    run_some(&rpc->late);
+    run_some(rpc, &rpc->late);
     if (!list_is_empty(&rpc->late)) loop_defer(rpc->loop, LOOP_AGAIN, &rpc->run_late);
 }
 

@@ -4,6 +4,7 @@
 #include "base/buffer.h"
 #include "base/list.h"
 #include "base/memory.h"
+#include "base/stint.h"
 #include "net/loop.h"
 #include "rpc/account.h"
 #include "rpc/compress.h"
@@ -30,6 +31,7 @@ struct rpc {
     struct list young;       /* rpc_call.young, oldest first */
     struct task run;         /* tells the ready calls */
     struct task run_late;
+    struct stint stint;      /* of those that are told together */
     struct timer young_timer, end_timer;
     struct rpc_call *running; /* its handler is on the stack */
     struct pool calls, ranges;

@@ -132,6 +132,7 @@ static int resume(struct fiber *fiber, int arguments) {
     fiber->target = NULL;
     script->running = fiber;
     stint_begin(&fiber->stint);
+    if (fiber->stint.is_slow) fiber_note_message(fiber); /* that it goes on with may be all of it */
     if (!outer) {
         script_note_turn(script);
         watchdog_enter(&script->watchdog, fiber->budget, fiber->origin);
@@ -402,13 +403,14 @@ void fiber_push_marks(lua_State *L, struct script *script) {
 }
 
 void fibers_run_ready(struct script *script) {
-    struct stint stint = {0};
+    struct stint *stint = &script->ready_stint;
     struct list now, *node;
+    stint_begin(stint);
     list_init(&now);
     list_splice(&now, &script->ready);
-    while (!stint.is_over && (node = list_take(&now))) {
+    while (!stint_is_over(stint, READY_TIME) && (node = list_take(&now))) {
         struct fiber *fiber = container_of(node, struct fiber, place);
-        stint_note(&stint, STINT_UNCOUNTED, READY_TIME);
+        stint_note(stint, STINT_UNCOUNTED, READY_TIME);
         if (fiber->is_cancel_due)
             fiber_cancel(fiber);
         else

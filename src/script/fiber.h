@@ -48,7 +48,7 @@ enum fiber_wait {
     WAIT_RETURN, /* its function has returned messages for which there is no room yet; in the same row */
     WAIT_GONE,   /* for the end of ->target, in the row of its watchers */
     WAIT_SLEEP,  /* for its timer alone */
-    WAIT_TURN,   /* has had its stint of this turn (`again`): goes on with WAIT_RECV's work, or where it has sent */
+    WAIT_TURN,   /* has had its stint (`again`): goes on with WAIT_RECV's work, or where it has sent */
     WAIT_PUBLISH, /* for room in a topic's queues; ->publishing */
     WAIT_ROW,     /* in the row of a channel, a semaphore or a job, by fiber_wait_in_row() */
     WAIT_NEVER,  /* dropped */
@@ -133,8 +133,8 @@ static inline void fiber_note_message(struct fiber *fiber) {
 /* For fiber_must_give_way(): a wait here would end it neither by an error nor by a cancel. */
 bool fiber_may_give_way(const struct fiber *fiber, lua_State *L);
 /* It has had its stint. */
-static inline bool fiber_must_give_way(const struct fiber *fiber, lua_State *L) {
-    return fiber && fiber->stint.is_over && fiber_may_give_way(fiber, L);
+static inline bool fiber_must_give_way(struct fiber *fiber, lua_State *L) {
+    return fiber && stint_is_over(&fiber->stint, STINT_TIME) && fiber_may_give_way(fiber, L);
 }
 /* WAIT_TURN: it goes on when others have had their turn, as the reader of `stream`, or, without one, with `true`. For
  * the C function to return. */

@@ -66,7 +66,7 @@ struct filter {
     struct upstream *upstream;
     struct metadata *metadata; /* for the server; NULL: the client's, or it has left */
     struct filter_direction request, response;
-    struct task again; /* pumps what had its stint of a turn */
+    struct task again; /* pumps what has had its stint */
     int upstream_object; /* stream.upstream, once it was asked for */
     unsigned opened;     /* on_open of so many scripts has returned */
     bool is_open;        /* of all */

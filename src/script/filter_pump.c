@@ -48,7 +48,7 @@ static bool look_into(struct filter_direction *d, struct call *source) {
 
 static enum filter_event take(struct filter_direction *d) {
     struct call *source = d->is_response ? d->filter->up : d->filter->down;
-    if (d->stint.is_over) {
+    if (stint_is_over(&d->stint, STINT_TIME)) {
         loop_defer(script_at(d)->host.loop, LOOP_AGAIN, &d->filter->again);
         return FILTER_NOTHING;
     }

@@ -87,7 +87,7 @@ static void on_half_close(struct stream *stream) {
 static void pump(struct stream *stream) {
     struct call_message message;
     while (!stream->main && !stream->is_over && !stream->is_half_closed) {
-        if (stream->stint.is_over) {
+        if (stint_is_over(&stream->stint, STINT_TIME)) {
             stream_continue_later(stream);
             return;
         }

@@ -17,6 +17,7 @@
 #include "base/buffer.h"
 #include "base/list.h"
 #include "base/memory.h"
+#include "base/stint.h"
 #include "net/loop.h"
 #include "rpc/call.h"
 #include "script/heap.h"
@@ -52,6 +53,7 @@ struct script {
     unsigned idle_count;
     struct list ready; /* fibers that run when ready_task does */
     struct task ready_task;
+    struct stint ready_stint;
 
     struct dice dice;          /* for backoff */
     const void *drop;          /* tidewire.DROP */

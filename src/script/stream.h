@@ -32,7 +32,7 @@ struct stream_extra {
     struct list watchers;    /* fibers of any stream in stream:wait() */
     struct list jobs;        /* its timers and spawns */
     struct list subscribers; /* its subscriptions */
-    struct task again;       /* it has had its stint of this turn; or it fails */
+    struct task again;       /* it has had its stint; or it fails */
     struct list holdings;    /* what it holds of semaphores */
     struct list opened;      /* client.node: streams that it has opened, and that end with it */
     struct client *client;   /* of a stream that a script has opened */

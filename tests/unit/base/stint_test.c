@@ -35,9 +35,32 @@ static void one_that_begins_anew_is_whole(void) {
     CHECK(stint.is_over);
 }
 
+/* Slow ones, then quick ones. */
+static void after_slow_pieces_each_is_looked_at(void) {
+    struct stint stint = {0};
+    uint32_t expected[] = {4, 1, 1};
+    for (int i = 0; i < 3; i++) {
+        stint_begin(&stint);
+        while (!stint_is_over(&stint, NS_PER_MS)) {
+            stint_note(&stint, 256, NS_PER_MS);
+            for (uint64_t till = clock_monotonic() + NS_PER_MS; clock_monotonic() < till;) continue;
+        }
+        CHECK_INT(stint.used, expected[i]);
+    }
+    stint_begin(&stint);
+    while (!stint_is_over(&stint, 3600 * NS_PER_S)) stint_note(&stint, 256, 3600 * NS_PER_S);
+    CHECK_INT(stint.used, 256);
+    CHECK(!stint.is_slow);
+    stint.is_slow = true;
+    stint.is_over = false;
+    stint_begin(&stint); /* there was no more to do in the one before */
+    CHECK(!stint.is_slow);
+}
+
 int main(void) {
     RUN(quick_pieces_are_counted);
     RUN(slow_pieces_are_few);
     RUN(one_that_begins_anew_is_whole);
+    RUN(after_slow_pieces_each_is_looked_at);
     return 0;
 }
