@@ -17,6 +17,7 @@
 #include "rpc/meter.h"
 #include "rpc/raw.h"
 #include "rpc/router_private.h"
+#include "rpc/websocket.h"
 
 /* Numbers calls over all workers, for the log. */
 static atomic_uint_fast64_t last_number;
@@ -106,6 +107,14 @@ static void metadata_free(struct metadata **metadata) {
     *metadata = NULL;
 }
 
+static void edge_free(struct edge *edge) {
+    if (!edge) return;
+    buffer_free(&edge->ahead);
+    websocket_call_free(&edge->websocket);
+    free(edge->method);
+    free(edge);
+}
+
 static void call_free(struct rpc_call *call) {
     struct rpc_connection *connection = call->connection;
     inbound_drop(call);
@@ -118,8 +127,7 @@ static void call_free(struct rpc_call *call) {
     peer_metadata_unref(&call->peer_headers);
     peer_metadata_unref(&call->peer_trailers);
     free(call->text);
-    if (call->edge) free(call->edge->method);
-    free(call->edge);
+    edge_free(call->edge);
     attempt_free(call);
     free(call->name);
     free(call->target);
@@ -197,7 +205,10 @@ void call_fail(struct rpc_call *call, enum status status, enum call_reason reaso
         http_stream_reset(call->stream,
                           status == STATUS_RESOURCE_EXHAUSTED ? HTTP_ENHANCE_YOUR_CALM : HTTP_CANCEL);
     call_settle(call);
-    if (call->stream && !is_reset) send_end(call, NULL, 0);
+    if (!call->stream || is_reset) return;
+    /* An end in the body cannot follow half a message. */
+    if (call->outbox.is_cut && call->dialect->is_foreign) http_stream_reset(call->stream, HTTP_CANCEL);
+    else send_end(call, NULL, 0);
 }
 
 void call_conclude(struct rpc_call *call, enum status status, enum call_reason reason, const char *text) {
@@ -259,7 +270,7 @@ static bool read_sole_request(struct rpc_call *call) {
     struct framed framed;
     if (call->call.method->is_client_streaming || !inbound_peek(call, &framed)) return true;
     bool is_inflated = framed.is_compressed && !call->call.handler->takes_frames;
-    if (!is_inflated && !call->reads_json) return true;
+    if (!is_inflated && !call_must_read(call, &framed)) return true;
     struct message *message = coding_read(call, &framed);
     if (!message) return false;
     inbound_replace(call, message);
@@ -397,12 +408,29 @@ void call_on_close(void *user, uint32_t error, bool is_connection) {
 
 size_t call_body_ready(void *user) {
     const struct rpc_call *call = user;
-    size_t bytes = call ? call->outbox.bytes + call->replay_left : 0;
-    return bytes && !call_holds_reply(call) ? bytes : 0;
+    if (!call) return 0;
+    size_t bytes = call->outbox.bytes + call->replay_left;
+    if (bytes && call_holds_reply(call)) bytes = 0;
+    return call->edge ? bytes + buffer_length(&call->edge->ahead) : bytes;
+}
+
+/* What leaves before the next message, once the one that has begun to leave has; returns the bytes that it is not. */
+static size_t give_ahead(struct rpc_call *call, size_t length, struct http_output *output) {
+    struct buffer *ahead = &call->edge->ahead;
+    size_t begun = call->outbox.left < length ? call->outbox.left : length;
+    outbox_give(&call->outbox, &call->call.rpc->outboxes, begun, output);
+    account_discharge(call, begun);
+    length -= begun;
+    size_t step = length < buffer_length(ahead) ? length : buffer_length(ahead);
+    http_output_copy(output, buffer_bytes(ahead), step);
+    buffer_take(ahead, step);
+    if (!buffer_length(ahead)) buffer_free(ahead);
+    return length - step;
 }
 
 void call_body_give(void *user, size_t length, struct http_output *output) {
     struct rpc_call *call = user;
+    if (call->edge && buffer_length(&call->edge->ahead)) length = give_ahead(call, length, output);
     if (call->attempt) {
         size_t again = length < call->replay_left ? length : call->replay_left;
         if (again) attempt_give(call, again, output);

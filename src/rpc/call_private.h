@@ -40,7 +40,11 @@ enum call_reason {
     REASON_UPSTREAM,
 };
 
-enum call_encoding { ENCODING_IDENTITY, ENCODING_GZIP };
+enum call_encoding {
+    ENCODING_IDENTITY,
+    ENCODING_GZIP,
+    ENCODING_DEFLATE, /* a WebSocket's own: known to nobody else */
+};
 
 struct rpc_call {
     struct call call; /* what handlers hold */
@@ -161,6 +165,11 @@ void access_refused(const struct arrival *arrival, enum status status);
 
 static inline void call_ask_source(struct call *call) {
     if (call->source) call->source->give(call->source);
+}
+
+/* The message has not the form that gRPC has it in. */
+static inline bool call_must_read(const struct rpc_call *call, const struct framed *framed) {
+    return call->reads_json || (framed->is_compressed && call->encoding == ENCODING_DEFLATE);
 }
 
 /* The one reply of a method leaves together with its status: until then the call may still fail, and is then answered

@@ -4,12 +4,14 @@
 #include <stdlib.h>
 
 #include "rpc/call_private.h"
+#include "rpc/websocket.h"
 #include "schema/json.h"
 
 /* ---- reading ---- */
 
 struct message *coding_inflate(struct rpc_call *call, const void *data, size_t length) {
     struct message *inflated;
+    if (call->encoding == ENCODING_DEFLATE) return websocket_call_inflate(call, data, length);
     switch (compressor_inflate(call->call.rpc->compressor, data, length, call->most_message, &inflated)) {
     case INFLATE_OK:
         return inflated;

@@ -9,6 +9,7 @@
 #include "rpc/dialect.h"
 
 struct buffer;
+struct metadata;
 struct schema;
 
 /* ---- connect_request.c ---- */
@@ -35,6 +36,8 @@ void connect_write_error(struct buffer *out, enum status status, const char *tex
                          size_t details_length, const struct schema *schema);
 /* EndStreamResponse of the call, which has ended. */
 void connect_write_end(struct buffer *out, const struct rpc_call *call, const void *details, size_t details_length);
+/* Members of an object: each name with its values. */
+void connect_write_metadata(struct buffer *out, const struct metadata *metadata);
 /* Of a call; NULL when its route has gone. */
 const struct schema *connect_schema(const struct rpc_call *call);
 

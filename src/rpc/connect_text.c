@@ -156,7 +156,7 @@ static void write_value(struct buffer *out, const struct metadata_entry *entry) 
 }
 
 /* Each name once, at the place of its first value. */
-static void write_metadata(struct buffer *out, const struct metadata *metadata) {
+void connect_write_metadata(struct buffer *out, const struct metadata *metadata) {
     for (size_t i = 0; i < metadata->count; i++) {
         const struct metadata_entry *entry = &metadata->entries[i];
         size_t first = 0;
@@ -188,7 +188,7 @@ void connect_write_end(struct buffer *out, const struct rpc_call *call, const vo
     }
     if (has_metadata) {
         buffer_append_text(out, has_failed ? ",\"metadata\":{" : "\"metadata\":{");
-        write_metadata(out, call->trailers);
+        connect_write_metadata(out, call->trailers);
         buffer_append_byte(out, '}');
     }
     buffer_append_byte(out, '}');

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/base64.h"
+#include "base/buffer.h"
 #include "base/status.h"
 #include "http/stream.h"
 #include "rpc/request.h"
@@ -25,6 +26,22 @@ struct method;
 struct peer_metadata;
 struct rpc_call;
 struct rpc_connection;
+struct websocket_call;
+
+/* How a WebSocket carries a call: what its messages are, and what is said besides them. */
+enum websocket_form {
+    WEBSOCKET_BARE, /* texts of JSON, nothing else */
+    WEBSOCKET_JSON, /* texts of JSON, the server's with what they are */
+    WEBSOCKET_PROTO, /* binary messages of protobuf; the server's texts are its words */
+};
+
+/* What a client's handshake asks for, and gets. */
+struct websocket_handshake {
+    struct text key;
+    enum websocket_form form;
+    unsigned window_bits; /* permessage-deflate; 0: without */
+    bool is_of_other_version;
+};
 
 /* A request that has not become a call. */
 struct arrival {
@@ -36,6 +53,7 @@ struct arrival {
     struct request request;
     enum codec codec;
     struct text query;              /* of a GET */
+    struct websocket_handshake websocket;
     const struct call_route *route; /* NULL: nobody answers this path */
     const struct method *method;    /* NULL: the bytes are passed on; or its types are not known */
     bool is_known_service;
@@ -67,6 +85,7 @@ struct dialect {
     bool needs_http2;
     bool is_foreign;           /* not gRPC: its bytes cannot be passed on to a server as they are */
     bool is_safe;              /* for methods without side effects only */
+    bool is_duplex;            /* in any version of HTTP; and its bytes go on behind the half-close */
 
     /* ---- server: the request ---- */
 
@@ -98,6 +117,8 @@ struct dialect {
 
 /* What a call keeps for a dialect that is not gRPC. */
 struct edge {
+    struct buffer ahead;         /* leaves before the next message, once what has begun to leave has */
+    struct websocket_call *websocket;
     struct base64_stream text;   /* of a body that is base64 */
     bool is_reply_compressed;    /* the one reply that is queued */
     struct method *method;       /* whose types nobody knows; or NULL */
@@ -112,6 +133,7 @@ void dialect_recognise(struct arrival *arrival);
 bool dialect_type_is_grpc(struct text type);
 
 extern const struct dialect grpc_dialect, grpc_web_dialect, grpc_web_text_dialect;
+extern const struct dialect websocket_dialect;
 extern const struct dialect connect_unary_dialect, connect_get_dialect, connect_stream_dialect;
 
 /* ---- arrival.c ---- */

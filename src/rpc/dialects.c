@@ -27,6 +27,10 @@ static const struct door *find_door(struct text type, enum codec *codec) {
 
 void dialect_recognise(struct arrival *arrival) {
     const struct request *request = &arrival->request;
+    if (text_is(request->protocol, "websocket") && !text_is(request->method, "POST")) {
+        arrival->dialect = &websocket_dialect;
+        return;
+    }
     const struct door *door = find_door(request->type, &arrival->codec);
     if (door) arrival->dialect = door->dialect;
     else if (!request->type.length && connect_is_get(request)) arrival->dialect = &connect_get_dialect;

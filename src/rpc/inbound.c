@@ -271,14 +271,19 @@ void inbound_receive_whole(struct rpc_call *call, const uint8_t *bytes, size_t l
     partial_received(call, length);
 }
 
+void inbound_end_message(struct rpc_call *call, bool is_compressed) {
+    struct inbound *in = &call->inbound;
+    if (in->is_faulty) return;
+    if (!in->partial) in->partial = message_new(0);
+    message_set_prefix(in->partial, is_compressed);
+    partial_done(call);
+}
+
 void inbound_end_whole(struct rpc_call *call) {
     struct inbound *in = &call->inbound;
     if (in->is_ended) return;
     in->is_ended = true;
-    if (in->is_faulty) return;
-    if (!in->partial) in->partial = message_new(0);
-    message_set_prefix(in->partial, call->encoding != ENCODING_IDENTITY && in->partial->length);
-    partial_done(call);
+    inbound_end_message(call, call->encoding != ENCODING_IDENTITY && in->partial && in->partial->length);
 }
 
 void inbound_put(struct rpc_call *call, struct message *message, bool is_compressed, uint32_t owed) {

@@ -61,6 +61,8 @@ void inbound_end(struct rpc_call *call);
 /* The same for a body that is one message without a prefix, whose length nobody knows before its end. */
 void inbound_receive_whole(struct rpc_call *call, const uint8_t *bytes, size_t length);
 void inbound_end_whole(struct rpc_call *call);
+/* The message has ended, and another may follow. */
+void inbound_end_message(struct rpc_call *call, bool is_compressed);
 /* A message that has come in another way; takes the reference. `owed`: bytes of the peer's window that it took. */
 void inbound_put(struct rpc_call *call, struct message *message, bool is_compressed, uint32_t owed);
 /* False when no whole message waits. The bytes live until the next inbound_take() or inbound_release(). */

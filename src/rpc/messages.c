@@ -6,7 +6,7 @@
 /* ---- receiving ---- */
 
 void call_give_window(struct rpc_call *call, size_t bytes) {
-    if (call->inbound.is_ended || !call->stream) return;
+    if (!call->stream || (call->inbound.is_ended && !call->dialect->is_duplex)) return;
     call->window_due += (uint32_t)bytes;
     if (call->call.rpc->running != call) call_wake(call, 0);
 }
@@ -81,7 +81,7 @@ enum call_next call_receive_frame(struct call *public, struct call_frame *frame)
     struct framed framed;
     enum call_next next = take(call, &framed);
     if (next != CALL_MESSAGE) return next;
-    if (call->reads_json) {
+    if (call_must_read(call, &framed)) {
         struct message *read = coding_read(call, &framed);
         if (!read) return broken(call);
         inbound_lend(call, read);

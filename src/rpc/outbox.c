@@ -260,11 +260,13 @@ static void count_gone(struct outbox *outbox, const uint8_t *bytes, size_t lengt
 }
 
 static void count_message_gone(struct outbox *outbox, const struct piece *piece, const uint8_t *bytes, size_t length,
-                               bool is_all) {
-    if (!piece->message || piece->is_run)
+                               size_t here) {
+    if (!piece->message || piece->is_run) {
         count_gone(outbox, bytes, length);
-    else if (is_all)
-        outbox->messages--;
+        return;
+    }
+    outbox->left = (uint32_t)(here - length);
+    if (!outbox->left) outbox->messages--;
 }
 
 static const uint8_t *piece_bytes(const struct piece *piece, size_t *length) {
@@ -287,7 +289,7 @@ void outbox_give(struct outbox *outbox, struct outbox_pool *pool, size_t length,
             http_output_reference(output, bytes, step, piece->message);
         else
             http_output_copy(output, bytes, step);
-        if (!outbox->is_raw) count_message_gone(outbox, piece, bytes, step, step == here);
+        if (!outbox->is_raw) count_message_gone(outbox, piece, bytes, step, here);
         piece->position += step;
         length -= step;
         if (step < here) return;
@@ -313,5 +315,5 @@ void outbox_clear(struct outbox *outbox, struct outbox_pool *pool) {
         outbox->first = piece->next;
         piece_free(pool, piece);
     }
-    *outbox = (struct outbox){.is_raw = outbox->is_raw};
+    *outbox = (struct outbox){.is_raw = outbox->is_raw, .is_cut = outbox->is_cut || outbox->left};
 }

@@ -39,8 +39,9 @@ struct outbox {
     struct piece *first, *last;
     size_t bytes;      /* with prefixes */
     uint32_t messages; /* of which some byte is still here */
-    uint32_t left;     /* bytes still here of the message in a chunk that has begun to leave; 0: none has */
+    uint32_t left;     /* bytes still here of the message that has begun to leave; 0: none has */
     size_t begun;      /* place in the last chunk of the prefix of a message that is being encoded; 0: none */
+    bool is_cut;       /* a message had begun to leave when the rest was forgotten */
     bool is_raw;       /* what is in it is not messages: none are counted */
 };
 

@@ -63,6 +63,9 @@ static void read_header(struct request *request, struct text name, struct text v
     case 7:
         if (IS(name, ":method")) request->method = value;
         break;
+    case 9:
+        if (IS(name, ":protocol")) request->protocol = value;
+        break;
     case 10:
         if (IS(name, ":authority"))
             request->authorities++;

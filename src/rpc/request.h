@@ -36,6 +36,7 @@ enum codec {
 /* Points into the headers. What a request does not have is empty. */
 struct request {
     struct text method, path, encoding, timeout;
+    struct text protocol;   /* that is to be spoken instead of HTTP: `:protocol` */
     struct text type;   /* the content-type without parameters: what an answer repeats */
     struct text accept; /* the media types that an answer may have */
     struct text origin; /* of the page that asks, if it is one */

@@ -13,6 +13,7 @@
 #include "rpc/cors.h"
 #include "rpc/tunnel.h"
 #include "rpc/status_text.h"
+#include "websocket/deflate.h"
 
 enum {
     CALLS_KEPT = 4096,
@@ -41,6 +42,7 @@ struct rpc *rpc_new(struct loop *loop, const struct rpc_limits *limits) {
     pool_init(&rpc->ranges, sizeof(struct range), RANGES_KEPT);
     outbox_pool_init(&rpc->outboxes);
     rpc->compressor = compressor_new();
+    rpc->deflater = websocket_deflater_new();
     rpc->twin = coding_twin_new(rpc);
     rpc->waiting = rpc_connection_new_without_wire(rpc, true);
     rpc->own = account_new(rpc);
@@ -74,6 +76,7 @@ void rpc_free(struct rpc **handle) {
     pool_clear(&rpc->ranges);
     outbox_pool_clear(&rpc->outboxes);
     compressor_free(&rpc->compressor);
+    websocket_deflater_free(&rpc->deflater);
     metadata_reader_free(&rpc->reader);
     header_block_free(&rpc->block);
     header_block_free(&rpc->translation);

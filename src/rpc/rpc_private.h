@@ -37,6 +37,7 @@ struct rpc {
     struct pool calls, ranges;
     struct outbox_pool outboxes;
     struct compressor *compressor;
+    struct websocket_deflater *deflater;
     struct metadata_reader reader;
     struct header_block block; /* scratch for what is sent as headers */
     struct header_block translation; /* a request's headers, as gRPC has them */

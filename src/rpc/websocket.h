@@ -1,0 +1,55 @@
+/* rpc/websocket.h - calls as WebSockets (RFC 6455), by HTTP/1.1's upgrade and by HTTP/2's extended CONNECT (RFC 8441).
+ *
+ *   websocket_request.c  the handshake, in gRPC's words
+ *   websocket_call.c     messages, half-close, status and close frames
+ *   websocket_alive.c    pings
+ *
+ * One message of a call is one message of the WebSocket. An empty text is the half-close; what follows the last message
+ * is a close frame whose code is the status. With a sub-protocol of ours the call's metadata and the whole status have
+ * words of their own. */
+#ifndef TIDEWIRE_RPC_WEBSOCKET_H
+#define TIDEWIRE_RPC_WEBSOCKET_H
+#include "net/loop.h"
+#include "rpc/dialect.h"
+#include "websocket/reader.h"
+
+struct message;
+
+/* The code of a close for a status other than OK is this and the status. */
+enum { WEBSOCKET_STATUS_BASE = 4000 };
+
+struct websocket_call {
+    struct rpc_call *call;
+    struct websocket_reader *reader;
+    struct timer alive;
+    uint64_t heard;      /* when bytes last came */
+    uint32_t taken;      /* bytes of messages of the read that runs; the others are of frames */
+    uint64_t length;     /* of the payload of the message that is coming */
+    uint8_t begun[8];    /* its first bytes: until it is known that it is no half-close */
+    uint8_t form;        /* enum websocket_form */
+    uint8_t window_bits; /* of what we compress; 0: nothing is compressed */
+    uint16_t code;       /* of the close that a fault of the client's, or its own close, asks for; 0: the status' */
+    bool is_text, is_compressed; /* the message that is coming */
+    bool is_late;                /* it, for the requests have ended before it */
+    bool is_asked;               /* a ping of ours is unanswered */
+};
+
+/* ---- websocket_request.c ---- */
+
+bool websocket_translate(struct arrival *arrival);
+void websocket_refuse(const struct arrival *arrival, enum refusal refusal, enum status status, const char *text);
+/* The answer to the handshake. */
+void websocket_upgrade(struct rpc_call *call, const struct arrival *arrival);
+
+/* ---- websocket_call.c ---- */
+
+void websocket_call_free(struct websocket_call **websocket);
+/* What is in a compressed message that came. NULL: broken or too large, or no text; the call ends by that. */
+struct message *websocket_call_inflate(struct rpc_call *call, const void *data, size_t length);
+
+/* ---- websocket_alive.c ---- */
+
+void websocket_alive_begin(struct websocket_call *websocket);
+/* Queues a control frame before the next message. One too many, for a client that takes none, is not sent. */
+void websocket_send_control(struct rpc_call *call, int opcode, const void *payload, size_t length);
+#endif

@@ -1,0 +1,238 @@
+/* rpc/websocket_request.c - see websocket.h */
+#include <strings.h>
+
+#include "net/digest.h"
+#include "rpc/call_private.h"
+#include "rpc/connect.h"
+#include "rpc/websocket.h"
+#include "websocket/deflate.h"
+
+enum { KEY_LENGTH = 24 /* base64 of 16 bytes */ };
+
+static bool is(const struct http_header *header, const char *name) {
+    return header->name_length == strlen(name) && memcmp(header->name, name, header->name_length) == 0;
+}
+
+static bool begins(struct text text, const char *with) {
+    return text.length >= strlen(with) && memcmp(text.data, with, strlen(with)) == 0;
+}
+
+static struct text value_of(const struct http_header *header) {
+    return (struct text){header->value, header->value_length};
+}
+
+static bool refuse(const struct arrival *arrival, enum refusal refusal, enum status status, const char *text) {
+    websocket_refuse(arrival, refusal, status, text);
+    return false;
+}
+
+static bool refuse_malformed(const struct arrival *arrival, const char *text) {
+    return refuse(arrival, REFUSED_MALFORMED, STATUS_INVALID_ARGUMENT, text);
+}
+
+/* ---- what the handshake says ---- */
+
+struct handshake {
+    struct text version, key, protocols, origin, authority;
+    bool has_protocols;
+};
+
+static const struct {
+    const char *name;
+    enum websocket_form form;
+    enum codec codec;
+} protocols[] = {{"tidewire.json", WEBSOCKET_JSON, CODEC_JSON}, {"tidewire.proto", WEBSOCKET_PROTO, CODEC_PROTO}};
+
+/* The first that the client names, and that is spoken here. */
+static bool choose_protocol(struct arrival *arrival, const struct handshake *handshake) {
+    struct text list = handshake->protocols;
+    arrival->websocket.form = WEBSOCKET_BARE;
+    arrival->codec = CODEC_JSON;
+    while (list.length) {
+        struct text name = text_cut(list, ',', &list);
+        for (size_t i = 0; i < sizeof protocols / sizeof *protocols; i++) {
+            if (!text_is(name, protocols[i].name)) continue;
+            arrival->websocket.form = protocols[i].form;
+            arrival->codec = protocols[i].codec;
+            return true;
+        }
+    }
+    if (!handshake->has_protocols) return true;
+    return refuse_malformed(arrival, "of the sub-protocols, tidewire.json and tidewire.proto are spoken here");
+}
+
+/* A page of another site may not use what the browser knows of its user: there are no preflights for a WebSocket. Who
+ * is no browser sends no origin. */
+static bool is_same_origin(struct text origin, struct text authority) {
+    static const char separator[] = "://";
+    const char *at = origin.length ? memmem(origin.data, origin.length, separator, 3) : NULL;
+    if (!at) return origin.length == 0;
+    struct text host = {at + 3, origin.length - (size_t)(at + 3 - origin.data)};
+    return host.length == authority.length && strncasecmp(host.data, authority.data, host.length) == 0;
+}
+
+static bool check_handshake(struct arrival *arrival, const struct handshake *handshake) {
+    bool is_upgrade = text_is(arrival->request.method, "GET");
+    arrival->websocket.key = handshake->key;
+    if (!is_upgrade && !text_is(arrival->request.method, "CONNECT"))
+        return refuse(arrival, REFUSED_VERB, STATUS_UNIMPLEMENTED, "a WebSocket begins with GET");
+    if (!text_is(handshake->version, "13")) {
+        arrival->websocket.is_of_other_version = true;
+        return refuse_malformed(arrival, "version 13 of WebSocket is spoken here");
+    }
+    if (handshake->key.length != KEY_LENGTH && (is_upgrade || handshake->key.length))
+        return refuse_malformed(arrival, "sec-websocket-key is malformed");
+    if (!is_same_origin(handshake->origin, handshake->authority))
+        return refuse(arrival, REFUSED_AS_STATUS, STATUS_PERMISSION_DENIED, "pages of this origin may not call");
+    return choose_protocol(arrival, handshake);
+}
+
+/* ---- the query: metadata of browsers, which can set no headers ---- */
+
+/* What a server in front says of the client, and what a browser says by itself, is for them alone to say. */
+static bool is_for_others(struct text name) {
+    static const char *const names[] = {"authority", "connection", "cookie", "forwarded", "host", "origin",
+                                        "referer",   "te",         "user-agent", "via", "content-type"};
+    static const char *const prefixes[] = {"sec-",      "x-forwarded", "x-real-",  "x-envoy-", "x-client-",
+                                           "x-remote-", "x-ssl-",      "x-amzn-", "proxy-",   "cf-"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (text_is(name, names[i])) return true;
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+        if (begins(name, prefixes[i])) return true;
+    return begins(name, "grpc-") && !text_is(name, "grpc-timeout");
+}
+
+static bool is_name(struct text name) {
+    for (size_t i = 0; i < name.length; i++) {
+        char c = name.data[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.')) return false;
+    }
+    return name.length > 0;
+}
+
+static bool has_control_byte(struct text text) {
+    for (size_t i = 0; i < text.length; i++)
+        if ((uint8_t)text.data[i] < ' ' || text.data[i] == 0x7f) return true;
+    return false;
+}
+
+static bool is_in(const struct header_block *block, struct text name) {
+    for (size_t i = 0; i < block->count; i++)
+        if (block->headers[i].name_length == name.length && !memcmp(block->headers[i].name, name.data, name.length))
+            return true;
+    return false;
+}
+
+/* Into the room that was reserved: a value is no longer than it is written. */
+static bool add_query(struct arrival *arrival, struct header_block *block, struct text query) {
+    size_t headers = block->count;
+    while (query.length) {
+        struct text value, name = text_cut(text_cut(query, '&', &query), '=', &value);
+        if (!is_name(name) || is_for_others(name)) continue;
+        size_t count = block->count;
+        block->count = headers; /* several values of one name are fine, but not beside a header's */
+        bool is_header = is_in(block, name);
+        block->count = count;
+        if (is_header) continue;
+        size_t before = block->text.end;
+        if (!connect_query_decode(&block->text, value))
+            return refuse_malformed(arrival, "a parameter of the query is malformed");
+        struct text decoded = {(const char *)block->text.data + before, block->text.end - before};
+        if (has_control_byte(decoded)) return refuse_malformed(arrival, "a parameter of the query is malformed");
+        header_block_add(block, name.data, name.length, decoded.data, decoded.length);
+    }
+    return true;
+}
+
+/* ---- the request as gRPC has it ---- */
+
+static bool is_dropped(const struct http_header *header) {
+    struct text name = {header->name, header->name_length};
+    if (begins(name, "sec-websocket-") || is(header, ":protocol")) return true;
+    if (is(header, "content-type") || is(header, "content-length")) return true;
+    return begins(name, "grpc-") && !is(header, "grpc-timeout");
+}
+
+static void read_handshake(struct handshake *handshake, struct arrival *arrival, const struct http_header *header) {
+    unsigned bits;
+    if (is(header, "sec-websocket-version")) {
+        handshake->version = value_of(header);
+    } else if (is(header, "sec-websocket-key")) {
+        handshake->key = value_of(header);
+    } else if (is(header, "sec-websocket-protocol")) {
+        if (!handshake->has_protocols) handshake->protocols = value_of(header); /* a second line is not looked at */
+        handshake->has_protocols = true;
+    } else if (is(header, "sec-websocket-extensions")) {
+        if (!arrival->websocket.window_bits && websocket_take_offer(header->value, header->value_length, &bits))
+            arrival->websocket.window_bits = bits;
+    } else if (is(header, "origin")) {
+        handshake->origin = value_of(header);
+    } else if (is(header, ":authority") || (is(header, "host") && !handshake->authority.length)) {
+        handshake->authority = value_of(header);
+    }
+}
+
+bool websocket_translate(struct arrival *arrival) {
+    struct handshake handshake = {0};
+    struct text query, path = text_cut(arrival->request.path, '?', &query);
+    struct header_block *block = arrival_translation(arrival, query.length);
+    for (size_t i = 0; i < arrival->count; i++) {
+        const struct http_header *header = &arrival->headers[i];
+        read_handshake(&handshake, arrival, header);
+        if (is(header, ":path")) header_block_add(block, ":path", 5, path.data, path.length);
+        else if (is(header, ":method")) HEADER_BLOCK_ADD(block, ":method", "POST");
+        else if (!is_dropped(header))
+            header_block_add(block, header->name, header->name_length, header->value, header->value_length);
+    }
+    return check_handshake(arrival, &handshake) && add_query(arrival, block, query);
+}
+
+/* ---- the answer ---- */
+
+void websocket_refuse(const struct arrival *arrival, enum refusal refusal, enum status status, const char *text) {
+    struct rpc *rpc = arrival->connection->rpc;
+    struct header_block *block = &rpc->block;
+    struct buffer *json = &rpc->scratch;
+    bool is_old = arrival->websocket.is_of_other_version;
+    buffer_clear(json);
+    connect_write_error(json, status, text, NULL, 0, NULL);
+    header_block_begin(block, 0, NULL, NULL);
+    header_block_add(block, ":status", 7, is_old ? "426" : connect_http_status(refusal, status), 3);
+    HEADER_BLOCK_ADD(block, "content-type", "application/json");
+    if (is_old) HEADER_BLOCK_ADD(block, "sec-websocket-version", "13");
+    if (refusal == REFUSED_VERB) HEADER_BLOCK_ADD(block, "allow", "GET");
+    arrival_answer(arrival, status, block, buffer_bytes(json), buffer_length(json));
+}
+
+/* RFC 6455 section 4.2.2 */
+static void add_accept(struct header_block *block, struct text key) {
+    static const char salt[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    char salted[KEY_LENGTH + sizeof salt - 1];
+    uint8_t digest[SHA1_LENGTH];
+    memcpy(salted, key.data, KEY_LENGTH);
+    memcpy(salted + KEY_LENGTH, salt, sizeof salt - 1);
+    digest_sha1(salted, sizeof salted, digest);
+    const char *value = (const char *)block->text.data + block->text.end;
+    size_t before = block->text.end;
+    base64_write(&block->text, digest, sizeof digest, true);
+    header_block_add(block, "sec-websocket-accept", 20, value, block->text.end - before);
+}
+
+static void add_extension(struct header_block *block, unsigned window_bits) {
+    const char *value = (const char *)block->text.data + block->text.end;
+    size_t before = block->text.end;
+    websocket_write_answer(&block->text, window_bits);
+    header_block_add(block, "sec-websocket-extensions", 24, value, block->text.end - before);
+}
+
+void websocket_upgrade(struct rpc_call *call, const struct arrival *arrival) {
+    const struct websocket_handshake *handshake = &arrival->websocket;
+    struct header_block *block = &call->call.rpc->block;
+    header_block_begin(block, 256, NULL, NULL); /* the two values that are written there */
+    if (handshake->key.length) add_accept(block, handshake->key);
+    for (size_t i = 0; i < sizeof protocols / sizeof *protocols; i++)
+        if (handshake->form == protocols[i].form)
+            header_block_add(block, "sec-websocket-protocol", 22, protocols[i].name, strlen(protocols[i].name));
+    if (handshake->window_bits) add_extension(block, handshake->window_bits);
+    http_stream_upgrade(call->stream, block->headers, block->count);
+}
