@@ -1,0 +1,190 @@
+-- WebSockets over time: peers that stop reading, are not there any more, or are sent away.
+local gateway = require "support.gateway"
+local http1 = require "support.http1"
+local process = require "support.process"
+local websocket = require "support.websocket"
+
+local MIB = 1048576
+
+local script = [[
+local tidewire = require "tidewire"
+local greet = {}
+
+-- Sends for ever, and says how far it got and how it ended.
+function greet.GreetServerStream(stream, request)
+  local size, sent = tonumber(request.name), 0
+  local text = ("x"):rep(size)
+  stream:on_close(function(_, code) tidewire.log.info("sending ended " .. code) end)
+  while stream:send { greeting = text } do
+    sent = sent + size
+    if sent % (16 * size) == 0 then tidewire.log.info(("sent %d"):format(sent)) end
+  end
+end
+
+-- Reads nothing until the chat says so.
+local gate = tidewire.topic("gate", { type = "chat.ChatMessage" })
+function greet.GreetClientStream(stream)
+  local is_open, count = false, 0
+  gate:subscribe(function() is_open = true end)
+  tidewire.log.info "waits"
+  while not is_open do tidewire.sleep(0.01) end
+  for _ in stream:messages() do count = count + 1 end
+  return { greeting = tostring(count) }
+end
+
+function greet.GreetStream(stream)
+  for message in stream:messages() do stream:send { greeting = message.name } end
+end
+
+return greet
+]]
+
+local chat = [[
+local tidewire = require "tidewire"
+local gate = tidewire.topic("gate", { type = "chat.ChatMessage" })
+return { Chat = { on_message = function(_, message) gate:publish(message) end } }
+]]
+
+describe("a WebSocket", function()
+  local gw
+  local function start(more)
+    gw = gateway.start { scripts = { ["greet.lua"] = script, ["chat.lua"] = chat }, config = (more or "") .. [[
+
+      service "greet.GreetService" { script = "greet.lua" }
+      service "chat.ChatService" { script = "chat.lua" }
+    ]] }
+  end
+  local function open(path, options) return websocket.open(gw.address, path, options) end
+  after_each(gateway.stop_all)
+
+  local function settled(figure)
+    local last, since = figure(), process.now()
+    process.await(gateway.patience, function()
+      local now = figure()
+      if now ~= last then last, since = now, process.now() end
+      return process.now() - since > 0.5 * gateway.slowness
+    end)
+    return last
+  end
+
+  local function sent_so_far()
+    local sent = 0
+    for figure in gw:log():gmatch "sent (%d+)" do sent = tonumber(figure) end
+    return sent
+  end
+
+  it("whose client reads nothing stops the handler, and lets it go on", function()
+    start "limits { buffered_per_stream = 256KiB }"
+    local ws = open("/greet.GreetService/GreetServerStream", { receive_buffer = 65536 })
+    ws:text '{"name":"65536"}'
+    gw:wait_for_log "sent "
+    local before = settled(sent_so_far)
+    assert.is_true(before < 16 * MIB)
+    local got = 0
+    while got <= before do got = got + #ws:message() end
+    assert.is_true(process.await(gateway.patience, function() return sent_so_far() > before end))
+    ws:send(0x88, "\3\232")
+    gw:wait_for_log "sending ended CANCELLED"
+  end)
+
+  it("whose handler reads nothing stops the client, loses nothing, and answers pings meanwhile", function()
+    start "limits { buffered_per_stream = 64KiB }"
+    local ws = open "/greet.GreetService/GreetClientStream"
+    gw:wait_for_log "waits"
+    ws:send(0x89, "one")
+    assert.equal("pong", (ws:receive()))
+    local message = websocket.frame(0x81, '{"name":"' .. ("x"):rep(1000) .. '"}')
+    local most, sent, at = 64 * MIB, 0, 1
+    local function push()
+      for _ = 1, 1000 do
+        local step = ws.wire:send_some(message:sub(at))
+        if step == 0 then break end
+        sent, at = sent + step, at + step
+        if at > #message then at = 1 end
+      end
+      return sent
+    end
+    settled(push)
+    assert.is_true(sent < most) -- what kernels hold of it
+    local messages = math.ceil(sent / #message)
+    local gate = open "/chat.ChatService/Chat"
+    gate:text "{}"
+    if at > 1 then ws.wire:send(message:sub(at)) end
+    ws:half_close()
+    assert.equal(('{"greeting":"%d"}'):format(messages), ws:message())
+    assert.equal(1000, (ws:closed()))
+  end)
+
+  it("is pinged when it is silent, and given up when it does not answer", function()
+    start "keepalive { interval = 200ms  timeout = 1s }"
+    local ws = open "/greet.GreetService/GreetStream"
+    for _ = 1, 3 do
+      assert.equal("ping", (ws:receive()))
+      ws:send(0x8a, "")
+    end
+    ws:text '{"name":"still here"}'
+    assert.equal('{"greeting":"still here"}', ws:message())
+    local kind
+    repeat kind = ws:receive() until kind ~= "ping"
+    assert.is_nil(kind) -- the connection is gone, without a close
+    gw:wait_for_log "status=CANCELLED reason=connection"
+  end)
+
+  it("is closed with 1001 when the gateway ends, after what its handler has to say", function()
+    start "drain_timeout = 500ms"
+    local ws = open "/greet.GreetService/GreetStream"
+    ws:text '{"name":"a"}'
+    assert.equal('{"greeting":"a"}', ws:message())
+    gw:signal "TERM"
+    ws:text '{"name":"b"}'
+    assert.equal('{"greeting":"b"}', ws:message())
+    local code, reason = ws:closed()
+    assert.equal(1001, code)
+    assert.is_true(#reason > 0)
+    assert.equal(0, gw:wait_exit())
+  end)
+
+  it("may end by itself while the gateway waits for that", function()
+    start()
+    local ws = open "/greet.GreetService/GreetStream"
+    gw:signal "TERM"
+    ws:text '{"name":"a"}'
+    assert.equal('{"greeting":"a"}', ws:message())
+    ws:half_close()
+    assert.same({ 1000, "" }, { ws:closed() })
+    assert.equal(0, gw:wait_exit())
+  end)
+
+  it("that fails within a message is cut, as no close can follow half of one", function()
+    start "limits { buffered_per_stream = 64MiB  buffered_per_connection = 128MiB  message = 64MiB }"
+    local ws = open("/greet.GreetService/GreetServerStream?grpc-timeout=500m", { receive_buffer = 65536 })
+    ws:text(('{"name":"%d"}'):format(32 * MIB))
+    gw:wait_for_log "sending ended DEADLINE_EXCEEDED"
+    local kind
+    local is_whole, why = pcall(function()
+      repeat kind = ws:receive() until not kind
+    end)
+    assert.is_true(not is_whole or kind == nil, why) -- it ends within a frame, or without a close
+    assert.is_nil(ws.last)
+  end)
+
+  it("that pings without end and reads nothing costs nothing", function()
+    start()
+    local ws = open("/greet.GreetService/GreetStream", { receive_buffer = 4096 })
+    local flood = websocket.frame(0x89, ("x"):rep(125)):rep(1000)
+    local before = gw:resident_bytes()
+    for _ = 1, 100 do ws.wire:send(flood) end -- 13 MB of pings
+    ws:text '{"name":"a"}'
+    local pongs = 0
+    local kind, payload = ws:receive()
+    while kind == "pong" do
+      pongs = pongs + 1
+      kind, payload = ws:receive()
+    end
+    assert.equal("text", kind)
+    assert.equal('{"greeting":"a"}', payload)
+    assert.is_true(pongs > 0)
+    assert.is_true(gw:resident_bytes() - before < 8 * MIB * gateway.slowness)
+    http1.close_all()
+  end)
+end)
