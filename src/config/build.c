@@ -501,5 +501,5 @@ bool build_config(struct config *config, const struct source *source, cfg_t *tre
            build_named_limits(build) && (!limits || build_limit_list(build, limits, &config->limits.named)) &&
            check_folders(build, "proto_path") && check_folders(build, "script_path") && build_proto(build) &&
            build_listeners(build) && build_upstreams(build) && build_peers(build) && build_bus(build) && build_dicts(build) &&
-           build_services(build);
+           build_services(build) && build_routes(build);
 }

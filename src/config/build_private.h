@@ -50,4 +50,7 @@ bool build_limit_list(const struct build *build, cfg_t *section, const struct co
 
 /* build_dict.c */
 bool build_dicts(const struct build *build);
+
+/* build_route.c */
+bool build_routes(const struct build *build);
 #endif

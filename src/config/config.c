@@ -149,6 +149,11 @@ void config_free(struct config **config) {
     free_list(old->proto);
     free_list(old->files);
     free(old->script_path);
+    for (size_t i = 0; i < old->route_count; i++) {
+        free(old->routes[i].websocket);
+        free(old->routes[i].method);
+    }
+    free(old->routes);
     for (size_t i = 0; i < old->dict_count; i++) free(old->dicts[i].name);
     free(old->dicts);
     config_bus_unref(&old->bus);

@@ -189,6 +189,15 @@ struct config_service {
     int line;
 };
 
+/* A path of its own for a method. */
+struct config_route {
+    char *websocket; /* "GET /path" */
+    char *method;    /* "pkg.Service/Method" */
+    enum { DIALECT_TIDEWIRE, DIALECT_GOA } dialect;
+    const char *file;
+    int line;
+};
+
 struct config {
     const char *file; /* the main one */
     char **files;     /* with those that it includes; ended by NULL */
@@ -211,6 +220,8 @@ struct config {
     size_t named_limit_count;
     const struct config_limit ***limit_lists; /* what the `named` of sections point to */
     size_t limit_list_count;
+    struct config_route *routes;
+    size_t route_count;
     struct config_limits limits;
     struct {
         enum log_level level;

@@ -105,6 +105,11 @@ const struct section sections[SECTION_COUNT] = {
                         .title = "NAME",
                         .example = "Greet",
                         .help = "Limits of one method, over those of its service."},
+    [SECTION_ROUTE] = {.name = "route",
+                       .is_many = true,
+                       .help = "A path of its own for a method, beside `/pkg.Service/Method`. May stand any number of "
+                               "times. Where several fit a path, the one that is more specific in the first part in "
+                               "which they differ counts."},
     [SECTION_LIMITS] = {.name = "limits",
                         .help = "What one client, or all of them together, may cost. Those that say so can "
                                 "also be set in a `service` and in a `method`, for the calls of it."},
@@ -113,6 +118,7 @@ const struct section sections[SECTION_COUNT] = {
     [SECTION_LOG] = {.name = "log", .help = "Log lines and access lines."},
 };
 
+static const char *const dialect_words[] = {"tidewire", "goa", NULL};
 static const char *const automatic[] = {"auto", NULL};
 static const char *const int64_words[] = {"number", "string", "exact", NULL};
 static const char *const certificate_words[] = {"none", "optional", "required", NULL};
@@ -464,6 +470,15 @@ const struct key keys[] = {
              "always as a `string` (for ids that are keys), or always `exact`. All three are accepted on the "
              "way out."},
 
+    {SECTION_ROUTE, "websocket", VALUE_TEXT, .example = "\"GET /logs/{component}\"", AT(config_route, websocket),
+     .help = "The path by which a WebSocket calls the method: `{name}` stands for one part, `{name=**}` for the rest. What "
+             "is in their places is metadata of that name."},
+    {SECTION_ROUTE, "method", VALUE_TEXT, .example = "\"logger.Logger/Monitor\"", AT(config_route, method),
+     .help = "The method that is called: `pkg.Service/Method`."},
+    {SECTION_ROUTE, "dialect", VALUE_WORD, .standard = "tidewire", .words = dialect_words, AT(config_route, dialect),
+     .help = "What is spoken there: what is spoken at `/pkg.Service/Method` too, or what clients that Goa has generated "
+             "expect of the design's endpoint."},
+
     {SECTION_LIMITS, "message", VALUE_SIZE, .is_per_call = true, .standard = "4MiB", .least = 1, .most = GIB,
      AT(config_limits, message),
      .help = "The largest message, after decompression. A larger one ends its call RESOURCE_EXHAUSTED. Of a service that is "
@@ -544,7 +559,6 @@ const size_t key_count = sizeof keys / sizeof *keys;
 static const struct later later_keys[] = {
     {SECTION_FILE, "admin"},
     {SECTION_BUS, "jetstream"},
-    {SECTION_FILE, "route"},
     {SECTION_SERVICE, "route"},
 };
 

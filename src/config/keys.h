@@ -26,6 +26,7 @@ enum section_id {
     SECTION_LIMIT,
     SECTION_SERVICE,
     SECTION_METHOD,
+    SECTION_ROUTE,
     SECTION_LIMITS,
     SECTION_KEEPALIVE,
     SECTION_LOG,
@@ -38,6 +39,7 @@ struct section {
     const char *title; /* what its title is, for the reference; NULL: it has none */
     const char *help;
     const char *example; /* of a title */
+    bool is_many;        /* may stand more than once without a title */
 };
 extern const struct section sections[SECTION_COUNT];
 

@@ -85,9 +85,11 @@ static enum outcome walk_statements(struct walk *walk, enum section_id section);
 static enum outcome walk_section(struct walk *walk, struct map *seen, enum section_id section) {
     const struct token *name = &walk->source->tokens[walk->at];
     const char *title = kind_at(walk, walk->at + 1) == TOKEN_WORD ? name[1].text : NULL;
-    if (!check_known(walk, name, section, true) || !check_new(walk, seen, name, title)) return FAULT;
+    if (!check_known(walk, name, section, true)) return FAULT;
+    enum section_id inner = (enum section_id)section_find(section, name->text);
+    if (!sections[inner].is_many && !check_new(walk, seen, name, title)) return FAULT;
     walk->at += title ? 3 : 2;
-    enum outcome outcome = walk_statements(walk, (enum section_id)section_find(section, name->text));
+    enum outcome outcome = walk_statements(walk, inner);
     if (outcome != FINE) return outcome;
     return kind_at(walk, walk->at++) == TOKEN_CLOSE ? FINE : LOST;
 }

@@ -5,11 +5,13 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "gateway/routes.h"
 
 struct revision *revision_read(const char *file, uint32_t number, atomic_uint *alive, struct error *error) {
     struct config *config = config_read(file, error);
     if (!config) return NULL;
     struct schema *schema = schema_load(config->proto_path, config->proto, error);
+    if (schema && !routes_check(config, schema, error)) schema_unref(&schema);
     if (!schema) {
         config_free(&config);
         return NULL;

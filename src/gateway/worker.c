@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "fanout/topic.h"
+#include "gateway/routes.h"
 #include "net/listener.h"
 #include "net/loop.h"
 #include "net/mailbox.h"
@@ -111,6 +112,7 @@ static struct worker_generation *load(struct worker *worker, struct revision *re
     }
     generation_set_upstreams(generation->scripts, generation->upstreams);
     router_set_schema(generation->router, revision->schema);
+    routes_add(generation->router, revision->config);
     pass_add_routes(generation->router, revision->config, generation->upstreams);
     generation_add_routes(generation->scripts, generation->router);
     peer_add_routes(generation->router, generation->upstreams);

@@ -187,6 +187,8 @@ static const struct router *router_of(const struct rpc_connection *connection) {
     return connection->router ? connection->router : connection->rpc->router;
 }
 
+const struct router *arrival_router(const struct arrival *arrival) { return router_of(arrival->connection); }
+
 static void find_route(struct arrival *arrival) {
     const struct router *router = router_of(arrival->connection);
     struct text service, method;

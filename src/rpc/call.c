@@ -383,6 +383,12 @@ void call_on_end(struct rpc_call *call) {
     call_wake(call, NEWS_READABLE);
 }
 
+/* A client of Goa's that wants no answer goes when it has said all, and its messages count nevertheless. */
+static bool may_outlive_client(const struct rpc_call *call) {
+    return call->is_goa && call->state <= CALL_OPEN && call->inbound.is_ended && !call->inbound.is_faulty &&
+           call->call.method->is_client_streaming && !call->call.method->is_server_streaming;
+}
+
 /* The stream is closed: by an answer that was sent whole, or because someone gave up. */
 void call_on_close(void *user, uint32_t error, bool is_connection) {
     struct rpc_call *call = user;
@@ -392,6 +398,7 @@ void call_on_close(void *user, uint32_t error, bool is_connection) {
     call->window_due = 0;
     if (call->partner && raw_closed(call, error, is_connection)) return;
     if (call->is_waiting) return; /* for another attempt */
+    if (may_outlive_client(call)) return;
     if (call->state >= CALL_OVER) {
         call_wake(call, 0);
     } else if (call->is_client) {
@@ -462,7 +469,10 @@ void call_finish_for(struct rpc_call *call, enum status status, enum call_reason
     if (call->meter) meter_stop(call);
     inbound_drop(call);
     if (call->partner) raw_part(call, HTTP_CANCEL);
-    if (!call->stream) return;
+    if (!call->stream) {
+        call_settle(call);
+        return;
+    }
     send_end(call, details, details_length);
     account_ended(call);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "rpc/call_private.h"
+#include "rpc/goa.h"
 #include "rpc/websocket.h"
 #include "schema/json.h"
 
@@ -38,7 +39,9 @@ static struct message *read_json(struct rpc_call *call, const void *data, size_t
     const struct json_options options = options_of(call);
     struct error error;
     buffer_clear(out);
-    if (json_read(call->call.method->request, data, length, &options, out, &error))
+    bool is_fine = call->is_goa ? goa_json_read(call->call.method->request, data, length, options, out, &error)
+                                : json_read(call->call.method->request, data, length, &options, out, &error);
+    if (is_fine)
         return message_copy(buffer_bytes(out), buffer_length(out));
     call_fault(call, STATUS_INVALID_ARGUMENT, REASON_CLIENT, "the request is no %s: %s",
                call->call.method->request->full_name, error.text);
@@ -60,6 +63,7 @@ struct coding_twin {
     struct message *of, *json;
     const struct message_type *type;
     const struct router *router; /* whose schema has named the contents of an Any */
+    bool is_goa;
     struct loop *loop;
     struct task task;
 };
@@ -89,7 +93,7 @@ void coding_twin_free(struct coding_twin **handle) {
 
 static bool is_twin(const struct coding_twin *twin, const struct rpc_call *call, const struct message *shared) {
     return shared && twin->of == shared && twin->type == call->call.method->response &&
-           twin->router == call->call.route->router;
+           twin->router == call->call.route->router && twin->is_goa == call->is_goa;
 }
 
 static void remember(struct coding_twin *twin, const struct rpc_call *call, struct message *shared,
@@ -99,6 +103,7 @@ static void remember(struct coding_twin *twin, const struct rpc_call *call, stru
     twin->json = message_ref(json);
     twin->type = call->call.method->response;
     twin->router = call->call.route->router;
+    twin->is_goa = call->is_goa;
     loop_defer(twin->loop, LOOP_FREE, &twin->task);
 }
 
@@ -109,7 +114,9 @@ static struct message *write_json(struct rpc_call *call, const void *data, size_
     const struct json_options options = options_of(call);
     struct error error;
     buffer_clear(out);
-    if (json_write(call->call.method->response, data, length, &options, out, &error))
+    bool is_fine = call->is_goa ? goa_json_write(call->call.method->response, data, length, options, out, &error)
+                                : json_write(call->call.method->response, data, length, &options, out, &error);
+    if (is_fine)
         return message_copy(buffer_bytes(out), buffer_length(out));
     call->is_mute = true;
     call_fault(call, STATUS_INTERNAL, REASON_HANDLER, "a reply has no JSON form: %s", error.text);

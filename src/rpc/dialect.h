@@ -25,6 +25,7 @@ struct meter_verdict;
 struct method;
 struct peer_metadata;
 struct rpc_call;
+struct router;
 struct rpc_connection;
 struct websocket_call;
 
@@ -33,6 +34,7 @@ enum websocket_form {
     WEBSOCKET_BARE, /* texts of JSON, nothing else */
     WEBSOCKET_JSON, /* texts of JSON, the server's with what they are */
     WEBSOCKET_PROTO, /* binary messages of protobuf; the server's texts are its words */
+    WEBSOCKET_GOA,   /* texts of JSON as Go writes it */
 };
 
 /* What a client's handshake asks for, and gets. */
@@ -141,6 +143,8 @@ extern const struct dialect connect_unary_dialect, connect_get_dialect, connect_
 /* http_events.on_request of connections that were accepted. */
 void arrival_request(struct http_session *session, struct http_stream *stream, const struct http_header *headers,
                      size_t count, bool is_end, bool is_too_large);
+/* Whose paths and methods the request may name; NULL: the server does not serve yet. */
+const struct router *arrival_router(const struct arrival *arrival);
 /* For translate(): the list that it fills. Empty, with room for `text` bytes that are encoded. What was found in the
  * request's own list may be pointed at. */
 struct header_block *arrival_translation(const struct arrival *arrival, size_t text);

@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "base/memory.h"
 #include "limit/book.h"
+#include "rpc/path_template.h"
 #include "rpc/router_private.h"
 
 /* No name of a method is longer: what a path names beyond it is unknown. */
@@ -17,6 +18,8 @@ struct router {
     struct map routes;   /* "pkg.Service/Method" → struct call_route */
     struct map services; /* names of the services that have a route */
     struct map patterns; /* "pkg.Service", "pkg.*", "*" → struct call_route */
+    struct path_route *paths; /* those that go before others first */
+    size_t path_count;
     const struct schema *schema;
     struct map listeners; /* addresses → struct limit_set */
     const struct limit_book *book; /* NULL: `named` limits mean nothing */
@@ -124,6 +127,27 @@ const struct call_route *router_find(const struct router *router, const char *se
     return *is_known_service && route && !route->is_rest ? NULL : route;
 }
 
+bool router_add_path(struct router *router, const struct path_route *route) {
+    size_t place = 0;
+    while (place < router->path_count && path_template_compare(router->paths[place].path, route->path) < 0) place++;
+    for (size_t i = place; i < router->path_count && !path_template_compare(router->paths[i].path, route->path); i++)
+        if (router->paths[i].way == route->way) return false;
+    router->paths = memory_resize(router->paths, (router->path_count + 1) * sizeof *router->paths);
+    memmove(router->paths + place + 1, router->paths + place, (router->path_count - place) * sizeof *router->paths);
+    router->paths[place] = *route;
+    router->path_count++;
+    return true;
+}
+
+const struct path_route *router_find_path(const struct router *router, int way, struct text path,
+                                          struct path_match *match) {
+    for (size_t i = 0; i < router->path_count; i++) {
+        const struct path_route *route = &router->paths[i];
+        if ((int)route->way == way && path_template_match(route->path, path, match)) return route;
+    }
+    return NULL;
+}
+
 void router_set_schema(struct router *router, const struct schema *schema) { router->schema = schema; }
 const struct schema *router_schema(const struct router *router) { return router->schema; }
 uint32_t router_generation(const struct router *router) { return router->generation; }
@@ -143,6 +167,11 @@ void router_free(struct router **router) {
     map_free(&r->services, NULL);
     map_free(&r->patterns, route_free);
     map_free(&r->listeners, free);
+    for (size_t i = 0; i < r->path_count; i++) {
+        path_template_free(&r->paths[i].path);
+        free(r->paths[i].method);
+    }
+    free(r->paths);
     free(r);
 }
 

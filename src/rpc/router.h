@@ -33,6 +33,17 @@ struct call_route {
 };
 
 struct router;
+struct path_match;
+struct path_template;
+struct text;
+
+/* A path of its own for a method. */
+struct path_route {
+    struct path_template *path;
+    char *method; /* "/pkg.Service/Method" */
+    enum { PATH_WEBSOCKET } way;
+    bool is_goa; /* as clients that Goa has generated speak */
+};
 
 /* `on_idle` is called, in the worker's thread, when the router was retired and its last call has closed. */
 struct router *router_new(uint32_t generation, void (*on_idle)(void *context), void *context);
@@ -55,6 +66,11 @@ void router_add_rest(struct router *router, const char *pattern, const struct ca
 /* Service and method as in the path. NULL: `is_known_service` tells which of the two statuses texts is due. */
 const struct call_route *router_find(const struct router *router, const char *service, size_t service_length,
                                      const char *method, size_t method_length, bool *is_known_service);
+/* Takes over what the route owns. False, and nothing taken: a path that could as well mean this one is there. */
+bool router_add_path(struct router *router, const struct path_route *route);
+/* NULL: none fits. */
+const struct path_route *router_find_path(const struct router *router, int way, struct text path,
+                                          struct path_match *match);
 /* The types of the messages, for whoever needs them by name. Borrowed: it lives as long as the router. NULL at first. */
 void router_set_schema(struct router *router, const struct schema *schema);
 const struct schema *router_schema(const struct router *router);

@@ -3,6 +3,7 @@
  *   websocket_request.c  the handshake, in gRPC's words
  *   websocket_call.c     messages, half-close, status and close frames
  *   websocket_alive.c    pings
+ *   goa.c                messages of the dialect that clients speak which Goa has generated
  *
  * One message of a call is one message of the WebSocket. An empty text is the half-close; what follows the last message
  * is a close frame whose code is the status. With a sub-protocol of ours the call's metadata and the whole status have
@@ -22,6 +23,8 @@ struct websocket_call {
     struct rpc_call *call;
     struct websocket_reader *reader;
     struct timer alive;
+    struct task upgrade; /* of a form that gives its handler a turn before it */
+    struct buffer accept; /* what answers the handshake's key */
     uint64_t heard;      /* when bytes last came */
     uint32_t taken;      /* bytes of messages of the read that runs; the others are of frames */
     uint64_t length;     /* of the payload of the message that is coming */
@@ -32,14 +35,17 @@ struct websocket_call {
     bool is_text, is_compressed; /* the message that is coming */
     bool is_late;                /* it, for the requests have ended before it */
     bool is_asked;               /* a ping of ours is unanswered */
+    bool is_upgraded;
 };
 
 /* ---- websocket_request.c ---- */
 
 bool websocket_translate(struct arrival *arrival);
 void websocket_refuse(const struct arrival *arrival, enum refusal refusal, enum status status, const char *text);
+/* Appends what answers the key; nothing where there is none, as in HTTP/2. */
+void websocket_write_accept(struct buffer *out, struct text key);
 /* The answer to the handshake. */
-void websocket_upgrade(struct rpc_call *call, const struct arrival *arrival);
+void websocket_upgrade(struct rpc_call *call);
 
 /* ---- websocket_call.c ---- */
 

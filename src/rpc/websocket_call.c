@@ -4,6 +4,7 @@
 
 #include "rpc/call_private.h"
 #include "rpc/connect.h"
+#include "rpc/goa.h"
 #include "rpc/status_text.h"
 #include "rpc/websocket.h"
 #include "websocket/deflate.h"
@@ -19,6 +20,8 @@ void websocket_call_free(struct websocket_call **handle) {
     *handle = NULL;
     if (!websocket) return;
     timer_stop(websocket->call->call.rpc->loop, &websocket->alive);
+    task_cancel(&websocket->upgrade);
+    buffer_free(&websocket->accept);
     websocket_reader_free(&websocket->reader);
     free(websocket);
 }
@@ -64,7 +67,7 @@ static void begin_message(void *context, bool is_text, bool is_compressed) {
     websocket->is_compressed = is_compressed;
     websocket->is_late = call->inbound.is_ended;
     websocket->length = 0;
-    if (call->codec == CODEC_JSON && !is_text)
+    if (call->codec == CODEC_JSON && !is_text && !call->is_goa)
         fault(call, WEBSOCKET_UNSUPPORTED, STATUS_INVALID_ARGUMENT, "messages are texts here");
 }
 
@@ -108,10 +111,20 @@ static void take_payload(void *context, const uint8_t *bytes, size_t length) {
     receive_payload(call, bytes + step, length - step);
 }
 
+/* "null", with white space around it. */
+static bool is_null(const struct websocket_call *websocket) {
+    const char *at = (const char *)websocket->begun, *end = at + websocket->length;
+    while (at < end && strchr(" \t\r\n", *at)) at++;
+    while (at < end && strchr(" \t\r\n", end[-1])) end--;
+    return end - at == 4 && memcmp(at, "null", 4) == 0;
+}
+
 /* An empty text, which is no JSON; compressed it is some bytes long. */
 static bool is_half_close(struct rpc_call *call) {
     const struct websocket_call *websocket = websocket_of(call);
     struct message *message = NULL;
+    if (call->is_goa)
+        return !websocket->is_compressed && websocket->length <= sizeof websocket->begun && is_null(websocket);
     if (!websocket->is_text || websocket->length > sizeof websocket->begun) return false;
     if (!websocket->is_compressed || !websocket->length) return !websocket->length;
     bool is_empty = websocket_inflate(call->call.rpc->deflater, websocket->begun, websocket->length, 0, &message) ==
@@ -196,6 +209,34 @@ static void end(struct rpc_call *call) {
     if (call->stream) http_stream_reset(call->stream, HTTP_CANCEL);
 }
 
+static void upgrade(struct rpc_call *call) {
+    websocket_of(call)->is_upgraded = true;
+    websocket_upgrade(call);
+}
+
+/* The handler has had a turn, and may have failed, or said what belongs to the handshake's answer. */
+static void upgrade_late(struct task *task) {
+    struct websocket_call *websocket = container_of(task, struct websocket_call, upgrade);
+    struct rpc_call *call = websocket->call;
+    if (call->stream && call->state < CALL_FINISHING && !websocket->is_upgraded) call->dialect->send_headers(call);
+}
+
+/* The request message of a method that has one is not sent: it stands in the handshake. */
+static void put_payload(struct rpc_call *call, const struct arrival *arrival) {
+    struct buffer *json = &call->call.rpc->framed;
+    buffer_clear(json);
+    goa_write_payload(json, call->call.method->request, arrival->headers, arrival->count);
+    inbound_put(call, message_copy(buffer_bytes(json), buffer_length(json)), false, 0);
+    call->inbound.is_ended = true;
+    call_wake(call, NEWS_OPEN);
+}
+
+static void begin_goa(struct rpc_call *call, const struct arrival *arrival) {
+    call->is_goa = true;
+    if (!call->call.method->is_client_streaming) put_payload(call, arrival);
+    loop_defer(call->call.rpc->loop, LOOP_FLUSH, &websocket_of(call)->upgrade);
+}
+
 static void begin(struct rpc_call *call, const struct arrival *arrival) {
     struct websocket_call *websocket = memory_new(sizeof *websocket);
     bool may_compress = arrival->websocket.window_bits > 0;
@@ -207,7 +248,10 @@ static void begin(struct rpc_call *call, const struct arrival *arrival) {
     call->encoding = may_compress ? ENCODING_DEFLATE : ENCODING_IDENTITY;
     call->accepts_gzip = false;
     websocket_alive_begin(websocket);
-    websocket_upgrade(call, arrival);
+    task_init(&websocket->upgrade, upgrade_late);
+    websocket_write_accept(&websocket->accept, arrival->websocket.key);
+    if (websocket->form == WEBSOCKET_GOA) begin_goa(call, arrival);
+    else upgrade(call);
 }
 
 /* ---- what is sent ---- */
@@ -237,9 +281,9 @@ static size_t pack(struct rpc_call *call, const void *data, size_t length, uint8
     if (websocket_of(call)->form == WEBSOCKET_PROTO) return send_payload(call, WEBSOCKET_BINARY, data, length);
     if (websocket_of(call)->form == WEBSOCKET_BARE) return send_payload(call, WEBSOCKET_TEXT, data, length);
     buffer_clear(text);
-    buffer_append_text(text, "{\"message\":");
+    if (!call->is_goa) buffer_append_text(text, "{\"message\":");
     buffer_append(text, data, length);
-    buffer_append_byte(text, '}');
+    buffer_append_byte(text, call->is_goa ? '\n' : '}');
     return send_payload(call, WEBSOCKET_TEXT, buffer_bytes(text), buffer_length(text));
 }
 
@@ -247,10 +291,16 @@ static void send_word(struct rpc_call *call, const struct buffer *text) {
     account_charge(call, send_payload(call, WEBSOCKET_TEXT, buffer_bytes(text), buffer_length(text)));
 }
 
+static bool has_words(const struct rpc_call *call) {
+    uint8_t form = websocket_of(call)->form;
+    return form == WEBSOCKET_JSON || form == WEBSOCKET_PROTO;
+}
+
 static void send_headers(struct rpc_call *call) {
     struct buffer *text = &call->call.rpc->framed;
     call->has_sent_headers = true;
-    if (websocket_of(call)->form == WEBSOCKET_BARE || !call->headers || !call->headers->count) return;
+    if (!websocket_of(call)->is_upgraded) upgrade(call);
+    if (!has_words(call) || !call->headers || !call->headers->count) return;
     buffer_clear(text);
     buffer_append_text(text, "{\"headers\":{");
     connect_write_metadata(text, call->headers);
@@ -262,14 +312,19 @@ static void send_headers(struct rpc_call *call) {
 static int code_of(const struct rpc_call *call) {
     const struct websocket_call *websocket = websocket_of(call);
     if (websocket->code) return websocket->code;
+    if (call->is_goa) return call->status == STATUS_OK ? WEBSOCKET_NORMAL : WEBSOCKET_INTERNAL_ERROR;
     if (call->reason == REASON_DRAIN) return WEBSOCKET_GOING_AWAY;
     return call->status == STATUS_OK ? WEBSOCKET_NORMAL : WEBSOCKET_STATUS_BASE + call->status;
 }
 
 static void send_end(struct rpc_call *call, const void *details, size_t details_length) {
     struct buffer *text = &call->call.rpc->framed;
+    if (!websocket_of(call)->is_upgraded && call->status != STATUS_OK) {
+        goa_send_error(call);
+        return;
+    }
     if (!call->has_sent_headers) send_headers(call);
-    if (websocket_of(call)->form != WEBSOCKET_BARE && !call->outbox.is_cut) {
+    if (has_words(call) && !call->outbox.is_cut) {
         buffer_clear(text);
         buffer_append_text(text, "{\"end\":");
         connect_write_end(text, call, details, details_length);

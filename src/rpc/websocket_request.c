@@ -4,10 +4,14 @@
 #include "net/digest.h"
 #include "rpc/call_private.h"
 #include "rpc/connect.h"
+#include "rpc/path_template.h"
 #include "rpc/websocket.h"
 #include "websocket/deflate.h"
 
-enum { KEY_LENGTH = 24 /* base64 of 16 bytes */ };
+enum {
+    KEY_LENGTH = 24, /* base64 of 16 bytes */
+    EXTENSION_MOST = 256,
+};
 
 static bool is(const struct http_header *header, const char *name) {
     return header->name_length == strlen(name) && memcmp(header->name, name, header->name_length) == 0;
@@ -71,7 +75,7 @@ static bool is_same_origin(struct text origin, struct text authority) {
     return host.length == authority.length && strncasecmp(host.data, authority.data, host.length) == 0;
 }
 
-static bool check_handshake(struct arrival *arrival, const struct handshake *handshake) {
+static bool check_handshake(struct arrival *arrival, const struct handshake *handshake, bool is_goa) {
     bool is_upgrade = text_is(arrival->request.method, "GET");
     arrival->websocket.key = handshake->key;
     if (!is_upgrade && !text_is(arrival->request.method, "CONNECT"))
@@ -84,7 +88,10 @@ static bool check_handshake(struct arrival *arrival, const struct handshake *han
         return refuse_malformed(arrival, "sec-websocket-key is malformed");
     if (!is_same_origin(handshake->origin, handshake->authority))
         return refuse(arrival, REFUSED_AS_STATUS, STATUS_PERMISSION_DENIED, "pages of this origin may not call");
-    return choose_protocol(arrival, handshake);
+    if (!is_goa) return choose_protocol(arrival, handshake);
+    arrival->websocket.form = WEBSOCKET_GOA;
+    arrival->codec = CODEC_JSON;
+    return true;
 }
 
 /* ---- the query: metadata of browsers, which can set no headers ---- */
@@ -116,30 +123,60 @@ static bool has_control_byte(struct text text) {
     return false;
 }
 
-static bool is_in(const struct header_block *block, struct text name) {
-    for (size_t i = 0; i < block->count; i++)
+/* Among the first so many. */
+static bool is_among(const struct header_block *block, size_t count, struct text name) {
+    for (size_t i = 0; i < count; i++)
         if (block->headers[i].name_length == name.length && !memcmp(block->headers[i].name, name.data, name.length))
             return true;
     return false;
 }
 
-/* Into the room that was reserved: a value is no longer than it is written. */
+/* Names of headers have no case. */
+static struct text lower(struct header_block *block, struct text name) {
+    struct text copy = {(const char *)block->text.data + block->text.end, name.length};
+    for (size_t i = 0; i < name.length; i++) {
+        char c = name.data[i];
+        buffer_append_byte(&block->text, (uint8_t)(c >= 'A' && c <= 'Z' ? c | 0x20 : c));
+    }
+    return copy;
+}
+
+/* Into the room that was reserved: nothing is longer than it is written. */
 static bool add_query(struct arrival *arrival, struct header_block *block, struct text query) {
     size_t headers = block->count;
     while (query.length) {
         struct text value, name = text_cut(text_cut(query, '&', &query), '=', &value);
+        name = lower(block, name);
         if (!is_name(name) || is_for_others(name)) continue;
-        size_t count = block->count;
-        block->count = headers; /* several values of one name are fine, but not beside a header's */
-        bool is_header = is_in(block, name);
-        block->count = count;
-        if (is_header) continue;
+        if (is_among(block, headers, name)) continue; /* several values of one name are fine, but not beside a header's */
         size_t before = block->text.end;
         if (!connect_query_decode(&block->text, value))
             return refuse_malformed(arrival, "a parameter of the query is malformed");
         struct text decoded = {(const char *)block->text.data + before, block->text.end - before};
         if (has_control_byte(decoded)) return refuse_malformed(arrival, "a parameter of the query is malformed");
         header_block_add(block, name.data, name.length, decoded.data, decoded.length);
+    }
+    return true;
+}
+
+/* ---- paths of their own ---- */
+
+struct place {
+    const struct path_route *route; /* NULL: the path names the method */
+    struct path_match match;
+};
+
+/* In front of headers of the same name, which are not looked at then. */
+static bool add_variables(struct arrival *arrival, struct header_block *block, const struct place *place) {
+    if (!place->route) return true;
+    const struct path_template *path = place->route->path;
+    for (size_t i = 0; i < path->variable_count; i++) {
+        struct text name = lower(block, path->variables[i].name);
+        size_t before = block->text.end;
+        bool is_fine = path_value_decode(path, i, place->match.values[i], &block->text);
+        struct text value = {(const char *)block->text.data + before, block->text.end - before};
+        if (!is_fine || has_control_byte(value)) return refuse_malformed(arrival, "the path is malformed");
+        header_block_add(block, name.data, name.length, value.data, value.length);
     }
     return true;
 }
@@ -174,17 +211,24 @@ static void read_handshake(struct handshake *handshake, struct arrival *arrival,
 
 bool websocket_translate(struct arrival *arrival) {
     struct handshake handshake = {0};
+    struct place place = {0};
     struct text query, path = text_cut(arrival->request.path, '?', &query);
-    struct header_block *block = arrival_translation(arrival, query.length);
+    const struct router *router = arrival_router(arrival);
+    if (router) place.route = router_find_path(router, PATH_WEBSOCKET, path, &place.match);
+    size_t names = place.route ? strlen(place.route->path->source) : 0;
+    struct header_block *block = arrival_translation(arrival, query.length + path.length + names);
+    if (!add_variables(arrival, block, &place)) return false;
+    size_t variables = block->count;
+    if (place.route) path = (struct text){place.route->method, strlen(place.route->method)};
     for (size_t i = 0; i < arrival->count; i++) {
         const struct http_header *header = &arrival->headers[i];
         read_handshake(&handshake, arrival, header);
         if (is(header, ":path")) header_block_add(block, ":path", 5, path.data, path.length);
         else if (is(header, ":method")) HEADER_BLOCK_ADD(block, ":method", "POST");
-        else if (!is_dropped(header))
+        else if (!is_dropped(header) && !is_among(block, variables, (struct text){header->name, header->name_length}))
             header_block_add(block, header->name, header->name_length, header->value, header->value_length);
     }
-    return check_handshake(arrival, &handshake) && add_query(arrival, block, query);
+    return check_handshake(arrival, &handshake, place.route && place.route->is_goa) && add_query(arrival, block, query);
 }
 
 /* ---- the answer ---- */
@@ -205,17 +249,21 @@ void websocket_refuse(const struct arrival *arrival, enum refusal refusal, enum 
 }
 
 /* RFC 6455 section 4.2.2 */
-static void add_accept(struct header_block *block, struct text key) {
+void websocket_write_accept(struct buffer *out, struct text key) {
     static const char salt[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
     char salted[KEY_LENGTH + sizeof salt - 1];
     uint8_t digest[SHA1_LENGTH];
+    if (!key.length) return;
     memcpy(salted, key.data, KEY_LENGTH);
     memcpy(salted + KEY_LENGTH, salt, sizeof salt - 1);
     digest_sha1(salted, sizeof salted, digest);
-    const char *value = (const char *)block->text.data + block->text.end;
-    size_t before = block->text.end;
-    base64_write(&block->text, digest, sizeof digest, true);
-    header_block_add(block, "sec-websocket-accept", 20, value, block->text.end - before);
+    base64_write(out, digest, sizeof digest, true);
+}
+
+static const char *protocol_name(uint8_t form) {
+    for (size_t i = 0; i < sizeof protocols / sizeof *protocols; i++)
+        if (form == protocols[i].form) return protocols[i].name;
+    return NULL;
 }
 
 static void add_extension(struct header_block *block, unsigned window_bits) {
@@ -225,14 +273,17 @@ static void add_extension(struct header_block *block, unsigned window_bits) {
     header_block_add(block, "sec-websocket-extensions", 24, value, block->text.end - before);
 }
 
-void websocket_upgrade(struct rpc_call *call, const struct arrival *arrival) {
-    const struct websocket_handshake *handshake = &arrival->websocket;
+void websocket_upgrade(struct rpc_call *call) {
+    const struct websocket_call *websocket = call->edge->websocket;
+    const struct buffer *accept = &websocket->accept;
+    const struct metadata *metadata = websocket->form == WEBSOCKET_GOA ? call->headers : NULL;
     struct header_block *block = &call->call.rpc->block;
-    header_block_begin(block, 256, NULL, NULL); /* the two values that are written there */
-    if (handshake->key.length) add_accept(block, handshake->key);
-    for (size_t i = 0; i < sizeof protocols / sizeof *protocols; i++)
-        if (handshake->form == protocols[i].form)
-            header_block_add(block, "sec-websocket-protocol", 22, protocols[i].name, strlen(protocols[i].name));
-    if (handshake->window_bits) add_extension(block, handshake->window_bits);
+    const char *protocol = protocol_name(websocket->form);
+    header_block_begin(block, EXTENSION_MOST, metadata, NULL);
+    if (buffer_length(accept))
+        header_block_add(block, "sec-websocket-accept", 20, (const char *)buffer_bytes(accept), buffer_length(accept));
+    if (protocol) header_block_add(block, "sec-websocket-protocol", 22, protocol, strlen(protocol));
+    if (websocket->window_bits) add_extension(block, websocket->window_bits);
+    if (metadata) header_block_add_metadata(block, metadata);
     http_stream_upgrade(call->stream, block->headers, block->count);
 }

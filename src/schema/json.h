@@ -12,6 +12,7 @@
 
 struct json_options {
     bool use_proto_names;   /* names as in the .proto instead of lowerCamelCase */
+    bool plain_integers;    /* writing: those of 64 bits as numbers instead of strings, besides keys of maps */
     bool write_defaults;    /* also implicit-presence fields at their default */
     bool ignore_unknown;    /* reading: unknown names, of enum values too, are skipped instead of refused */
     const struct schema *schema; /* resolves google.protobuf.Any */

@@ -55,12 +55,12 @@ void json_write_bits(struct json_writer *writer, const struct field *field, uint
         break;
     case FIELD_UINT64:
     case FIELD_FIXED64:
-        buffer_format(out, "\"%llu\"", (unsigned long long)bits);
+        buffer_format(out, writer->options->plain_integers ? "%llu" : "\"%llu\"", (unsigned long long)bits);
         break;
     case FIELD_INT64:
     case FIELD_SINT64:
     case FIELD_SFIXED64:
-        buffer_format(out, "\"%lld\"", (long long)(int64_t)bits);
+        buffer_format(out, writer->options->plain_integers ? "%lld" : "\"%lld\"", (long long)(int64_t)bits);
         break;
     default:
         buffer_format(out, "%d", (int)(int32_t)bits);

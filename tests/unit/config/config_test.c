@@ -103,6 +103,13 @@ static const struct {
     {LISTEN "shared_dict \"a b\" { }",
      "t.conf:2: error: \"a b\" is not the name of a `shared_dict`: letters, digits, \".\", \"-\" and \"_\", at most 64"},
     {LISTEN "shared_dict a { }\nshared_dict a { }", "t.conf:3: error: `shared_dict \"a\"` is already in line 2"},
+    {LISTEN "route { method = a.B/C }", "t.conf:2: error: `route` needs a path: `websocket`"},
+    {LISTEN "route { websocket = \"GET /a\" }", "t.conf:2: error: `route` needs a `method`"},
+    {LISTEN "route { method = a.B/C\nwebsocket = /a }", "t.conf:3: error: `websocket` is \"GET /path\", not \"/a\""},
+    {LISTEN "route { websocket = \"GET /a\"\nmethod = a.B.C }",
+     "t.conf:3: error: `method` is \"pkg.Service/Method\", not \"a.B.C\""},
+    {LISTEN "route { websocket = \"GET /a\" method = a.B/C }\nroute {\nwebsocket = \"GET /b\" method = a.B/C dialect = go }",
+     "t.conf:4: error: `dialect` = \"go\" is unknown (did you mean \"goa\"?)"},
     {LISTEN "admin \"127.0.0.1:1\" { }", "t.conf:2: error: this version does not serve `admin` yet"},
     /* named limits */
     {LISTEN "limits {\nmessages_per_second = 5 }",

@@ -1,0 +1,29 @@
+/* rpc/goa.h - messages as clients read and write them that Goa has generated (goa.design, v3): Go's plain JSON instead
+ * of ProtoJSON. Names are those of the .proto, which are the design's; 64-bit integers are numbers; what is required is
+ * there though it is zero. Where the design has no object but a string, a number or a list, the .proto has a message
+ * with one field that is called `field`. */
+#ifndef TIDEWIRE_RPC_GOA_H
+#define TIDEWIRE_RPC_GOA_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "http/stream.h"
+#include "schema/json.h"
+
+struct rpc_call;
+
+/* As json_read() and json_write(); the options are completed. */
+bool goa_json_read(const struct message_type *type, const char *text, size_t length, struct json_options options,
+                   struct buffer *out, struct error *error);
+bool goa_json_write(const struct message_type *type, const uint8_t *bytes, size_t length, struct json_options options,
+                    struct buffer *out, struct error *error);
+
+/* Appends, as JSON, the payload that a request has in its path, query and headers: fields with their names. */
+void goa_write_payload(struct buffer *out, const struct message_type *type, const struct http_header *headers,
+                       size_t count);
+
+/* The answer to a handshake whose call has failed. */
+void goa_send_error(struct rpc_call *call);
+#endif
