@@ -165,6 +165,7 @@ void config_free(struct config **config) {
     for (size_t i = 0; i < old->limit_list_count; i++) free(old->limit_lists[i]);
     free(old->limit_lists);
     free(old->node);
+    free(old->pages);
     free(old->log.file);
     free(old);
 }

@@ -164,6 +164,10 @@ const struct key keys[] = {
      .help = "After TERM, streams may go on for so long; what is left then ends UNAVAILABLE. 0: without limit, "
              "the process stays until the last stream has ended (or a second TERM)."},
 
+    {SECTION_FILE, "files", VALUE_PATH, .example = "\"../docs/demo\"", AT(config, pages),
+     .help = "A folder whose files browsers get by GET, `index.html` for `/`: for a page or two that goes with the services. "
+             "At most 64 files of 64KiB, read when the configuration is; folders in it are not looked at."},
+
     {SECTION_LISTEN, "mode", VALUE_MODE, .standard = "0660", .example = "0660", .most = 0777,
      AT(config_listener, mode),
      .help = "Permissions of a unix socket's file, octal. Only for unix: addresses."},

@@ -7,12 +7,20 @@
 #include "base/memory.h"
 #include "gateway/routes.h"
 
+static bool read_pages(const struct config *config, struct pages **pages, struct error *error) {
+    struct error why;
+    if (!config->pages || (*pages = pages_read(config->pages, &why))) return true;
+    return error_at(error, config->file, 0, "`files`: %s", why.text);
+}
+
 struct revision *revision_read(const char *file, uint32_t number, atomic_uint *alive, struct error *error) {
     struct config *config = config_read(file, error);
     if (!config) return NULL;
     struct schema *schema = schema_load(config->proto_path, config->proto, error);
     if (schema && !routes_check(config, schema, error)) schema_unref(&schema);
-    if (!schema) {
+    struct pages *pages = NULL;
+    if (!schema || !read_pages(config, &pages, error)) {
+        schema_unref(&schema);
         config_free(&config);
         return NULL;
     }
@@ -21,6 +29,7 @@ struct revision *revision_read(const char *file, uint32_t number, atomic_uint *a
     revision->number = number;
     revision->config = config;
     revision->schema = schema;
+    revision->pages = pages;
     revision->alive = alive;
     atomic_fetch_add(alive, 1);
     return revision;
@@ -45,6 +54,7 @@ void revision_unref(struct revision **handle) {
     dict_set_free(&revision->dicts);
     limit_book_free(&revision->limits);
     schema_unref(&revision->schema);
+    pages_free(&revision->pages);
     config_free(&revision->config);
     atomic_fetch_sub(revision->alive, 1);
     free(revision);

@@ -12,6 +12,7 @@
 #include "config/config.h"
 #include "dict/set.h"
 #include "limit/book.h"
+#include "rpc/pages.h"
 #include "schema/schema.h"
 
 struct revision {
@@ -19,6 +20,7 @@ struct revision {
     uint32_t number; /* the generation's, from 1 */
     struct config *config;
     struct schema *schema;
+    struct pages *pages; /* or NULL */
     struct dict_set *dicts; /* NULL before revision_open_dicts() */
     struct limit_book *limits; /* so too */
     atomic_uint *alive; /* counts living revisions */

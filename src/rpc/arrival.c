@@ -5,6 +5,7 @@
 #include "rpc/call_private.h"
 #include "rpc/cors.h"
 #include "rpc/meter.h"
+#include "rpc/pages.h"
 #include "rpc/router_private.h"
 #include "rpc/timeout.h"
 
@@ -62,9 +63,23 @@ static bool refuse_verb(const struct arrival *arrival) {
     return false;
 }
 
+static bool show(const struct arrival *arrival, const struct page *page) {
+    struct header_block *block = &arrival->connection->rpc->block;
+    header_block_begin(block, 0, NULL, NULL);
+    HEADER_BLOCK_ADD(block, ":status", "200");
+    header_block_add(block, "content-type", 12, page->type, strlen(page->type));
+    HEADER_BLOCK_ADD(block, "cache-control", "no-cache");
+    HEADER_BLOCK_ADD(block, "x-content-type-options", "nosniff");
+    http_stream_respond_whole(arrival->stream, block->headers, block->count, page->bytes, page->length);
+    return false;
+}
+
 /* Who looks for a page is told what stands here. That is no call, so nothing counts it. */
 static bool answer_visitor(const struct arrival *arrival) {
     if (!text_is(arrival->request.method, "GET") && !text_is(arrival->request.method, "HEAD")) return refuse_verb(arrival);
+    const struct router *router = arrival_router(arrival);
+    const struct page *page = router ? pages_find(router_pages(router), arrival->request.path) : NULL;
+    if (page) return show(arrival, page);
     if (!text_is(arrival->request.path, "/"))
         return refuse_in_text(arrival, "404", STATUS_UNIMPLEMENTED, "There is nothing here.\n");
     const struct header_block *block = plain_headers(arrival, "200");

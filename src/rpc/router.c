@@ -23,6 +23,7 @@ struct router {
     const struct schema *schema;
     struct map listeners; /* addresses → struct limit_set */
     const struct limit_book *book; /* NULL: `named` limits mean nothing */
+    const struct pages *pages;
     uint32_t generation;
     bool is_retired;
     size_t calls;
@@ -150,6 +151,8 @@ const struct path_route *router_find_path(const struct router *router, int way, 
 
 void router_set_schema(struct router *router, const struct schema *schema) { router->schema = schema; }
 const struct schema *router_schema(const struct router *router) { return router->schema; }
+void router_set_pages(struct router *router, const struct pages *pages) { router->pages = pages; }
+const struct pages *router_pages(const struct router *router) { return router->pages; }
 uint32_t router_generation(const struct router *router) { return router->generation; }
 size_t router_call_count(const struct router *router) { return router->calls; }
 

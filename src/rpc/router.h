@@ -33,6 +33,7 @@ struct call_route {
 };
 
 struct router;
+struct pages;
 struct path_match;
 struct path_template;
 struct text;
@@ -74,6 +75,9 @@ const struct path_route *router_find_path(const struct router *router, int way, 
 /* The types of the messages, for whoever needs them by name. Borrowed: it lives as long as the router. NULL at first. */
 void router_set_schema(struct router *router, const struct schema *schema);
 const struct schema *router_schema(const struct router *router);
+/* What is shown to a browser. Borrowed, as the schema is. NULL at first. */
+void router_set_pages(struct router *router, const struct pages *pages);
+const struct pages *router_pages(const struct router *router);
 uint32_t router_generation(const struct router *router);
 size_t router_call_count(const struct router *router);
 /* No new calls; on_idle follows, at once when there are none open. */

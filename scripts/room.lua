@@ -1,0 +1,33 @@
+-- A room in which clients of every kind meet. A browser talks by WebSocket in one call, or listens and says by gRPC-Web
+-- in two; what one says, all hear. See docs/demo/ and etc/demo.conf.
+local tidewire = require "tidewire"
+
+local words = tidewire.topic("room", { type = "room.Word" })
+
+local room = {}
+
+-- Whoever comes by several ways looks the same here; the words say by which.
+local function publish(stream, word)
+  return words:publish { sender = word.sender, text = ("%s (by %s)"):format(word.text, stream.protocol) }
+end
+
+room.Talk = {
+  on_open = function(stream)
+    words:subscribe(stream)
+    stream:send_headers()
+  end,
+  on_message = function(stream, word) publish(stream, word) end,
+  on_half_close = function(stream) stream:close() end,
+}
+
+function room.Listen(stream)
+  words:subscribe(stream)
+  stream:send_headers()
+  stream:wait()
+end
+
+function room.Say(stream, word)
+  return { listeners = publish(stream, word) }
+end
+
+return room

@@ -1,0 +1,27 @@
+/* rpc/pages.h - a handful of files that are shown to whoever looks with a browser: for a page or two, no more. They are
+ * read once, and a path is one of their names or nothing, so that there is no way out of their folder. */
+#ifndef TIDEWIRE_RPC_PAGES_H
+#define TIDEWIRE_RPC_PAGES_H
+#include <stdint.h>
+
+#include "base/error.h"
+#include "rpc/request.h"
+
+/* Every client that asks for one makes a copy of it: no large ones. */
+enum { PAGES_MOST = 64, PAGE_BYTES_MOST = 64 * 1024 };
+
+struct pages;
+
+struct page {
+    const char *type;
+    const uint8_t *bytes;
+    size_t length;
+};
+
+/* The regular files of the folder, without those below it and those whose names begin with a dot. NULL and a sentence
+ * when there are too many, or one is too large or cannot be read. */
+struct pages *pages_read(const char *folder, struct error *error);
+void pages_free(struct pages **pages);
+/* "/name", and "/" for index.html. NULL: there is none. `pages` may be NULL. */
+const struct page *pages_find(const struct pages *pages, struct text path);
+#endif
