@@ -73,7 +73,7 @@ local ways = {
 for _, codec in ipairs { "proto", "json" } do
   ways[#ways + 1] = { name = "grpc+" .. codec, says = "grpc", is_gradual = true, versions = { 2 },
     options = { protocol = "grpc", codec = codec } }
-  for _, protocol in ipairs { "grpc-web", "grpc-web-text", "connect" } do
+  for _, protocol in ipairs { "grpc-web", "grpc-web-text", "connect", "websocket" } do
     ways[#ways + 1] = { name = protocol .. "+" .. codec, says = protocol:gsub("%-text", ""), is_gradual = true,
       versions = { 1, 2 }, options = { protocol = protocol, codec = codec } }
   end

@@ -11,11 +11,13 @@ import itertools
 import json
 import re
 import sys
+import time
 import traceback
 import urllib.parse
 
 from google.protobuf import json_format
 
+import websocket_frames
 from http_wires import Http1, Http2, Late
 from jsonlines import raw, read_request, unwire, wire, write_answer
 from messages import Schema, from_plain, to_plain
@@ -375,7 +377,91 @@ class ConnectGet(ConnectUnary):
         pass
 
 
-PROTOCOLS = {"grpc": Grpc, "grpc-web": GrpcWeb, "grpc-web-text": GrpcWebText, "connect": Connect,
+class WebSocket(Connect):
+    """With a sub-protocol of ours: its words say what the code of the close says, and more."""
+
+    def begin(self, request):
+        self.frames, self.refusal, self.closed = websocket_frames.Frames(), b"", None
+        headers = [("sec-websocket-version", "13"), ("sec-websocket-protocol", "tidewire." + self.codec)]
+        if self.compresses:
+            headers.append(("sec-websocket-extensions", "permessage-deflate"))
+        if request.get("timeout"):
+            headers.append(("grpc-timeout", "%dm" % (request["timeout"] * 1000)))
+        headers += pairs_of(request.get("metadata"))
+        path = (":path", "/" + request["method"])
+        if request["http"] == 1:
+            headers += [("upgrade", "websocket"), ("connection", "upgrade"), ("sec-websocket-key", "A" * 22 + "==")]
+            self.wire.request([(":method", "GET"), path] + headers)
+            self.put = lambda data, seconds: self.wire.write(data, time.monotonic() + seconds)
+        else:
+            self.wire.request([(":method", "CONNECT"), path, (":protocol", "websocket")] + headers)
+            self.put = self.wire.send
+
+    def write_frame(self, opcode, payload, seconds, compresses=False):
+        try:
+            self.put(websocket_frames.write(opcode, payload, compresses), seconds)
+        except (ConnectionError, EOFError):
+            raise Refused("closed")
+
+    def send(self, plain, seconds):
+        opcode = websocket_frames.TEXT if self.codec == "json" else websocket_frames.BINARY
+        self.write_frame(opcode, self.encode(plain), seconds, self.compresses)
+
+    def half_close(self, seconds):
+        if not self.code:
+            self.write_frame(websocket_frames.TEXT, b"", seconds)
+
+    def on_header(self, name, value):
+        """Metadata has its words."""
+
+    def on_head(self):
+        self.is_refused = self.status not in (101, 200)
+
+    def on_data(self, data):
+        if self.is_refused:
+            self.refusal += data
+            return
+        for opcode, payload in self.frames.read(data):
+            if self.closed:
+                raise ValueError("something stands behind the close")
+            if opcode == websocket_frames.CLOSE:
+                self.closed = int.from_bytes(payload[:2], "big")
+            elif opcode == websocket_frames.BINARY:
+                self.messages.append(self.decode(payload))
+            elif opcode == websocket_frames.TEXT:
+                self.on_word(json.loads(payload))
+
+    def on_word(self, word):
+        (name, value), = word.items()
+        if name == "message":
+            self.messages.append(self.decode(json.dumps(value)))
+        elif name == "headers":
+            for key, values in value.items():
+                for one in values:
+                    put(self.headers, key, one)
+        else:
+            for key, values in value.get("metadata", {}).items():
+                for one in values:
+                    put(self.trailers, key, one)
+            if "error" in value:
+                self.take_error(value["error"])
+            self.finish("OK", "")
+
+    def on_end(self):
+        if self.is_refused:
+            return self.take_error(json.loads(self.refusal))
+        number = CODES.index(self.code) if self.code else None
+        if self.closed not in (1009, 4000 + number if number else 1000):
+            raise ValueError("closed with %s for %s" % (self.closed, self.code))
+
+    def result(self, seconds):
+        while self.read_more(seconds):
+            pass
+        return {"code": self.code, "text": self.text, "headers": self.headers, "trailers": self.trailers,
+                "details": self.details, "http_status": self.status}
+
+
+PROTOCOLS = {"websocket": WebSocket, "grpc": Grpc, "grpc-web": GrpcWeb, "grpc-web-text": GrpcWebText, "connect": Connect,
              "connect-unary": ConnectUnary, "connect-get": ConnectGet}
 
 
