@@ -24,6 +24,7 @@ bool goa_json_write(const struct message_type *type, const uint8_t *bytes, size_
 void goa_write_payload(struct buffer *out, const struct message_type *type, const struct http_header *headers,
                        size_t count);
 
-/* The answer to a handshake whose call has failed. */
-void goa_send_error(struct rpc_call *call);
+/* The answer to a handshake whose call has failed. An error of the design is among the details (a google.rpc.Status) as
+ * goapb.ErrorResponse; without one the status makes one. */
+void goa_send_error(struct rpc_call *call, const void *details, size_t details_length);
 #endif

@@ -320,7 +320,7 @@ static int code_of(const struct rpc_call *call) {
 static void send_end(struct rpc_call *call, const void *details, size_t details_length) {
     struct buffer *text = &call->call.rpc->framed;
     if (!websocket_of(call)->is_upgraded && call->status != STATUS_OK) {
-        goa_send_error(call);
+        goa_send_error(call, details, details_length);
         return;
     }
     if (!call->has_sent_headers) send_headers(call);

@@ -12,7 +12,9 @@
 
 struct json_options {
     bool use_proto_names;   /* names as in the .proto instead of lowerCamelCase */
-    bool plain_integers;    /* writing: those of 64 bits as numbers instead of strings, besides keys of maps */
+    /* Writing, as Go writes what Goa has designed: integers of 64 bits are numbers, besides keys of maps, and a name goes
+     * without the "_" at its end that keeps it apart from the words of .proto files. */
+    bool is_plain;
     bool write_defaults;    /* also implicit-presence fields at their default */
     bool ignore_unknown;    /* reading: unknown names, of enum values too, are skipped instead of refused */
     const struct schema *schema; /* resolves google.protobuf.Any */

@@ -55,12 +55,12 @@ void json_write_bits(struct json_writer *writer, const struct field *field, uint
         break;
     case FIELD_UINT64:
     case FIELD_FIXED64:
-        buffer_format(out, writer->options->plain_integers ? "%llu" : "\"%llu\"", (unsigned long long)bits);
+        buffer_format(out, writer->options->is_plain ? "%llu" : "\"%llu\"", (unsigned long long)bits);
         break;
     case FIELD_INT64:
     case FIELD_SINT64:
     case FIELD_SFIXED64:
-        buffer_format(out, writer->options->plain_integers ? "%lld" : "\"%lld\"", (long long)(int64_t)bits);
+        buffer_format(out, writer->options->is_plain ? "%lld" : "\"%lld\"", (long long)(int64_t)bits);
         break;
     default:
         buffer_format(out, "%d", (int)(int32_t)bits);
@@ -247,6 +247,11 @@ static bool is_left_out(const struct json_writer *writer, const struct codec_vie
     return codec_is_scalar(field) ? !slot->bits : !slot->length;
 }
 
+static size_t name_length(const struct json_writer *writer, const char *name) {
+    size_t length = strlen(name);
+    return writer->options->is_plain && length > 1 && name[length - 1] == '_' ? length - 1 : length;
+}
+
 bool json_write_members(struct json_writer *writer, const struct codec_view *view,
                         const struct json_place *place, unsigned depth, bool *is_first) {
     for (size_t i = 0; i < view->type->field_count; i++) {
@@ -257,7 +262,7 @@ bool json_write_members(struct json_writer *writer, const struct codec_view *vie
             .outer = place, .kind = JSON_PLACE_FIELD, .name = field->name, .length = strlen(field->name)};
         if (!*is_first) buffer_append_byte(writer->out, ',');
         *is_first = false;
-        json_quote(writer->out, name, strlen(name));
+        json_quote(writer->out, name, name_length(writer, name));
         buffer_append_byte(writer->out, ':');
         bool is_good = codec_bit(view->presence, i) ? json_write_field(writer, view, field, &below, depth)
                                                     : write_default(writer, field, &below, depth);

@@ -125,8 +125,8 @@ describe("a client that Goa has generated", function()
     local ws = websocket.open(gw.address, "/summary", token)
     send(ws, '"hello"')
     send(ws, "null")
-    assert.equal('[{"message_":"hello","length":5,"sent_at":9007199254740991,"is_read":false},' ..
-      '{"message_":"","sent_at":0,"is_read":false}]\n', ws:message())
+    assert.equal('[{"message":"hello","length":5,"sent_at":9007199254740991,"is_read":false},' ..
+      '{"message":"","sent_at":0,"is_read":false}]\n', ws:message())
     assert.equal(1000, (ws:closed()))
   end)
 
@@ -155,7 +155,7 @@ describe("a client that Goa has generated", function()
     local answer = websocket.refused(gw.address, "/echoer")
     assert.equal(401, answer.status)
     assert.equal("unauthenticated", answer.headers["goa-error"])
-    assert.matches('^{"name":"unauthenticated","id":"%d+","message":"who are you%?","temporary":false,"timeout":false,' ..
+    assert.matches('^{"name":"unauthenticated","id":"","message":"who are you%?","temporary":false,"timeout":false,' ..
       '"fault":false}\n$', answer.body)
     answer = websocket.refused(gw.address, "/rooms/closed/history", token)
     assert.equal(403, answer.status)

@@ -1,6 +1,7 @@
 // The client that Goa generates from the design beside it: the exchange that its documentation shows, and the other kinds.
 //
 //	usage: goa-client grpc ADDRESS
+//	       goa-client websocket ADDRESS
 //
 // Prints a line for each case and "N passed, N failed" at the end.
 package main
@@ -12,16 +13,20 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/gorilla/websocket"
+	goahttp "goa.design/goa/v3/http"
 	goa "goa.design/goa/v3/pkg"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
 	grpcclient "tidewire.example/interop/goa/gen/grpc/logger/client"
+	httpclient "tidewire.example/interop/goa/gen/http/logger/client"
 	"tidewire.example/interop/goa/gen/logger"
 )
 
@@ -264,15 +269,17 @@ type testCase struct {
 
 var streams = []testCase{
 	{"entries flow while the filter changes", monitor},
-	{"a stream of both directions, to its end", monitorToItsEnd},
 	{"many entries in reply to one payload", recent},
 	{"none in reply to one payload", recentOfNone},
 	{"one result of many entries", store},
 	{"one result of a large entry", storeLarge},
 }
 
+var designedErrors = testCase{"an error of the design in place of a stream", recentOfTooMany}
+
+// Over WebSocket the client's Close of a stream of both directions closes the connection behind its last word.
 var overGrpc = []testCase{
-	{"an error of the design in place of a stream", recentOfTooMany},
+	{"a stream of both directions, to its end", monitorToItsEnd},
 	{"a unary call", entry},
 	{"an error of the design", noEntry},
 }
@@ -286,13 +293,26 @@ func connectGrpc(address string) *logger.Client {
 	return logger.NewClient(c.Monitor(), c.Recent(), c.Store(), c.Entry())
 }
 
+// connectWebsocket: what Goa's HTTP client makes of a method that streams. It has no Entry.
+func connectWebsocket(address string) *logger.Client {
+	c := httpclient.NewClient("http", address, http.DefaultClient, goahttp.RequestEncoder, goahttp.ResponseDecoder, false,
+		websocket.DefaultDialer, nil)
+	return logger.NewClient(c.Monitor(), c.Recent(), c.Store(), nil)
+}
+
 func main() {
-	if len(os.Args) != 3 || os.Args[1] != "grpc" {
-		log.Fatal("usage: goa-client grpc ADDRESS")
+	if len(os.Args) != 3 || (os.Args[1] != "grpc" && os.Args[1] != "websocket") {
+		log.Fatal("usage: goa-client grpc|websocket ADDRESS")
 	}
-	client = connectGrpc(os.Args[2])
+	cases := append(streams, designedErrors)
+	if os.Args[1] == "grpc" {
+		client = connectGrpc(os.Args[2])
+		cases = append(cases, overGrpc...)
+	} else {
+		client = connectWebsocket(os.Args[2])
+	}
 	passed, failed := 0, 0
-	for _, c := range append(streams, overGrpc...) {
+	for _, c := range cases {
 		if err := c.run(); err != nil {
 			failed++
 			fmt.Printf("not ok  %s: %v\n", c.name, err)

@@ -1,0 +1,134 @@
+// Chromium on the demo page, and a gRPC client on the other side.
+//
+// usage: node browser.js ADDRESS CHROMIUM FOLDER PROTO_FOLDER
+'use strict';
+const assert = require('assert');
+const { spawn } = require('child_process');
+const grpc = require('@grpc/grpc-js');
+const loader = require('@grpc/proto-loader');
+const WebSocket = require('ws');
+const { PATIENCE, within, runAll } = require('./cases');
+
+const [address, program, folder, protos] = process.argv.slice(2);
+
+const Room = grpc.loadPackageDefinition(loader.loadSync('room.proto', { includeDirs: [protos] })).room.Room;
+const grpcClient = new Room(address, grpc.credentials.createInsecure());
+
+// ---- the browser, by its DevTools protocol
+
+const browser = spawn(program, ['--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run',
+  '--no-proxy-server', `--user-data-dir=${folder}`, '--remote-debugging-port=0', 'about:blank'],
+{ stdio: ['ignore', 'ignore', 'pipe'] });
+process.on('exit', () => browser.kill('SIGKILL'));
+
+const debugging = new Promise((resolve, reject) => {
+  let said = '';
+  browser.stderr.on('data', (data) => {
+    said += data;
+    const url = /DevTools listening on (\S+)/.exec(said);
+    if (url) resolve(url[1]);
+  });
+  browser.on('exit', (code) => reject(new Error(`Chromium has ended (${code}): ${said}`)));
+  browser.on('error', reject);
+});
+
+async function openPage(url) {
+  const socket = new WebSocket(await within(debugging, 'the browser'), { perMessageDeflate: false });
+  await new Promise((resolve, reject) => socket.on('open', resolve).on('error', reject));
+  const waiting = new Map();
+  let last = 0;
+  socket.on('message', (data) => {
+    const { id, result, error } = JSON.parse(data);
+    if (!waiting.has(id)) return;
+    const { resolve, reject } = waiting.get(id);
+    waiting.delete(id);
+    error ? reject(new Error(error.message)) : resolve(result);
+  });
+  const ask = (method, params, sessionId) => new Promise((resolve, reject) => {
+    waiting.set(++last, { resolve, reject });
+    socket.send(JSON.stringify({ id: last, method, params, sessionId }));
+  });
+  const { targetId } = await ask('Target.createTarget', { url });
+  const { sessionId } = await ask('Target.attachToTarget', { targetId, flatten: true });
+  const evaluate = async (expression) => {
+    const { result, exceptionDetails } = await ask('Runtime.evaluate',
+      { expression, awaitPromise: true, returnByValue: true }, sessionId);
+    assert(!exceptionDetails, JSON.stringify(exceptionDetails));
+    return result.value;
+  };
+  // Until the expression is true.
+  const until = async (expression) => {
+    const end = Date.now() + PATIENCE / 2;
+    while (!(await evaluate(expression))) {
+      if (Date.now() > end) throw new Error(`never: ${expression}; the page: ${await evaluate('document.body?.innerText')}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  };
+  return { evaluate, until };
+}
+
+// ---- the cases
+
+const heard = (way, text) => `document.getElementById('${way}').innerText.includes(${JSON.stringify(text)})`;
+const ways = ['websocket', 'grpc-web'];
+let page;
+
+const say = (way, text) => page.evaluate(`(() => {
+  document.getElementById('way').value = '${way}';
+  document.getElementById('text').value = ${JSON.stringify(text)};
+  document.getElementById('form').requestSubmit();
+})()`);
+
+// What a gRPC client hears.
+const talk = grpcClient.Talk();
+const words = [], listeners = [];
+talk.on('data', (word) => { words.push(word.text); listeners.forEach((f) => f()); });
+talk.on('error', () => {});
+const hears = (text) => within(new Promise((resolve) => {
+  const look = () => { if (words.some((word) => word.startsWith(text))) resolve(); };
+  listeners.push(look);
+  look();
+}), text);
+
+const cases = {
+  async 'the page comes, and both ways stand'() {
+    await within(new Promise((resolve) => talk.on('metadata', resolve)), 'the room');
+    page = await openPage(`http://${address}/`);
+    await page.until("document.readyState === 'complete' && !!document.getElementById('form')");
+    for (const way of ways) await page.until(`document.getElementById('${way}-state').textContent === 'open'`);
+  },
+
+  async 'what the browser says by WebSocket, all hear'() {
+    await say('websocket', 'by socket \u03ba');
+    await hears('by socket \u03ba (by websocket)');
+    for (const way of ways) await page.until(heard(way, 'browser: by socket \u03ba (by websocket)'));
+  },
+
+  async 'what the browser says by gRPC-Web, all hear'() {
+    await say('grpc-web', 'by fetch');
+    await hears('by fetch (by grpc-web)');
+    for (const way of ways) await page.until(heard(way, 'browser: by fetch (by grpc-web)'));
+  },
+
+  async 'what a gRPC client says, the browser hears in both ways'() {
+    const said = await new Promise((resolve, reject) => grpcClient.Say({ sender: 'ann', text: 'hello' },
+      (error, reply) => (error ? reject(error) : resolve(reply))));
+    assert.strictEqual(said.listeners, 3);
+    talk.write({ sender: 'ann', text: 'hello again' });
+    for (const text of ['ann: hello (by grpc)', 'ann: hello again (by grpc)'])
+      for (const way of ways) await page.until(heard(way, text));
+  },
+
+  async 'a page of another origin is refused'() {
+    const code = await page.evaluate(`new Promise((resolve) => {
+      const frame = document.createElement('iframe');
+      frame.sandbox = 'allow-scripts';
+      frame.srcdoc = '<script>new WebSocket("ws://${address}/room.Room/Talk").onclose = (e) => parent.postMessage(e.code, "*")</script>';
+      addEventListener('message', (event) => resolve(event.data));
+      document.body.append(frame);
+    })`);
+    assert.strictEqual(code, 1006);
+  },
+};
+
+runAll(cases);
