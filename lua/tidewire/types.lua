@@ -66,7 +66,7 @@ function Spawned:wait(timeout) end
 ---@field service string "pkg.Service"
 ---@field method string "Method"
 ---@field peer string "127.0.0.1:4711"
----@field protocol string "grpc", "grpc-web" or "connect"
+---@field protocol string "grpc", "grpc-web", "connect" or "websocket"
 ---@field tls? tidewire.Tls
 ---@field node? string the id of the peer that has opened the stream; nil for every other client
 ---@field draining boolean the process is about to end

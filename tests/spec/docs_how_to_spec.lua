@@ -10,6 +10,7 @@ local process = require "support.process"
 local raw = require "support.raw"
 local relay = require "support.relay"
 local terminal = require "support.terminal"
+local websocket = require "support.websocket"
 
 local path = "docs/how-to.md"
 
@@ -270,6 +271,35 @@ describe(path, function()
     local answer = doors.exchange(shown.address, { path = "/greet.GreetService/Greet", body = "{}",
       headers = { { "content-type", "application/json" }, { "origin", "http://localhost:8080" } } })
     assert.same({ 400, "http://localhost:8080" }, { answer.status, answer.headers["access-control-allow-origin"] })
+  end)
+
+  recipe("websocket", "whoever is in a room hears what is said there, by either path", function()
+    local gw = start "websocket"
+    local ann = websocket.open(gw.address, "/rooms/lobby", { protocol = "tidewire.json" })
+    local bob = websocket.open(gw.address, "/chat.ChatService/Chat?grpc-timeout=1H", { origin = "http://gateway" })
+    bob:text '{"message":"first"}'
+    assert.equal('{"message":"first"}', bob:message())
+    local heard
+    repeat -- the first may have come before ann was there
+      ann:text '{"sender":"ann","message":"hello"}'
+      heard = bob:message()
+    until heard == '{"sender":"ann","message":"hello"}'
+    assert.matches('^{"message":{', (ann:message()))
+    bob:half_close()
+    assert.equal(1000, (bob:closed()))
+    assert.equal(403, websocket.refused(gw.address, "/rooms/lobby", { origin = "http://elsewhere" }).status)
+  end)
+
+  recipe("goa", "a path of a design is served as Goa's clients expect it", function()
+    local gw = start "goa"
+    local answer = websocket.refused(gw.address, "/logs/disk")
+    assert.same({ 401, "unauthenticated" }, { answer.status, answer.headers["goa-error"] })
+    local ws = websocket.open(gw.address, "/logs/disk", { headers = { "Authorization: me" } })
+    assert.equal("default", ws.headers["goa-view"])
+    ws:text '{"contains":"a"}\n'
+    assert.matches('"component":"disk","message":"now with a"', (ws:message()))
+    ws:text "null\n"
+    assert.equal(1000, (ws:closed()))
   end)
 
   recipe("pass", "one service is passed on and another is answered here", function()

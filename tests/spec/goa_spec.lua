@@ -100,7 +100,11 @@ describe("a client that Goa has generated", function()
   local gw
   local token = { headers = { "Authorization: Bearer sesame" } }
   setup(function()
-    gw = gateway.start { config = config, scripts = { ["chatter.lua"] = script }, protos = { ["chatter.proto"] = proto } }
+    gw = gateway.start {
+      config = config,
+      scripts = { ["chatter.lua"] = script },
+      protos = { ["chatter.proto"] = proto },
+    }
   end)
   after_each(http1.close_all)
   teardown(gateway.stop_all)
