@@ -4,6 +4,7 @@
 #include "net/digest.h"
 #include "rpc/call_private.h"
 #include "rpc/connect.h"
+#include "rpc/cors.h"
 #include "rpc/path_template.h"
 #include "rpc/websocket.h"
 #include "websocket/deflate.h"
@@ -86,7 +87,8 @@ static bool check_handshake(struct arrival *arrival, const struct handshake *han
     }
     if (handshake->key.length != KEY_LENGTH && (is_upgrade || handshake->key.length))
         return refuse_malformed(arrival, "sec-websocket-key is malformed");
-    if (!is_same_origin(handshake->origin, handshake->authority))
+    const struct cors *cors = arrival->connection->cors;
+    if (!is_same_origin(handshake->origin, handshake->authority) && !(cors && cors_allows(cors, handshake->origin)))
         return refuse(arrival, REFUSED_AS_STATUS, STATUS_PERMISSION_DENIED, "pages of this origin may not call");
     if (!is_goa) return choose_protocol(arrival, handshake);
     arrival->websocket.form = WEBSOCKET_GOA;

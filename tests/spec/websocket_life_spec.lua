@@ -144,6 +144,18 @@ describe("a WebSocket", function()
     assert.equal(0, gw:wait_exit())
   end)
 
+  it("is open to pages of the origins that the listener names", function()
+    start 'listen "127.0.0.1:0" { cors { origins = { "https://app.example" } } }'
+    local path = "/greet.GreetService/GreetStream"
+    local ws = open(path, { origin = "https://app.example" })
+    ws:half_close()
+    assert.equal(1000, (ws:closed()))
+    open(path, { origin = "http://gateway" })
+    for _, other in ipairs { "http://app.example", "https://app.example.org", "https://app.example:8443", "null" } do
+      assert.equal(403, websocket.refused(gw.address, path, { origin = other }).status)
+    end
+  end)
+
   it("may end by itself while the gateway waits for that", function()
     start()
     local ws = open "/greet.GreetService/GreetStream"
