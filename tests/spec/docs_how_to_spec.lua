@@ -392,6 +392,83 @@ describe(path, function()
     assert.equal("INTERNAL", status.code)
   end)
 
+  local function start_limited(name, service, more)
+    recipes[name].scripts["limited.lua"] = [[return {
+      Greet = function(_, request) return { greeting = request.name } end,
+      GreetStream = function(stream)
+        for m in stream:messages() do if #m.name < 100 then stream:send { greeting = m.name } end end
+      end,
+    }]]
+    recipes[name].scripts["chat.lua"] = "return { Chat = { on_message = function(_, m) return m end } }"
+    return start(name, service, more)
+  end
+
+  local function assert_limited(status, limit)
+    assert.equal("RESOURCE_EXHAUSTED", status.code)
+    assert.is_truthy(status.text:find('limit "' .. limit .. '"', 1, true), status.text)
+  end
+
+  recipe("rates_soft", "messages beyond the burst wait, and none is lost", function()
+    local gw = start_limited("rates_soft", "chat.ChatService")
+    local from = process.now()
+    local sent = {}
+    for i = 1, 13 do sent[i] = { message = tostring(i) } end
+    local got, status = connect(gw):exchange("chat.ChatService/Chat", sent, { metadata = { ["x-user"] = "ann" } })
+    assert.same(sent, got)
+    assert.equal("OK", status.code)
+    assert.is_true(process.now() - from >= 3 / 5 - 0.1)
+  end)
+
+  recipe("rates_hard", "whoever sends too much is cut off", function()
+    recipes.rates_hard.conf = recipes.rates_hard.conf:gsub("= 1MiB", "= 1KiB") -- the time that sending takes is nothing
+    local stream = connect(start_limited("rates_hard", "greet.GreetService")):open "greet.GreetService/GreetStream"
+    stream:receive(0.01) -- it goes on reading, without which grpcio would not hear of the end while it writes
+    stream:send_times(3, { name = ("x"):rep(2 * 1024 * 1024) })
+    stream:receive_all()
+    local status = stream:status()
+    assert_limited(status, "upload")
+    assert.equal("type.googleapis.com/google.rpc.RetryInfo", status.details.list[1].type_url)
+  end)
+
+  recipe("rates_streams", "streams beyond the bound are refused", function()
+    local channel = connect(start_limited("rates_streams", "greet.GreetService"))
+    local refused
+    for _ = 1, 21 do
+      local stream = channel:open "greet.GreetService/GreetStream"
+      stream:send { name = "x" }
+      if not stream:receive() then refused = refused or stream:status() end
+    end
+    assert_limited(refused, "strangers")
+    assert.is_truthy(refused.trailers["grpc-retry-pushback-ms"])
+  end)
+
+  recipe("rates_time", "a stream that says nothing, or too much, ends", function()
+    recipes.rates_time.conf = recipes.rates_time.conf:gsub("5m", "500ms"):gsub("1000", "10")
+    local channel = connect(start_limited("rates_time", "greet.GreetService"))
+    local stream = channel:open "greet.GreetService/GreetStream"
+    stream:send { name = "x" }
+    assert.same({ { greeting = "x" } }, stream:receive_all().messages)
+    local status = stream:status()
+    assert_limited(status, "session")
+    assert.is_truthy(status.text:find("no message for 0.5 s", 1, true), status.text)
+    stream = channel:open "greet.GreetService/GreetStream"
+    stream:send_times(11, { name = "x" })
+    stream:receive_all()
+    status = stream:status()
+    assert_limited(status, "session")
+    for _ = 1, 11 do assert.equal("OK", channel:call("greet.GreetService/Greet", {}).code) end
+  end)
+
+  recipe("rates_passed", "what is passed on is bounded in size and rate", function()
+    local behind = gateway.start { config = 'service "greet.GreetService" { script = "s.lua" }',
+      scripts = { ["s.lua"] = "return { Greet = function(_, r) return { greeting = r.name } end }" } }
+    recipes.rates_passed.conf = recipes.rates_passed.conf:gsub("127%.0%.0%.1:50052", behind.address)
+    local channel = connect(start_limited("rates_passed", "greet.GreetService"))
+    assert.equal("OK", channel:call("greet.GreetService/Greet", { name = ("x"):rep(60000) }).code)
+    local refused = channel:call("greet.GreetService/Greet", { name = ("x"):rep(70000) })
+    assert.equal("RESOURCE_EXHAUSTED", refused.code)
+  end)
+
   recipe("stuck", "a handler that never waits is stopped, and the log says where it was", function()
     local gw = start("stuck", "greet.GreetService")
     local channel = connect(gw)
