@@ -536,7 +536,8 @@ const struct key keys[] = {
              "needs more is stopped, and its call ends INTERNAL."},
 
     {SECTION_KEEPALIVE, "interval", VALUE_DURATION, .standard = "2h", .most = 8760 * H,
-     AT(config, keepalive.interval), .help = "A client that was silent for so long gets a PING; 0 never."},
+     AT(config, keepalive.interval),
+     .help = "A client that was silent for so long gets a PING (of HTTP/1.1: a probe of TCP); 0 never."},
     {SECTION_KEEPALIVE, "timeout", VALUE_DURATION, .standard = "20s", .least = S, .most = H,
      AT(config, keepalive.timeout), .help = "A PING that is not answered for so long ends the connection."},
     {SECTION_KEEPALIVE, "least_interval", VALUE_DURATION, .standard = "5s", .most = 24 * H,

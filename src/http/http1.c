@@ -5,12 +5,19 @@
 
 #include "http/http1_private.h"
 
-#define USUAL_IDLE (75 * NS_PER_S) /* there are no PINGs to find out whether a client is still there */
+#define USUAL_IDLE (75 * NS_PER_S) /* so long clients keep a connection in reserve */
 
 /* ---- beginning and end ---- */
 
 /* What bounds a head is http1_check.c. */
 static void lift_bound_of_library(void) { http_parser_set_max_header_size(UINT32_MAX); }
+
+static void probe_instead_of_pings(struct http_session *session) {
+    struct http_limits *limits = &session->limits;
+    if (limits->keepalive_interval)
+        connection_probe(session->connection, limits->keepalive_interval, limits->keepalive_timeout);
+    limits->keepalive_interval = 0;
+}
 
 void http1_begin(struct http_session *session) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -27,7 +34,7 @@ void http1_begin(struct http_session *session) {
     session->phase = HTTP_OPEN;
     session->header_due = session->setup_due; /* of the first request */
     session->setup_due = session->drain_due = 0;
-    session->limits.keepalive_interval = 0;
+    probe_instead_of_pings(session);
     if (!session->limits.idle) session->limits.idle = USUAL_IDLE;
 }
 
@@ -103,7 +110,8 @@ static void drain(struct http_session *session) {
 
 static void overdue(struct http_session *session) {
     const struct http1 *h1 = session->h1;
-    if (http1_check_is_in_head(&h1->check)) http1_refuse(session, 408, "the request's head did not come in time");
+    if (http1_input_is_idle(h1)) http_session_close(session, HTTP_NO_ERROR, "no request came in time");
+    else if (http1_check_is_in_head(&h1->check)) http1_refuse(session, 408, "the request's head did not come in time");
     else if (h1->stream) http1_refuse(session, 408, "the request's body did not come in time");
     else http_session_close(session, HTTP_NO_ERROR, "the rest of a request did not come in time");
 }

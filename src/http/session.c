@@ -203,8 +203,12 @@ static void on_ready(void *owner) {
     if (session->limits.settings_timeout) session->setup_due = now + session->limits.settings_timeout;
     if (session->limits.idle && !session->stream_count) session->idle_since = now;
     http_deadlines_watch(session);
-    if (session->phase == HTTP_OPEN) http_session_mark(session);
-    else if (http_preface_is_agreed(session, "http/1.1")) http1_begin(session);
+    if (session->phase == HTTP_OPEN) {
+        http_session_mark(session);
+    } else if (http_preface_is_agreed(session, "http/1.1")) {
+        if (session->is_draining) session->setup_due = session->drain_due;
+        http1_begin(session);
+    }
 }
 
 static void on_bytes(void *owner, const uint8_t *bytes, size_t length) {

@@ -11,6 +11,7 @@
 #include <event2/event_struct.h>
 #include <limits.h>
 #include <linux/sockios.h>
+#include <netinet/tcp.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -473,6 +474,21 @@ size_t connection_undelivered(const struct connection *connection) {
     if (connection->carrier) return connection->carrier->undelivered(connection->carried);
     if (connection->fd >= 0) ioctl(connection->fd, SIOCOUTQ, &unsent);
     return buffer_length(&connection->kept) + (size_t)unsent;
+}
+
+static void set_seconds(int fd, int option, uint64_t time) {
+    enum { MOST = 32767 }; /* what the kernel takes */
+    int seconds = time / NS_PER_S < MOST ? (int)(time / NS_PER_S) : MOST;
+    if (seconds < 1) seconds = 1;
+    setsockopt(fd, IPPROTO_TCP, option, &seconds, sizeof seconds);
+}
+
+void connection_probe(struct connection *connection, uint64_t interval, uint64_t timeout) {
+    int probes = 4;
+    if (connection->fd < 0) return;
+    set_seconds(connection->fd, TCP_KEEPIDLE, interval);
+    set_seconds(connection->fd, TCP_KEEPINTVL, timeout / (uint64_t)probes);
+    setsockopt(connection->fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
 }
 
 void connection_pause(struct connection *connection) {

@@ -92,6 +92,9 @@ size_t connection_write(struct connection *connection, const struct iovec *piece
 size_t connection_kept(const struct connection *connection);
 /* With what the kernel has not delivered yet: shrinks when the peer takes anything at all. Asks the kernel. */
 size_t connection_undelivered(const struct connection *connection);
+/* Where the protocol has no means to ask whether the peer is still there, the kernel asks: after `interval` of silence,
+ * and for `timeout` again. Of TCP sockets, in whole seconds; nothing of others. */
+void connection_probe(struct connection *connection, uint64_t interval, uint64_t timeout);
 /* Stops and starts reading: back-pressure to the kernel. A pause in on_ready may still see one on_bytes: what
  * came together with the end of the handshake. */
 void connection_pause(struct connection *connection);

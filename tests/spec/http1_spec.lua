@@ -3,6 +3,7 @@ local gateway = require "support.gateway"
 local client = require "support.client"
 local certificates = require "support.certificates"
 local http1 = require "support.http1"
+local raw = require "support.raw"
 
 local visit = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -75,6 +76,12 @@ describe("HTTP/1.1", function()
       versions[i] = text:match "^tidewire .*\n([%d.]+)$"
     end
     assert.same({ "1.1", "1.1", "2" }, versions)
+    local quiet = assert(raw.connect(secure.address, { preface = false,
+      tls = { ca = certificates.folder .. "/ca.pem", name = "127.0.0.1", protocols = { "http/1.1" } } }))
+    assert.equal("http/1.1", quiet:tls().protocol)
+    secure:signal "TERM"
+    assert.is_true(quiet:await_gone())
+    assert.equal(0, secure:wait_exit())
   end)
 
   it("says in a form of its own what is not served", function()

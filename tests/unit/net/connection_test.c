@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <malloc.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 
@@ -261,6 +262,36 @@ static void dials_an_address_and_says_both_ends(void) {
     loop_free(&loop);
 }
 
+static int option_of(int fd, int option) {
+    int value = -1;
+    socklen_t length = sizeof value;
+    CHECK(getsockopt(fd, IPPROTO_TCP, option, &value, &length) == 0);
+    return value;
+}
+
+static void probes_come_after_the_interval_and_for_the_timeout(void) {
+    loop = loop_new();
+    char text[64];
+    struct error error;
+    int listener = listen_somewhere(text, sizeof text);
+    CHECK(listen(listener, 5) == 0);
+    struct end client = {.loop = loop}, server = {.loop = loop};
+    client.connection = connection_dial(loop, text, &plain, &end_events, &client, &error);
+    end_run_until_ready(&client);
+    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+    server.connection = connection_accepted(loop, fd, &plain, &end_events, &server);
+    connection_probe(server.connection, 30 * NS_PER_S, 20 * NS_PER_S);
+    CHECK_INT(option_of(fd, TCP_KEEPIDLE), 30);
+    CHECK_INT(option_of(fd, TCP_KEEPINTVL) * option_of(fd, TCP_KEEPCNT), 20);
+    connection_probe(server.connection, UINT64_MAX, 1); /* as much, and as little, as the kernel can */
+    CHECK_INT(option_of(fd, TCP_KEEPIDLE), 32767);
+    CHECK_INT(option_of(fd, TCP_KEEPINTVL), 1);
+    end_free(&client);
+    end_free(&server);
+    close(listener);
+    loop_free(&loop);
+}
+
 static void a_refused_dial_ends_with_the_reason(void) {
     loop = loop_new();
     char text[64], expected[128];
@@ -412,6 +443,7 @@ int main(void) {
     RUN(a_write_to_a_peer_that_is_gone_ends_it_later_and_without_a_signal);
     RUN(one_whose_bytes_never_end_does_not_keep_the_loop);
     RUN(dials_an_address_and_says_both_ends);
+    RUN(probes_come_after_the_interval_and_for_the_timeout);
     RUN(a_refused_dial_ends_with_the_reason);
     RUN(an_address_that_makes_no_sense_is_an_error);
     RUN(a_proxy_header_in_single_bytes_names_the_client);
