@@ -6,6 +6,7 @@
 #include "script/fiber.h"
 #include "script/generation.h"
 #include "script/json_value.h"
+#include "script/keeping.h"
 #include "script/message.h"
 #include "script/names.h"
 #include "script/state.h"
@@ -85,7 +86,7 @@ static const struct field *check_position(lua_State *L, struct topic_handle *han
 }
 
 /* The options are at 2, the handle at the top. */
-static void take_history(lua_State *L, struct topic_handle *handle) {
+static void take_history(lua_State *L, struct generation *generation, struct topic_handle *handle) {
     int top = lua_gettop(L);
     lua_getfield(L, 2, "history");
     lua_getfield(L, 2, "ttl");
@@ -98,7 +99,8 @@ static void take_history(lua_State *L, struct topic_handle *handle) {
             luaL_error(L, "history is a whole number from 1 to %d", MOST_HISTORY);
         uint64_t ttl = lua_isnil(L, top + 2) ? 0 : check_seconds(L, top + 2, OPEN_SIGNATURE);
         const struct field *position = check_position(L, handle, top + 3);
-        topic_keep(handle->topic, (uint32_t)most, ttl, position);
+        if (generation->is_started) topic_keep(handle->topic, (uint32_t)most, ttl, position);
+        else keeping_add(&generation->keepings, handle->topic, (uint32_t)most, ttl, position);
     }
     lua_settop(L, top);
 }
@@ -124,7 +126,7 @@ static int open_topic(lua_State *L) {
     handle->topic = topic_open(script->host.topics, name, length);
     if (!handle->topic) return luaL_error(L, "topic \"%s\": limits.topics is reached", name);
     if (type) fix_type(L, handle, type);
-    if (lua_istable(L, 2)) take_history(L, handle);
+    if (lua_istable(L, 2)) take_history(L, generation, handle);
     return 1;
 }
 

@@ -11,6 +11,7 @@
 #include "script/fiber.h"
 #include "script/filter.h"
 #include "script/job.h"
+#include "script/keeping.h"
 #include "script/loader.h"
 #include "script/state.h"
 #include "script/stream.h"
@@ -83,7 +84,8 @@ static struct generation *generation_new(struct script *script, const struct con
     struct generation *generation = memory_new(sizeof *generation);
     struct list *lists[] = {&generation->node,       &generation->load_fibers, &generation->fibers,
                             &generation->load_jobs,  &generation->jobs,        &generation->load_subscribers,
-                            &generation->subscribers, &generation->load_opened, &generation->opened};
+                            &generation->subscribers, &generation->load_opened, &generation->opened,
+                            &generation->keepings};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) list_init(lists[i]);
     list_append(&script->generations, &generation->node);
     task_init(&generation->end, end);
@@ -172,6 +174,7 @@ static void end_what_load_code_started(struct generation *generation, uint64_t n
     subscribers_end(&generation->load_subscribers);
     cancel_fibers(&generation->load_fibers);
     clients_cancel(&generation->load_opened);
+    keepings_drop(&generation->keepings);
 }
 
 static void end_the_rest(struct generation *generation) {
@@ -204,6 +207,7 @@ void generation_start(struct generation *generation) {
     if (script->in_force) generation_retire(script->in_force);
     script->in_force = generation;
     generation->is_started = true;
+    keepings_start(&generation->keepings);
     subscribers_start(&generation->load_subscribers);
     jobs_start(&generation->load_jobs);
     jobs_start(&generation->jobs);
@@ -236,6 +240,7 @@ void generation_free(struct generation *generation) {
     jobs_end(&generation->jobs);
     subscribers_end(&generation->load_subscribers);
     subscribers_end(&generation->subscribers);
+    keepings_drop(&generation->keepings);
     cancel_fibers(&generation->load_fibers);
     cancel_fibers(&generation->fibers);
     clients_cancel(&generation->opened);

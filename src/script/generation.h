@@ -96,6 +96,7 @@ struct generation {
     struct list load_fibers, fibers;
     struct list load_jobs, jobs;
     struct list load_subscribers, subscribers;
+    struct list keepings; /* until it starts */
     struct list load_opened, opened; /* client.node: streams that outlive the one that opened them, or had none */
 };
 

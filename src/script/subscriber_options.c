@@ -7,6 +7,7 @@
 #include "fanout/topic.h"
 #include "script/generation.h"
 #include "script/json_value.h"
+#include "script/keeping.h"
 #include "script/message.h"
 #include "script/names.h"
 #include "script/state.h"
@@ -171,7 +172,8 @@ static void take_show(lua_State *L, struct subscriber *subscriber, int index) {
 
 void subscriber_take_options(lua_State *L, struct subscriber *subscriber, int index) {
     subscriber->options = check_options(L, index);
-    if (subscriber->options.since != TOPIC_LIVE && !topic_is_kept(subscriber->topic))
+    if (subscriber->options.since != TOPIC_LIVE && !topic_is_kept(subscriber->topic) &&
+        !keepings_have(&subscriber->generation->keepings, subscriber->topic))
         luaL_error(L, "since: the topic keeps nothing: tidewire.topic(name, { history = n })");
     take_key(L, subscriber, index);
     take_filter(L, subscriber, index);

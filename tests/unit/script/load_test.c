@@ -130,6 +130,35 @@ static void a_refused_generation_leaves_the_old_in_force_and_has_done_nothing(vo
     CHECK_STR(sent(unary(GREET, "x")), "old");
 }
 
+static void a_history_that_load_code_asks_for_is_its_generations(void) {
+    const char *script = "local t = require 'tidewire'\n"
+                         "local topic = t.topic('kept', { type = 'chat.ChatMessage', history = 3 })\n"
+                         "local count = 0\n"
+                         "assert(topic:position() == nil)\n"
+                         "topic:subscribe(function() count = count + 1 end, { since = 'all' })\n"
+                         "return { Greet = function() topic:publish { sender = 'a' } t.sleep(1)\n"
+                         "    return { greeting = count .. ' of ' .. tostring(topic:position() ~= nil) } end,\n"
+                         "  Chat = function(s) topic:subscribe(s, { since = 'all' }) t.sleep(1) end }";
+    run_script(script);
+    for (int i = 1; i <= 3; i++) {
+        struct test_call *call = unary(GREET, "x");
+        advance(1);
+        char *expected = memory_format("%d of true", i);
+        CHECK_STR(sent(call), expected);
+        free(expected);
+    }
+    check_error("local t = require 'tidewire' t.topic('kept', { type = 'chat.ChatMessage', history = 1 }) return { Gret = 1 }",
+                "@/main.lua");
+    struct test_call *chat = open_call(CHAT);
+    advance(1);
+    CHECK_INT(chat->out_count, 3);
+    run_script("local t = require 'tidewire' local topic = t.topic('kept', { type = 'chat.ChatMessage', history = 1 })\n"
+               "return { Chat = function(s) topic:subscribe(s, { since = 'all' }) t.sleep(1) end }");
+    chat = open_call(CHAT);
+    advance(1);
+    CHECK_INT(chat->out_count, 1);
+}
+
 static void open_streams_finish_on_their_generation_which_then_goes(void) {
     struct version *first = run_script("return { GreetStream = function(s) for m in s:messages() do s:send { greeting = 'one' } end end,\n"
                                        "  Chat = { on_message = function() return { sender = 'one' } end } }");
@@ -220,6 +249,7 @@ int main(void) {
         RUN_IN_WORLD(modules_come_from_the_script_path_once_a_generation);
         RUN_IN_WORLD(a_script_of_several_services_is_loaded_once);
         RUN_IN_WORLD(a_refused_generation_leaves_the_old_in_force_and_has_done_nothing);
+        RUN_IN_WORLD(a_history_that_load_code_asks_for_is_its_generations);
         RUN_IN_WORLD(open_streams_finish_on_their_generation_which_then_goes);
         RUN_IN_WORLD(fifty_reloads_under_streams_leave_the_heap_as_it_was);
         RUN_IN_WORLD(messages_and_their_options_follow_the_service);
