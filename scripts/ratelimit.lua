@@ -1,31 +1,27 @@
--- Before an upstream: RATE messages a second of each token, after BURST at once, over all its streams in a worker. Who
--- sends faster is not refused, but waits: a hook that waits stops its client, by HTTP/2's own flow control.
+-- Before an upstream: RATE messages a second of each token, after BURST at once, over all its streams in all workers.
+-- Who sends faster is not refused, but waits: a hook that waits stops its client, by HTTP/2's own flow control.
 local tidewire = require "tidewire"
 
 local RATE, BURST = 10, 20
+local LONGEST = 1024 -- of a limit's keys
 
-local buckets = setmetatable({}, { __mode = "v" }) -- a bucket goes with the last stream that has it
-
-local function bucket_of(stream)
-  local key = stream:metadata "authorization" or stream.peer
-  local bucket = buckets[key] or { due = 0 }
-  buckets[key] = bucket
-  return bucket
-end
-
--- `due` is when the next message would be on time, and at most BURST messages ago.
-local function wait_for_turn(bucket)
-  local now = tidewire.monotonic()
-  local due = math.max(bucket.due, now - BURST / RATE)
-  bucket.due = due + 1 / RATE
-  if due > now then tidewire.sleep(due - now) end
-end
+local limit = tidewire.limit { name = "ratelimit", rate = RATE, burst = BURST }
 
 local ratelimit = {}
 
 ratelimit["*"] = {
-  on_open = function(stream) stream.ctx.bucket = bucket_of(stream) end,
-  on_request = function(stream) wait_for_turn(stream.ctx.bucket) end,
+  on_open = function(stream)
+    local token = stream:metadata "authorization"
+    stream.ctx.key = token and #token <= LONGEST and token or stream.peer
+  end,
+
+  on_request = function(stream)
+    local taken, _, seconds = limit:take(stream.ctx.key)
+    while not taken do
+      tidewire.sleep(seconds)
+      taken, _, seconds = limit:take(stream.ctx.key)
+    end
+  end,
 }
 
 return ratelimit
