@@ -357,6 +357,17 @@ static void a_large_rest_behind_a_streamed_answer_ends_the_connection(void) {
     rig_close(&rig);
 }
 
+/* A second answer would be taken for that of the next request. */
+static void a_fault_in_the_rest_of_a_body_has_no_answer(void) {
+    struct rig rig;
+    struct side *side = http1_open(&rig, &usual_limits);
+    answer_early(&rig, side, 0);
+    request(&rig, "", "0123456789abcdef", 64, "\r\nnonsense" ASK);
+    wait_for_end(&rig, side, "the size of a chunk is malformed");
+    CHECK_INT(side->opened, 1);
+    rig_close(&rig);
+}
+
 /* ---- "100 Continue" ---- */
 
 static void a_client_that_asks_is_told_to_go_on_unless_it_is_answered(void) {
@@ -519,6 +530,7 @@ int main(void) {
     RUN(a_small_rest_of_a_body_is_thrown_away);
     RUN(a_large_or_unknown_rest_ends_the_connection_as_the_answer_says);
     RUN(a_large_rest_behind_a_streamed_answer_ends_the_connection);
+    RUN(a_fault_in_the_rest_of_a_body_has_no_answer);
     RUN(a_client_that_asks_is_told_to_go_on_unless_it_is_answered);
     RUN(what_comes_behind_an_upgrade_is_for_whoever_serves_it);
     RUN(what_is_not_upgraded_is_a_request_like_any_other);

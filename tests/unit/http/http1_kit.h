@@ -7,6 +7,12 @@ static const struct http_header text_headers[] = {FIELD(":status", "200"), FIELD
 static const struct http_header length_headers[] = {FIELD(":status", "200"), FIELD("content-length", "5")};
 static const struct http_header bare_headers[] = {FIELD(":status", "204"), FIELD("x-a", "b")};
 
+/* What a script, or a server of HTTP/2, might want to say. */
+static const struct http_header odd_headers[] = {FIELD(":status", "200"), FIELD("x-odd", "a\r\nset: b\0\tc\x7f"),
+                                                 FIELD("bad name", "x"), FIELD("", "x"), FIELD("bad\r\nname", "x"),
+                                                 FIELD("transfer-encoding", "gzip"), FIELD("connection", "x"),
+                                                 FIELD("keep-alive", "5"), FIELD("upgrade", "x")};
+
 static inline bool path_is(const struct exchange *exchange, const char *path) {
     char line[64];
     snprintf(line, sizeof line, ":path: %s\n", path);
@@ -24,6 +30,8 @@ static inline void answer_request(struct exchange *exchange) {
         http_stream_respond_text(stream, text_headers, 2, exchange->headers);
     } else if (path_is(exchange, "/empty")) {
         http_stream_respond(stream, text_headers, 2, true);
+    } else if (path_is(exchange, "/odd")) {
+        http_stream_respond(stream, odd_headers, sizeof odd_headers / sizeof *odd_headers, true);
     } else if (path_is(exchange, "/none")) {
         http_stream_respond(stream, bare_headers, 2, false);
     } else if (path_is(exchange, "/length")) {

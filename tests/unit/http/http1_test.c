@@ -50,6 +50,8 @@ static const struct conversation conversations[] = {
     {"POST /empty HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n", OK("0") CLOSE "\r\n", true},
     {"POST /empty HTTP/1.0\r\nContent-Length: 5\r\nExpect: 100-continue\r\nConnection: keep-alive\r\n\r\nhello" NEXT,
      OK("0") KEEP "\r\n" NEXT_ANSWER, false},
+    {"GET /odd HTTP/1.1\r\nHost: a\r\n\r\n" NEXT, "HTTP/1.1 200 OK\r\nx-odd: a  set: b \tc \r\ncontent-length: 0\r\n\r\n" NEXT_ANSWER,
+     false},
     /* upgrades */
     {"GET /up HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: Echo/1, b\r\n\r\nabc.",
      "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo/1\r\n\r\nabc.", true},
