@@ -100,7 +100,7 @@ static void take_payload(void *context, const uint8_t *bytes, size_t length) {
     size_t room = websocket->length < sizeof websocket->begun ? sizeof websocket->begun - websocket->length : 0;
     size_t step = length < room ? length : room;
     bool was_short = websocket->length <= sizeof websocket->begun;
-    memcpy(websocket->begun + websocket->length, bytes, step);
+    if (step) memcpy(websocket->begun + websocket->length, bytes, step);
     websocket->length += length;
     if (step == length) return; /* it is short still */
     if (is_refused(call)) {
@@ -112,25 +112,31 @@ static void take_payload(void *context, const uint8_t *bytes, size_t length) {
 }
 
 /* "null", with white space around it. */
-static bool is_null(const struct websocket_call *websocket) {
-    const char *at = (const char *)websocket->begun, *end = at + websocket->length;
+static bool is_null(const uint8_t *text, size_t length) {
+    const char *at = (const char *)text, *end = at + length;
     while (at < end && strchr(" \t\r\n", *at)) at++;
     while (at < end && strchr(" \t\r\n", end[-1])) end--;
     return end - at == 4 && memcmp(at, "null", 4) == 0;
 }
 
-/* An empty text, which is no JSON; compressed it is some bytes long. */
+/* An empty text, which is no JSON; to Goa "null". */
+static bool means_half_close(const struct rpc_call *call, const uint8_t *text, size_t length) {
+    return call->is_goa ? is_null(text, length) : !length;
+}
+
+/* Compressed it is some bytes long. */
 static bool is_half_close(struct rpc_call *call) {
     const struct websocket_call *websocket = websocket_of(call);
+    const size_t most = sizeof websocket->begun;
     struct message *message = NULL;
-    if (call->is_goa)
-        return !websocket->is_compressed && websocket->length <= sizeof websocket->begun && is_null(websocket);
-    if (!websocket->is_text || websocket->length > sizeof websocket->begun) return false;
-    if (!websocket->is_compressed || !websocket->length) return !websocket->length;
-    bool is_empty = websocket_inflate(call->call.rpc->deflater, websocket->begun, websocket->length, 0, &message) ==
-                    WEBSOCKET_INFLATED;
+    if (!(websocket->is_text || call->is_goa) || websocket->length > most) return false;
+    if (!websocket->is_compressed) return means_half_close(call, websocket->begun, websocket->length);
+    if (websocket_inflate(call->call.rpc->deflater, websocket->begun, websocket->length, most, &message) !=
+        WEBSOCKET_INFLATED)
+        return false;
+    bool is_one = means_half_close(call, message->data, message->length);
     message_unref(&message);
-    return is_empty;
+    return is_one;
 }
 
 static void end_message(void *context) {

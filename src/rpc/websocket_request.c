@@ -12,6 +12,7 @@
 enum {
     KEY_LENGTH = 24, /* base64 of 16 bytes */
     EXTENSION_MOST = 256,
+    PARAMETERS_MOST = 100, /* a header list has a price for each field, a query has none */
 };
 
 static bool is(const struct http_header *header, const char *name) {
@@ -145,8 +146,9 @@ static struct text lower(struct header_block *block, struct text name) {
 
 /* Into the room that was reserved: nothing is longer than it is written. */
 static bool add_query(struct arrival *arrival, struct header_block *block, struct text query) {
-    size_t headers = block->count;
+    size_t headers = block->count, parameters = 0;
     while (query.length) {
+        if (++parameters > PARAMETERS_MOST) return refuse_malformed(arrival, "the query has too many parameters");
         struct text value, name = text_cut(text_cut(query, '&', &query), '=', &value);
         name = lower(block, name);
         if (!is_name(name) || is_for_others(name)) continue;

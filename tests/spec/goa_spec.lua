@@ -125,6 +125,14 @@ describe("a client that Goa has generated", function()
     assert.same({ 1000, "" }, { ws:closed() })
   end)
 
+  it("may compress, null too", function()
+    local ws = websocket.open(gw.address, "/echoer", { headers = token.headers, extensions = "permessage-deflate" })
+    ws:send(0xc1, "\82\74\84\2\0") -- "a" between quotes
+    assert.equal('"websocket a"\n', ws:message())
+    ws:send(0xc1, "\202\43\205\201\225\2\0")
+    assert.equal(1000, (ws:closed()))
+  end)
+
   it("sends a stream and gets one answer: a list, its numbers as numbers, and what is zero but required", function()
     local ws = websocket.open(gw.address, "/summary", token)
     send(ws, '"hello"')
