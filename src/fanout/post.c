@@ -57,6 +57,16 @@ void post_overrun(const struct sender *sender, uint32_t worker) {
         mailbox_post_always(sender->registry->sides[worker]->mailbox, &mail_new(sender)->to.mail);
 }
 
+/* Woken for the first of many it would deliver few at a time, at a walk each. For a bundle of them it may begin. */
+static bool post_quietly(const struct sender *sender, uint32_t worker, struct message_mail *mail) {
+    struct mailbox *mailbox = sender->registry->sides[worker]->mailbox;
+    if (!mailbox_post_quietly(mailbox, &mail->to.mail)) return false;
+    if (++sender->unrung[worker] < BUNDLE_MOST) return true;
+    sender->unrung[worker] = 0;
+    mailbox_ring(mailbox);
+    return true;
+}
+
 static void post(const struct sender *sender, uint32_t worker, struct message_mail *mail, bool has_credit) {
     struct mailbox *mailbox = sender->registry->sides[worker]->mailbox;
     struct share *share = &sender->shared->shares[worker];
@@ -67,7 +77,7 @@ static void post(const struct sender *sender, uint32_t worker, struct message_ma
         mailbox_post_always(mailbox, &mail->to.mail);
         return;
     }
-    if (mailbox_post(mailbox, &mail->to.mail)) return;
+    if (sender->unrung ? post_quietly(sender, worker, mail) : mailbox_post(mailbox, &mail->to.mail)) return;
     if (is_kept) atomic_fetch_sub(&share->in_flight, 1);
     free_contents(mail);
     topic_mail_free(&mail->to);

@@ -18,6 +18,7 @@ struct sender {
     struct shared_topic *shared;
     struct share *counts;
     bool is_carrier;
+    uint32_t *unrung; /* for each worker, mail that it was not woken for, but is before the turn's end; NULL: at once */
 };
 
 /* Whether the worker has somebody to whom it matters; with a credit it must hear anyway. */

@@ -29,6 +29,14 @@ const char *const topic_counter_names[TOPIC_COUNTERS] = {
     [TOPIC_REPLAYED] = "replayed",       [TOPIC_REFUSED] = "refused",         [TOPIC_RECEIVED] = "received",
 };
 
+static void ring(struct task *task) {
+    struct topics *topics = container_of(task, struct topics, ring);
+    for (uint32_t i = 0; i < topics->registry->workers; i++) {
+        if (topics->unrung[i]) mailbox_ring(topics->registry->sides[i]->mailbox);
+        topics->unrung[i] = 0;
+    }
+}
+
 struct topics *topics_new(struct topic_registry *registry, uint32_t index, struct loop *loop) {
     struct topics *topics = memory_new(sizeof *topics);
     topics->registry = registry;
@@ -36,6 +44,8 @@ struct topics *topics_new(struct topic_registry *registry, uint32_t index, struc
     topics->loop = loop;
     topics->mailbox = mailbox_new(loop, topics, MOST_MAIL, MOST_MAIL_BYTES);
     topics->held = memory_new(registry->workers * sizeof *topics->held);
+    topics->unrung = memory_new(registry->workers * sizeof *topics->unrung);
+    task_init(&topics->ring, ring);
     bundle_init(&topics->bundle, loop);
     registry->sides[index] = topics;
     return topics;
@@ -46,7 +56,9 @@ void topics_free(struct topics **topics) {
     mailbox_free(&(*topics)->mailbox);
     bundle_free(&(*topics)->bundle);
     map_free(&(*topics)->by_name, NULL);
+    task_cancel(&(*topics)->ring);
     free((*topics)->held);
+    free((*topics)->unrung);
     free(*topics);
     *topics = NULL;
 }
@@ -207,7 +219,10 @@ void topic_overrun(struct topic *topic) {
 }
 
 static struct sender sender_of(struct topic *topic) {
-    return (struct sender){.registry = topic->topics->registry, .shared = topic->shared, .counts = topic->share};
+    return (struct sender){.registry = topic->topics->registry,
+                           .shared = topic->shared,
+                           .counts = topic->share,
+                           .unrung = topic->topics->unrung};
 }
 
 static void tell_loaded(struct list *subscriptions) {
@@ -294,6 +309,7 @@ struct topic_receipt topic_publish_held(struct topic *topic, struct message *mes
     struct topic_receipt receipt = {.reached = topic_count(topic)};
     struct topic_carrier *carrier = topic_registry_carrier(topic->topics->registry);
     topic_add(topic, TOPIC_PUBLISHED, 1);
+    topic_defer(topic, &topic->topics->ring);
     if (!atomic_load(&topic->shared->is_kept)) publish_passing(topic, message, publisher);
     else if (!publish_kept(topic, message, publisher, &receipt.position)) {
         publish_stored(topic, message, publisher);

@@ -19,6 +19,8 @@ struct topics {
     struct map by_name; /* of struct topic */
     uint64_t last_serial; /* of subscriptions */
     bool *held;         /* for each worker: the publish that was reserved has its credit */
+    uint32_t *unrung;   /* for each worker: mail that it has not been woken for */
+    struct task ring;   /* wakes them */
     struct bundle bundle;
 };
 

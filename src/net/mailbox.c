@@ -1,7 +1,7 @@
 /* net/mailbox.c - see mailbox.h
  *
- * The eventfd is written only when the queue was empty, and watched edge-triggered, so that nobody has to
- * read it: a burst costs the senders one system call and the receiver none beside its wait. */
+ * The eventfd is written only when nobody has done so for what is queued, and watched edge-triggered, so that nobody has
+ * to read it: a burst costs the senders one system call and the receiver none beside its wait. */
 #include "net/mailbox.h"
 
 #include <errno.h>
@@ -32,12 +32,14 @@ struct mailbox {
     size_t most_mail, most_weight;
     struct mail *first, **end;
     size_t count, weight;
+    bool is_rung; /* the receiver has been woken for what is queued */
 };
 
 static void chain_init(struct mailbox *mailbox) {
     mailbox->first = NULL;
     mailbox->end = &mailbox->first;
     mailbox->count = mailbox->weight = 0;
+    mailbox->is_rung = false;
 }
 
 /* Cuts off at most `most` mails from the front. */
@@ -119,11 +121,12 @@ void mailbox_free(struct mailbox **mailbox) {
     free(old);
 }
 
-static bool post(struct mailbox *mailbox, struct mail *mail, bool is_bounded) {
+enum manner { BOUNDED, ALWAYS, QUIETLY };
+
+static bool post(struct mailbox *mailbox, struct mail *mail, enum manner manner) {
     mail->next = NULL;
     pthread_mutex_lock(&mailbox->lock);
-    bool was_empty = !mailbox->first;
-    if (is_bounded && !was_empty &&
+    if (manner != ALWAYS && mailbox->first &&
         (mailbox->count >= mailbox->most_mail || mailbox->weight + mail->weight > mailbox->most_weight)) {
         pthread_mutex_unlock(&mailbox->lock);
         return false;
@@ -132,10 +135,21 @@ static bool post(struct mailbox *mailbox, struct mail *mail, bool is_bounded) {
     mailbox->end = &mail->next;
     mailbox->count++;
     mailbox->weight += mail->weight;
+    bool is_rung = mailbox->is_rung || manner == QUIETLY;
+    mailbox->is_rung |= !is_rung;
     pthread_mutex_unlock(&mailbox->lock);
-    if (was_empty) eventfd_write(mailbox->fd, 1);
+    if (!is_rung) eventfd_write(mailbox->fd, 1);
     return true;
 }
 
-bool mailbox_post(struct mailbox *mailbox, struct mail *mail) { return post(mailbox, mail, true); }
-void mailbox_post_always(struct mailbox *mailbox, struct mail *mail) { post(mailbox, mail, false); }
+bool mailbox_post(struct mailbox *mailbox, struct mail *mail) { return post(mailbox, mail, BOUNDED); }
+void mailbox_post_always(struct mailbox *mailbox, struct mail *mail) { post(mailbox, mail, ALWAYS); }
+bool mailbox_post_quietly(struct mailbox *mailbox, struct mail *mail) { return post(mailbox, mail, QUIETLY); }
+
+void mailbox_ring(struct mailbox *mailbox) {
+    pthread_mutex_lock(&mailbox->lock);
+    bool is_needed = mailbox->first && !mailbox->is_rung;
+    mailbox->is_rung |= is_needed;
+    pthread_mutex_unlock(&mailbox->lock);
+    if (is_needed) eventfd_write(mailbox->fd, 1);
+}

@@ -26,6 +26,10 @@ void mailbox_free(struct mailbox **mailbox);
 /* Any thread. False when full: the mail is still the caller's. An empty mailbox takes any mail, however
  * heavy. */
 bool mailbox_post(struct mailbox *mailbox, struct mail *mail);
+/* As mailbox_post(), without waking the receiver: whoever posts so rings before the end of the turn. Of many mails the
+ * receiver then does not find some in one turn and some in the next. */
+bool mailbox_post_quietly(struct mailbox *mailbox, struct mail *mail);
+void mailbox_ring(struct mailbox *mailbox);
 /* As mailbox_post(), but never refuses: for the few mails of control (reload, drain, an accepted socket). */
 void mailbox_post_always(struct mailbox *mailbox, struct mail *mail);
 #endif

@@ -256,6 +256,29 @@ static void a_connection_with_much_to_write_is_written_before_the_next_ones_turn
     teardown(&one);
 }
 
+/* So that the other worker gives them to its subscribers in one walk, too. But it is not left waiting for very many. */
+static void another_worker_is_woken_for_all_of_a_turn_or_for_a_bundle(void) {
+    struct pair pair = setup_pair();
+    struct topic *from = topic_open(pair.sides[0], "t", 1), *to = topic_open(pair.sides[1], "t", 1);
+    struct fake hears = {.room = 1000};
+    topic_subscribe(to, &hears.call, &plain);
+    turn_pair(&pair);
+    publish_letters(from, 'a', 'c');
+    loop_turn(pair.loops[1]);
+    CHECK_STR(hears.got, "");
+    loop_turn(pair.loops[0]);
+    loop_turn(pair.loops[1]);
+    CHECK_STR(hears.got, "a b c ");
+    CHECK_INT(hears.runs, 3);
+    for (int i = 0; i < BUNDLE_MOST; i++) publish(from, "x");
+    loop_turn(pair.loops[1]);
+    CHECK_INT(hears.runs, 3 + BUNDLE_MOST);
+    topics_call_closed(pair.sides[1], &hears.call);
+    topic_unref(&from);
+    topic_unref(&to);
+    teardown_pair(&pair);
+}
+
 int main(void) {
     RUN(a_turns_messages_go_out_at_its_end_as_one_run);
     RUN(more_than_a_bundle_and_larger_than_a_run_all_arrive_in_order);
@@ -266,6 +289,7 @@ int main(void) {
     RUN(options_hold_from_where_they_are_set);
     RUN(calls_with_a_form_of_their_own_get_the_same_message_behind_each_other);
     RUN(a_field_filter_takes_its_own_out_of_the_middle);
+    RUN(another_worker_is_woken_for_all_of_a_turn_or_for_a_bundle);
     RUN(a_connection_with_much_to_write_is_written_before_the_next_ones_turn);
     return 0;
 }

@@ -123,6 +123,31 @@ static void a_single_mail_wakes_a_loop_that_waits(void) {
     loop_free(&loop);
 }
 
+static void quiet_mail_waits_for_the_bell_or_for_mail_that_rings(void) {
+    begin(3, 100);
+    loop_turn(loop);
+    CHECK(mailbox_post_quietly(mailbox, &write_letter(0, 0, 1)->mail));
+    CHECK(mailbox_post_quietly(mailbox, &write_letter(0, 1, 1)->mail));
+    loop_turn(loop);
+    CHECK_INT(received, 0);
+    mailbox_ring(mailbox);
+    loop_turn(loop);
+    CHECK_INT(received, 2);
+    mailbox_ring(mailbox); /* for nothing */
+    CHECK(mailbox_post_quietly(mailbox, &write_letter(0, 2, 1)->mail));
+    CHECK(mailbox_post(mailbox, &write_letter(0, 3, 1)->mail));
+    loop_turn(loop);
+    CHECK_INT(received, 4);
+    for (int i = 4; i < 7; i++) CHECK(mailbox_post_quietly(mailbox, &write_letter(0, i, 1)->mail));
+    struct letter *refused = write_letter(0, 7, 1);
+    CHECK(!mailbox_post_quietly(mailbox, &refused->mail));
+    mailbox_post_always(mailbox, &refused->mail);
+    loop_turn(loop);
+    CHECK_INT(received, 8);
+    mailbox_free(&mailbox);
+    loop_free(&loop);
+}
+
 static int turns;
 static void count_turn(struct task *task) {
     turns++;
@@ -152,6 +177,7 @@ int main(void) {
     RUN(a_full_mailbox_refuses_by_count_and_by_weight_and_drops_at_its_end);
     RUN(an_empty_mailbox_takes_a_mail_over_its_weight);
     RUN(a_single_mail_wakes_a_loop_that_waits);
+    RUN(quiet_mail_waits_for_the_bell_or_for_mail_that_rings);
     RUN(much_mail_is_spread_over_turns_and_makes_room);
     return 0;
 }

@@ -165,6 +165,8 @@ struct mailbox *mailbox_new(struct loop *loop, void *receiver, size_t most_mail,
 }
 void mailbox_free(struct mailbox **mailbox) { *mailbox = NULL; }
 bool mailbox_post(struct mailbox *mailbox, struct mail *mail) { return (void)mailbox, (void)mail, false; }
+bool mailbox_post_quietly(struct mailbox *mailbox, struct mail *mail) { return (void)mailbox, (void)mail, false; }
+void mailbox_ring(struct mailbox *mailbox) { (void)mailbox; }
 void mailbox_post_always(struct mailbox *mailbox, struct mail *mail) { (void)mailbox, (void)mail; }
 
 /* ---- calls ---- */
