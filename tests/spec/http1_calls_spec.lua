@@ -51,6 +51,18 @@ service "greet.GreetService" { script = "greet.lua" }
 service "chat.ChatService" { script = "chat.lua" }
 ]]
 
+local python = [[
+import http.client, sys
+client = http.client.HTTPConnection(sys.argv[1])
+path, headers = "/greet.GreetService/Greet", {"content-type": "application/json"}
+client.request("POST", path, '{"name":"a"}', headers)
+print(client.getresponse().read().decode())
+socket = client.sock
+client.request("POST", path, (piece for piece in (b'{"name"', b':"a', b'b"}')), headers)
+print(client.getresponse().read().decode())
+assert client.sock is socket
+]]
+
 local function envelope(text) return string.char(0, 0, 0, math.floor(#text / 256), #text % 256) .. text end
 local function chunk(text) return ("%x\r\n%s\r\n"):format(#text, text) end
 local function head(method, fields)
@@ -125,6 +137,27 @@ describe("A call by HTTP/1.1", function()
     end
     wire:send(table.concat(all))
     for i = 1, 200 do assert.equal(('{"greeting":"1 %d"}'):format(i), wire:answer().body) end
+  end)
+
+  it("works for curl: asking before it sends, in chunks, and over one connection", function()
+    local name = ("x"):rep(60000)
+    gw:write("body", ('{"name":"%s"}'):format(name))
+    local one = { "-H", "Content-Type: application/json", "--data-binary", "@" .. gw:path "body",
+      "http://" .. gw.address .. "/greet.GreetService/Greet", "-w", " %{http_version} %{num_connects}\n" }
+    local arguments = { "--http1.1", "-H", "Expect: 100-continue" }
+    for _, word in ipairs(one) do arguments[#arguments + 1] = word end
+    for _, word in ipairs { "--next", "--http1.1", "-H", "Transfer-Encoding: chunked" } do
+      arguments[#arguments + 1] = word
+    end
+    for _, word in ipairs(one) do arguments[#arguments + 1] = word end
+    local line = ('{"greeting":"1 %s"} 1.1 '):format(name)
+    assert.equal(line .. "1\n" .. line .. "0\n", http1.curl(gw, arguments))
+  end)
+
+  it("works for Python's own client, and for one that sends a generator", function()
+    local child = process.start({ "/usr/bin/python3", "-c", python, gw.address }, { output = gw:path "python" })
+    assert.equal(0, child:wait(gateway.patience))
+    assert.equal('{"greeting":"1 a"}\n{"greeting":"1 ab"}\n', io.open(gw:path "python"):read "*a")
   end)
 
   it("has a message over the limit refused before all of it has come", function()
