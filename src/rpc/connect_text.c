@@ -97,8 +97,9 @@ static struct bytes find_bytes(struct bytes message, uint32_t number) {
 static void write_debug(struct buffer *out, struct bytes name, struct bytes value, const struct schema *schema) {
     const struct json_options options = {.schema = schema};
     struct error unused;
+    if (!schema || !name.length) return;
     char *text = memory_copy(name.data, name.length);
-    const struct message_type *type = schema ? schema_message(schema, text) : NULL;
+    const struct message_type *type = schema_message(schema, text);
     free(text);
     struct buffer json = {0};
     if (type && json_write(type, value.data, value.length, &options, &json, &unused)) {
@@ -113,7 +114,7 @@ static void write_detail(struct buffer *out, struct bytes any, const struct sche
     const uint8_t *slash = name.length ? memrchr(name.data, '/', name.length) : NULL;
     if (slash) name = (struct bytes){slash + 1, (size_t)(name.data + name.length - slash - 1)};
     buffer_append_text(out, "{\"type\":");
-    quote(out, (const char *)name.data, name.length);
+    quote(out, name.length ? (const char *)name.data : "", name.length);
     buffer_append_text(out, ",\"value\":");
     write_base64(out, value.data, value.length);
     write_debug(out, name, value, schema);
@@ -121,10 +122,11 @@ static void write_detail(struct buffer *out, struct bytes any, const struct sche
 }
 
 static void write_details(struct buffer *out, const void *details, size_t length, const struct schema *schema) {
+    if (!length) return;
     const uint8_t *at = details, *end = at + length;
     struct bytes any;
     bool is_first = true;
-    while (length && next_bytes(&at, end, 3, &any)) {
+    while (next_bytes(&at, end, 3, &any)) {
         buffer_append_text(out, is_first ? ",\"details\":[" : ",");
         write_detail(out, any, schema);
         is_first = false;

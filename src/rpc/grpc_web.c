@@ -47,6 +47,18 @@ static void send_end(struct rpc_call *call, const void *details, size_t details_
 
 /* ---- text: base64 around all of it ---- */
 
+/* What came before the fault counts. */
+static void check_text(struct rpc_call *call, bool is_base64) {
+    if (is_base64 || call->inbound.is_faulty) return;
+    call->inbound.is_faulty = true;
+    call_fault(call, STATUS_INTERNAL, REASON_CLIENT, "the body is not base64");
+}
+
+static void take_decoded(struct rpc_call *call, const struct buffer *decoded) {
+    if (buffer_length(decoded)) inbound_receive(call, buffer_bytes(decoded), buffer_length(decoded));
+    inbound_spill(call); /* the bytes go with the next piece */
+}
+
 static void receive_text(struct rpc_call *call, const uint8_t *bytes, size_t length) {
     struct inbound *in = &call->inbound;
     struct buffer *out = &call->call.rpc->coded;
@@ -54,13 +66,10 @@ static void receive_text(struct rpc_call *call, const uint8_t *bytes, size_t len
     struct base64_stream *text = &call_edge(call)->text;
     unsigned before = text->count;
     buffer_clear(out);
-    if (!base64_stream_read(text, out, bytes, length)) {
-        in->is_faulty = true;
-        call_fault(call, STATUS_INTERNAL, REASON_CLIENT, "the body is not base64");
-        return;
-    }
-    inbound_receive(call, buffer_bytes(out), buffer_length(out));
-    inbound_spill(call); /* the bytes go with the next piece */
+    bool is_base64 = base64_stream_read(text, out, bytes, length);
+    take_decoded(call, out);
+    check_text(call, is_base64);
+    if (!is_base64) return;
     size_t whole = before + length - text->count; /* characters of the groups that have become bytes */
     call_give_window(call, whole - buffer_length(out));
 }
@@ -68,12 +77,9 @@ static void receive_text(struct rpc_call *call, const uint8_t *bytes, size_t len
 static void end_text(struct rpc_call *call) {
     struct buffer *out = &call->call.rpc->coded;
     buffer_clear(out);
-    if (call->edge && !base64_stream_end(&call->edge->text, out)) {
-        call->inbound.is_faulty = true;
-        call_fault(call, STATUS_INTERNAL, REASON_CLIENT, "the body is not base64");
-    }
-    inbound_receive(call, buffer_bytes(out), buffer_length(out));
-    inbound_spill(call);
+    bool is_base64 = !call->edge || base64_stream_end(&call->edge->text, out);
+    take_decoded(call, out);
+    check_text(call, is_base64);
     inbound_end(call);
 }
 

@@ -29,6 +29,8 @@ struct rpc *rpc_new(struct loop *loop, const struct rpc_limits *limits) {
     rpc->loop = loop;
     rpc->http = http_worker_new(loop);
     rpc_set_limits(rpc, limits);
+    buffer_reserve(&rpc->coded, 1); /* an empty message that was decoded has an address */
+    buffer_reserve(&rpc->framed, 1);
     list_init(&rpc->connections);
     list_init(&rpc->limited);
     list_init(&rpc->ready);
