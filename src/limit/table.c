@@ -13,7 +13,8 @@
 enum {
     LONGEST_KEY = 128, /* kept as it is */
     HASHES = 4,
-    SWEEP = 2, /* entries without a use that go for each that comes */
+    SWEEP = 2,  /* entries without a use that go for each that comes */
+    TRIES = 16, /* that still remember something, before a table counts as full */
 };
 
 struct limit_table {
@@ -103,7 +104,7 @@ static bool let_first_go(struct limit_table *table, uint64_t now) {
 /* Some more than comes, so that a table is as large as what is in use. */
 static bool make_room(struct limit_table *table, size_t keys, uint64_t now) {
     for (int i = 0; i < SWEEP; i++) let_first_go(table, now);
-    while (table->entries.count >= keys && let_first_go(table, now)) continue;
+    for (int tries = 0; table->entries.count >= keys && tries < TRIES;) tries += !let_first_go(table, now);
     return table->entries.count < keys;
 }
 

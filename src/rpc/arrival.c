@@ -271,9 +271,10 @@ static struct method *method_new(const struct arrival *arrival) {
 /* The last check, since a call that it lets through is counted. */
 static bool check_limits(struct arrival *arrival, bool is_raw, struct meter **meter) {
     struct rpc_connection *connection = arrival->connection;
+    const char *listener = arrival->route->limits.is_link ? NULL : connection->listener;
     const struct meter_request request = {
         .connection = connection,
-        .sets = {arrival->route->set, router_listener_limits(router_of(connection), connection->listener)},
+        .sets = {arrival->route->set, router_listener_limits(router_of(connection), listener)},
         .most = is_raw ? arrival->route->limits.passed_message : 0,
         .headers = arrival->headers,
         .header_count = arrival->count};

@@ -12,6 +12,8 @@
 #include "rpc/call_private.h"
 #include "rpc/walk.h"
 
+#define MESSAGE_TIME NS_PER_S /* for the rest of a message, before its call is ended within it */
+
 /* ---- verdicts ---- */
 
 __attribute__((format(printf, 4, 5))) static bool judge(struct meter_verdict *verdict, const struct limit *limit,
@@ -87,8 +89,9 @@ static size_t peer_key(const char *peer, char key[INET6_ADDRSTRLEN]) {
     if (inet_pton(AF_INET6, key, &address) != 1) return length;
     if (!memcmp(&address, mapped, sizeof mapped))
         return inet_ntop(AF_INET, address.s6_addr + sizeof mapped, key, INET6_ADDRSTRLEN) ? strlen(key) : 0;
-    memcpy(key, &address, 8);
-    return 8;
+    key[0] = '/'; /* no address that is text begins so */
+    memcpy(key + 1, &address, 8);
+    return 9;
 }
 
 static const struct http_header *find_header(const struct meter_request *request, const char *name) {
@@ -216,13 +219,37 @@ static void arm(struct meter *meter) {
         timer_start(loop, &meter->timer, next);
 }
 
-void meter_end(struct rpc_call *call) {
+static void note_end(struct rpc_call *call) {
     struct meter *meter = call->meter;
-    uint8_t details[METER_DETAILS_MOST];
-    size_t length = meter_write_details(&meter->verdict, details);
     if (meter->verdict.limit) limit_table_count(meter->verdict.limit->table, LIMIT_ENDED);
     call->call.rpc->counters.limited++;
     timer_stop(call->call.rpc->loop, &meter->timer);
+}
+
+/* Behind a part of a message no status is right. It gets its time; then HTTP's error means the same. */
+static void end_behind_message(struct rpc_call *call) {
+    struct meter *meter = call->meter;
+    struct loop *loop = call->call.rpc->loop;
+    if (meter->is_ending) return;
+    meter->is_ending = true;
+    timer_start(loop, &meter->timer, loop_now(loop) + MESSAGE_TIME);
+}
+
+static void cut(struct rpc_call *call) {
+    note_end(call);
+    if (call->stream) http_stream_reset(call->stream, HTTP_ENHANCE_YOUR_CALM);
+    call_end(call, STATUS_RESOURCE_EXHAUSTED, REASON_LIMIT, call->meter->verdict.text);
+}
+
+void meter_end(struct rpc_call *call) {
+    struct meter *meter = call->meter;
+    uint8_t details[METER_DETAILS_MOST];
+    if (walk_is_within(meter, WAY_OUT)) {
+        end_behind_message(call);
+        return;
+    }
+    size_t length = meter_write_details(&meter->verdict, details);
+    note_end(call);
     call_finish_for(call, STATUS_RESOURCE_EXHAUSTED, REASON_LIMIT, meter->verdict.text, details, length);
 }
 
@@ -256,6 +283,10 @@ static void fire(struct timer *timer) {
     struct meter *meter = container_of(timer, struct meter, timer);
     uint64_t now = loop_now(meter->call->call.rpc->loop);
     if (meter->call->state > CALL_OPEN) return;
+    if (meter->is_ending) {
+        cut(meter->call);
+        return;
+    }
     look_at_clock(meter, now);
     for (int way = 0; way < WAYS && !meter->verdict.is_passed; way++)
         if (meter->lanes[way].is_waiting && meter->lanes[way].due <= now) release(meter, (enum limit_way)way);
@@ -268,8 +299,8 @@ void meter_begin(struct rpc_call *call, struct meter *meter) {
     meter->call = call;
     meter->moved = call->call.opened;
     timer_init(&meter->timer, fire);
-    bool looks_at_messages = meter->idle || meter->most || meter_counts(meter, WAY_IN) || meter_counts(meter, WAY_OUT);
-    if (call->is_raw && looks_at_messages) walk_begin(meter);
+    bool can_end = meter->idle || meter->age || meter->most || meter_counts(meter, WAY_IN) || meter_counts(meter, WAY_OUT);
+    if (call->is_raw && can_end) walk_begin(meter);
     if (meter->idle || meter->age) arm(meter);
 }
 

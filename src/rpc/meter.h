@@ -64,6 +64,7 @@ struct meter {
     uint64_t moved;     /* when the last message did */
     uint64_t idle, age; /* the shortest ones, or 0 */
     const struct limit *of_idle, *of_age;
+    bool is_ending; /* as soon as the message that is on its way to the client has passed */
     uint64_t delayed; /* messages */
     struct meter_verdict verdict; /* that ends the call */
     uint64_t most;                /* bytes of one message of a raw call; 0: any number */

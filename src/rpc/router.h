@@ -17,6 +17,7 @@ struct call_limits {
     uint64_t passed_message; /* of one that is passed on, as it is on the wire; 0: none */
     uint64_t buffered_per_stream;
     const struct config_limit *const *named; /* ended by NULL; NULL: none. Of a route: in the router's book */
+    bool is_link;        /* it carries the calls of a gateway: what a listener limits for clients is not for it */
     const char *service; /* whose `named` are; lives as long as the router */
 };
 

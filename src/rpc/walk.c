@@ -49,6 +49,10 @@ static size_t scan(struct meter *meter, enum limit_way way, const uint8_t *bytes
         walk->left -= step;
         passed += step;
         if (step && !walk->left) meter_touch(meter);
+        if (meter->is_ending && way == WAY_OUT && !walk->left) {
+            *admission = ENDED;
+            return passed;
+        }
         if (walk->left || length - passed < MESSAGE_PREFIX) return passed;
         uint64_t framed = framed_length(bytes + passed);
         *admission = meter_admits(meter->call, way, framed);
@@ -109,7 +113,7 @@ void walk_release(struct rpc_call *server, enum limit_way way) {
 bool walk_holds_end(struct meter *meter, enum limit_way way, const struct http_header *trailers, size_t count) {
     struct walk *walk = meter ? meter->lanes[way].walk : NULL;
     if (!walk || walk->has_ended) return false; /* told now */
-    if (!meter_is_waiting(meter, way)) {
+    if (!meter_is_waiting(meter, way) && !(meter->is_ending && way == WAY_IN)) {
         pass(meter, way, buffer_bytes(&walk->held), buffer_length(&walk->held));
         buffer_free(&walk->held);
         return false;
@@ -117,6 +121,10 @@ bool walk_holds_end(struct meter *meter, enum limit_way way, const struct http_h
     walk->has_ended = true;
     walk->trailers = kept_headers_new(trailers, count);
     return true;
+}
+
+bool walk_is_within(const struct meter *meter, enum limit_way way) {
+    return meter->lanes[way].walk && meter->lanes[way].walk->left;
 }
 
 bool walk_has_ended(const struct meter *meter, enum limit_way way) {

@@ -24,6 +24,8 @@ void walk_receive(struct meter *meter, enum limit_way way, const uint8_t *bytes,
 bool walk_holds_end(struct meter *meter, enum limit_way way, const struct http_header *trailers, size_t count);
 /* Its end is held: that its stream has closed says no more. */
 bool walk_has_ended(const struct meter *meter, enum limit_way way);
+/* A part of a message has passed. */
+bool walk_is_within(const struct meter *meter, enum limit_way way);
 /* The message that was held may pass. */
 void walk_release(struct rpc_call *server, enum limit_way way);
 #endif

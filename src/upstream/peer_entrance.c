@@ -11,7 +11,7 @@
 
 #define PEER_SERVICE "tidewire.peer.v1.Link"
 
-static const struct call_limits limits = {.message = UINT32_MAX, .buffered_per_stream = 1024 * 1024};
+static const struct call_limits limits = {.message = UINT32_MAX, .buffered_per_stream = 1024 * 1024, .is_link = true};
 
 /* A Link on its way to the home: the socket, and the call that is joined with the peer's. */
 struct passage {

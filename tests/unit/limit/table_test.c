@@ -91,6 +91,22 @@ static void what_is_held_stays(void) {
     limit_table_unref(&table);
 }
 
+/* One that remembers is looked past: those behind it may go. */
+static void there_is_room_behind_those_that_remember(void) {
+    const struct pace slow = pace_make(0.001, 1);
+    struct limit_table *table = limit_table_new("t", "peer");
+    for (char key = 'a'; key <= 'h'; key++) {
+        struct limit_entry *entry = limit_table_open(table, 8, &key, 1, START);
+        if (key < 'f') CHECK_INT(pace_take(&slow, &entry->counts.streams, true, 1, 1, START), 0);
+        limit_entry_close(&entry);
+    }
+    struct limit_entry *new = limit_table_open(table, 8, "z", 1, START);
+    CHECK_INT(limit_table_figures(table).crowded, 0);
+    CHECK_INT(limit_table_keys(table), 8);
+    limit_entry_close(&new);
+    limit_table_unref(&table);
+}
+
 static void one_alone_keeps_its_table(void) {
     struct limit_table *table = limit_table_new("t", "connection");
     struct limit_entry *alone = limit_table_open_alone(table);
@@ -132,6 +148,7 @@ int main(void) {
     RUN(what_is_full_again_goes);
     RUN(many_keys_push_nobody_out);
     RUN(what_is_held_stays);
+    RUN(there_is_room_behind_those_that_remember);
     RUN(one_alone_keeps_its_table);
     RUN(threads_come_and_go);
     return 0;

@@ -461,6 +461,17 @@ static void a_unary_request_waits_before_its_handler_hears_of_it(void) {
     stop();
 }
 
+static void a_unary_request_that_is_one_too_many_is_never_heard_of(void) {
+    BEGIN({.per = LIMIT_PER_SERVICE, .messages_per_second = PER_SECOND(1), .action = LIMIT_HARD});
+    record.is_many = false;
+    send_messages(open_stream(), 1, false);
+    struct http_stream *stream = open_on(session, "/test.Service/Unary", NULL);
+    send_messages(stream, 1, true);
+    CHECK(is_refused(stream) && stream->is_closed && says(stream, "grpc-retry-pushback-ms: 1000\n"));
+    CHECK_STR(record.events, "open readable ");
+    stop();
+}
+
 static void the_tightest_of_several_counts(void) {
     BEGIN({.name = (char *)(uintptr_t)"wide", .messages_per_second = PER_SECOND(10)},
           {.name = (char *)(uintptr_t)"tight", .per = LIMIT_PER_SERVICE, .messages_per_second = PER_SECOND(2)});
@@ -559,6 +570,7 @@ int main(void) {
     RUN(streams_that_share_a_bucket_take_turns);
     RUN(what_a_call_has_reserved_comes_back_when_it_ends);
     RUN(a_unary_request_waits_before_its_handler_hears_of_it);
+    RUN(a_unary_request_that_is_one_too_many_is_never_heard_of);
     RUN(the_tightest_of_several_counts);
     RUN(a_reload_goes_on_with_what_was_counted);
     RUN(random_traffic_keeps_the_rate);

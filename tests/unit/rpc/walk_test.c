@@ -183,7 +183,7 @@ static void idle_is_measured_in_messages_that_cross(void) {
     BEGIN(.idle = 10 * NS_PER_S);
     compose(2);
     fake_advance(9 * NS_PER_S);
-    fake_receive(server, buffer_bytes(&sent), FRAMED + 50, false);
+    fake_receive(server, buffer_bytes(&sent), FRAMED, false);
     fake_advance(9 * NS_PER_S);
     fake_receive(client, buffer_bytes(&sent), 50, false); /* no message yet */
     CHECK(ends == 0);
@@ -213,6 +213,33 @@ static void a_message_that_is_too_large_crosses_in_no_direction(void) {
     }
     limits.passed_message = 0;
     buffer_free(&sent);
+}
+
+/* Behind a part of a message a status would be a wrong end of that message, which has a second for the rest. */
+static void an_end_waits_for_the_message_that_crosses(void) {
+    for (int is_cut = 0; is_cut < 2; is_cut++) {
+        BEGIN(.messages_per_second = PER_SECOND(10), .messages_burst = 2, .action = LIMIT_HARD);
+        compose(3);
+        fake_receive(server, buffer_bytes(&sent), FRAMED + 50, false);
+        fake_receive(client, buffer_bytes(&sent), 3 * FRAMED, true);
+        CHECK(!client->is_closed && !client->is_finished && ends == 0);
+        CHECK_INT(buffer_length(&server->body), 2 * FRAMED);
+        fake_advance(NS_PER_S - 1);
+        CHECK(!client->is_closed && !server->is_finished);
+        if (is_cut) fake_advance(1);
+        else fake_receive(server, (uint8_t *)buffer_bytes(&sent) + FRAMED + 50, FRAMED + 50, false);
+        CHECK_INT(client->reset, is_cut ? HTTP_ENHANCE_YOUR_CALM : -1);
+        size_t crossed = is_cut ? FRAMED + 50 : 2 * FRAMED;
+        CHECK_MEM(buffer_bytes(&client->body), buffer_length(&client->body), buffer_bytes(&sent), crossed);
+        CHECK(is_cut || strstr(fake_text(&client->trailers), "grpc-status-details-bin: "));
+        CHECK(ends == 1 && ended == STATUS_RESOURCE_EXHAUSTED);
+        CHECK(strstr(ended_text, "limit \"strict\": more than 10 messages a second"));
+        CHECK_INT(server->reset, HTTP_CANCEL);
+        CHECK_INT(buffer_length(&server->body), 2 * FRAMED);
+        CHECK_INT(limit_table_figures(metered_table(0)).ended, 1);
+        CHECK_INT(rpc_counters(fake_rpc)->buffered, 0);
+        finish();
+    }
 }
 
 /* An attempt that is made again loses nothing of what was held. */
@@ -254,6 +281,7 @@ int main(void) {
     RUN(nothing_is_left_of_what_was_held);
     RUN(idle_is_measured_in_messages_that_cross);
     RUN(a_message_that_is_too_large_crosses_in_no_direction);
+    RUN(an_end_waits_for_the_message_that_crosses);
     RUN(another_attempt_has_everything_again);
     return 0;
 }
