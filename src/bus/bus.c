@@ -41,8 +41,12 @@ static void drop_out(struct bus *bus, struct wire_out *out) {
     list_remove(&out->node);
     bus->queued--;
     bus->queued_bytes -= out->weight;
-    if (out->is_counted) bus_count(bus, BUS_DROPPED_OUT, 1);
+    if (out->is_counted) bus_count_dropped(bus);
     wire_out_free(out);
+}
+
+void bus_count_dropped(struct bus *bus) {
+    bus_count(bus, BUS_DROPPED_OUT, 1);
     if (!rare_is_due(&bus->told_dropped, loop_now(bus->loop))) return;
     log_warn(NULL, "bus: more messages wait than may: %llu dropped", (unsigned long long)bus->told_dropped.count);
     bus->told_dropped.count = 0;
@@ -106,14 +110,18 @@ void bus_tell(struct bus *bus, const char *subject, const void *text, size_t len
 
 /* ---- what is heard ---- */
 
-struct hearing *bus_hear(struct bus *bus, struct bus_topic *topic, enum subject_kind kind, const char *subject) {
+struct hearing *bus_listen(struct bus *bus, struct bus_topic *topic, enum subject_kind kind, const char *subject) {
     struct hearing *hearing = memory_new(sizeof *hearing);
     hearing->topic = topic;
     hearing->kind = kind;
     snprintf(hearing->subject, sizeof hearing->subject, "%s", subject);
     map_put(&bus->subjects, subject, strlen(subject), hearing);
-    wire_subscribe(bus->wire, subject);
     return hearing;
+}
+
+struct hearing *bus_hear(struct bus *bus, struct bus_topic *topic, enum subject_kind kind, const char *subject) {
+    wire_subscribe(bus->wire, subject);
+    return bus_listen(bus, topic, kind, subject);
 }
 
 void bus_unhear(struct bus *bus, struct hearing **handle) {
@@ -135,6 +143,11 @@ static void receive(struct bus *bus, const struct wire_message *message) {
     if (!hearing) return; /* it was heard a moment ago */
     switch (hearing->kind) {
     case SUBJECT_MESSAGES: bus_topic_receive(hearing->topic, message); return;
+    case SUBJECT_KEPT:
+        if (hearing->topic->is_kept_stored) store_receive(hearing->topic, message);
+        else bus_topic_receive(hearing->topic, message);
+        return;
+    case SUBJECT_FOLLOWED: store_hear_life(hearing->topic); return;
     case SUBJECT_PRESENCE: presence_receive(hearing->topic, message); return;
     case SUBJECT_HOSTS: hosts_receive(bus, message); return;
     }
@@ -192,6 +205,39 @@ static void publish(struct topic_carrier *carrier, struct shared_topic *topic, c
     bus_count(bus, BUS_DROPPED_OUT, 1);
 }
 
+struct storing {
+    struct mail mail;
+    struct carrier_message *message;
+};
+
+static void deliver_storing(struct mail *mail, void *receiver, bool is_dropped) {
+    struct storing *storing = container_of(mail, struct storing, mail);
+    struct bus *bus = receiver;
+    if (is_dropped) carrier_message_free(bus->registry, storing->message);
+    else store_publish(bus, storing->message);
+    free(storing);
+}
+
+static bool has_credits(const struct carrier_message *message) {
+    uint64_t all = 0;
+    for (size_t i = 0; i < sizeof message->held / sizeof *message->held; i++) all |= message->held[i];
+    return all != 0;
+}
+
+static bool store(struct topic_carrier *carrier, struct carrier_message *message) {
+    struct bus *bus = container_of(carrier, struct bus, carrier);
+    struct storing *storing = memory_new(sizeof *storing);
+    storing->mail.deliver = deliver_storing;
+    storing->mail.weight = sizeof *storing + message->parcel->length;
+    storing->message = message;
+    if (has_credits(message)) mailbox_post_always(bus->outbox, &storing->mail);
+    else if (!mailbox_post(bus->outbox, &storing->mail)) {
+        free(storing);
+        return false;
+    }
+    return true;
+}
+
 static void describe(struct topic_carrier *carrier, struct carrier_figures *figures) {
     struct bus *bus = container_of(carrier, struct bus, carrier);
     uint64_t counters[BUS_COUNTERS];
@@ -205,7 +251,7 @@ static void describe(struct topic_carrier *carrier, struct carrier_figures *figu
         .received = counters[BUS_RECEIVED],
         .sent_bytes = counters[BUS_SENT_BYTES],
         .received_bytes = counters[BUS_RECEIVED_BYTES],
-        .waiting = counters[BUS_WAITING],
+        .waiting = counters[BUS_WAITING] > counters[BUS_PENDING] ? counters[BUS_WAITING] : counters[BUS_PENDING],
         .dropped_out = counters[BUS_DROPPED_OUT],
         .dropped_in = counters[BUS_DROPPED_IN],
         .rejected = counters[BUS_REJECTED],
@@ -241,6 +287,7 @@ struct report {
     void (*act)(struct bus *bus, struct report *report);
     bool was_up;
     size_t most_payload;
+    uint64_t number; /* the stream's last; or how many are pending */
     struct config_bus *config; /* of an order of the main thread */
     struct schema *schema;
     size_t most_message;
@@ -286,16 +333,19 @@ static void come_up(struct bus *bus, struct report *report) {
     pump(bus);
     hosts_come_up(bus);
     presence_tell_all(bus);
+    store_come_up(bus, report->number);
 }
 
 static void go_down(struct bus *bus, struct report *report) {
     set_texts(bus, "", report->text);
-    if (report->was_up && !bus->config) {
+    if (report->was_up) {
         atomic_store(&bus->is_up, false);
+        store_go_down(bus);
+    }
+    if (report->was_up && !bus->config) {
         bus->down_since = 0;
         log_info(NULL, "bus: the connection is closed");
     } else if (report->was_up) {
-        atomic_store(&bus->is_up, false);
         bus_count(bus, BUS_LOSSES, 1);
         bus->down_since = loop_update_now(bus->loop);
         bus->dropped_before = atomic_load(&bus->counters[BUS_DROPPED_OUT]);
@@ -306,6 +356,8 @@ static void go_down(struct bus *bus, struct report *report) {
         log_warn(NULL, "bus: cannot connect: %s; topics go on in this process", report->text);
     }
 }
+
+static void follow(struct bus *bus, struct report *report) { store_answered(bus, report->text, report->number); }
 
 static void have_room(struct bus *bus, struct report *report) {
     (void)report;
@@ -318,11 +370,19 @@ static void tell_fault(struct bus *bus, struct report *report) {
     log_warn(NULL, "bus: %s", report->text);
 }
 
-static void on_up(void *context, const char *server, size_t most_payload) {
+static void on_up(void *context, const char *server, size_t most_payload, uint64_t stream_last) {
     struct bus *bus = context;
     struct report *report = report_new(come_up, server);
     report->most_payload = most_payload;
+    report->number = stream_last;
     mailbox_post_always(bus->control, &report->mail);
+}
+
+static void on_followed(void *context, const char *consumer, uint64_t pending) {
+    struct bus *bus = context;
+    struct report *report = report_new(follow, consumer);
+    report->number = pending;
+    mailbox_post_always(bus->inbox, &report->mail); /* behind what has come so far */
 }
 
 static void on_down(void *context, const char *why, bool was_up) {
@@ -396,6 +456,7 @@ void bus_configure(struct bus *bus, const struct config *config, struct schema *
         mailbox_set_most(bus->inbox, config->bus->messages, config->bus->bytes);
     }
     atomic_store(&bus->is_configured, config->bus != NULL);
+    atomic_store(&bus->carrier.stores, config->bus && config->bus->stream);
     mailbox_post_always(bus->control, &report->mail); /* first: what is noted comes behind it */
     topic_registry_set_carrier(bus->registry, config->bus ? &bus->carrier : NULL);
 }
@@ -430,6 +491,7 @@ static void free_hub(struct bus *bus) {
     struct list *node;
     timer_stop(bus->loop, &bus->end);
     timer_stop(bus->loop, &bus->settle);
+    timer_stop(bus->loop, &bus->look);
     map_free(&bus->subjects, NULL);
     mailbox_free(&bus->control);
     mailbox_free(&bus->outbox);
@@ -453,6 +515,7 @@ static bool start_thread(struct bus *bus, struct error *error) {
 
 struct bus *bus_new(struct topic_registry *registry, struct error *error) {
     static const struct wire_events events = {.on_message = on_message,
+                                              .on_followed = on_followed,
                                               .on_up = on_up,
                                               .on_down = on_down,
                                               .on_room = on_room,
@@ -461,6 +524,7 @@ struct bus *bus_new(struct topic_registry *registry, struct error *error) {
                                               .on_fault = on_fault};
     struct bus *bus = memory_new(sizeof *bus);
     bus->carrier.publish = publish;
+    bus->carrier.store = store;
     bus->carrier.note = note;
     bus->carrier.describe = describe;
     bus->registry = registry;
@@ -474,6 +538,8 @@ struct bus *bus_new(struct topic_registry *registry, struct error *error) {
     list_init(&bus->queue);
     list_init(&bus->topics);
     list_init(&bus->unsettled);
+    list_init(&bus->stored);
+    timer_init(&bus->look, store_look);
     timer_init(&bus->end, look_whether_sent);
     timer_init(&bus->settle, presence_settle);
     hosts_init(bus);

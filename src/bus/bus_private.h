@@ -8,17 +8,21 @@
 #include "base/map.h"
 #include "bus/bus.h"
 #include "bus/presence.h"
+#include "bus/store.h"
 #include "bus/subject.h"
 #include "bus/wire.h"
 #include "fanout/carrier.h"
 #include "net/loop.h"
 #include "net/mailbox.h"
 
-#define BUS_FROM "Tidewire-From" /* the header that has the origin */
+/* The headers of a message: its type, the origin, and its number in what that sends. */
+#define BUS_TYPE "Tidewire-Type"
+#define BUS_FROM "Tidewire-From"
+#define BUS_SEQUENCE "Tidewire-Sequence"
 
 enum bus_counter {
     BUS_SENT, BUS_RECEIVED, BUS_SENT_BYTES, BUS_RECEIVED_BYTES, BUS_WAITING, BUS_DROPPED_OUT, BUS_DROPPED_IN, BUS_REJECTED,
-    BUS_MISSED, BUS_CONNECTS, BUS_LOSSES, BUS_HOSTS, BUS_COUNTERS
+    BUS_MISSED, BUS_PENDING, BUS_CONNECTS, BUS_LOSSES, BUS_HOSTS, BUS_COUNTERS
 };
 
 /* A line of the log that is written once in a while, however often there is a reason. */
@@ -63,6 +67,9 @@ struct bus {
     struct list unsettled;   /* of struct told */
     struct timer settle;
     uint64_t last_version;   /* of what was told, of all topics */
+    struct list stored;      /* of struct store */
+    struct timer look;       /* after these */
+    uint64_t last_consumer, last_stored; /* numbers that were given */
     size_t shown_bytes;      /* by subscribers elsewhere */
     struct rare told_rejected, told_dropped, told_large, told_down, told_fault;
     bool is_ending;
@@ -86,8 +93,10 @@ struct bus_topic {
     struct carrier_topic state;
     const struct message_type *type; /* in bus->schema; NULL: it has none of that name, or it was not looked up yet */
     bool is_carried;                 /* its name fits into a subject */
+    bool is_kept_stored;             /* `kept` is what the stream brings */
     char word[SUBJECT_WORD];
-    struct hearing *messages, *presence; /* NULL: not heard */
+    struct hearing *messages, *kept, *presence; /* NULL: not heard */
+    struct store store;
     struct told told;
     struct list elsewhere; /* of struct there */
     uint64_t sequence;               /* of the last that was sent */
@@ -103,11 +112,14 @@ bool rare_is_due(struct rare *rare, uint64_t now);
 void bus_reject(struct bus *bus, const struct bus_topic *topic, const char *why);
 /* A message of ours that no server takes. */
 void bus_drop_large(struct bus *bus, const struct bus_topic *topic, size_t length);
+void bus_count_dropped(struct bus *bus);
 /* Takes it over: sent in order. */
 void bus_send(struct bus *bus, struct wire_out *out);
 /* Text of our own to other hosts, with our origin. */
 void bus_tell(struct bus *bus, const char *subject, const void *text, size_t length);
 bool bus_read_origin(const struct wire_message *message, uint64_t *origin);
 struct hearing *bus_hear(struct bus *bus, struct bus_topic *topic, enum subject_kind kind, const char *subject);
+/* The same of what the wire subscribes to by itself. */
+struct hearing *bus_listen(struct bus *bus, struct bus_topic *topic, enum subject_kind kind, const char *subject);
 void bus_unhear(struct bus *bus, struct hearing **hearing);
 #endif

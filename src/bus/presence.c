@@ -149,7 +149,7 @@ void presence_settle(struct timer *timer) {
         if (topic->told.must_ask) ask(topic);
         topic->told.must_ask = false;
         tell(topic);
-        if (!topic->state.is_used) bus_topic_free(topic);
+        if (!topic->state.is_used && !store_is_busy(&topic->store)) bus_topic_free(topic);
     }
 }
 

@@ -58,14 +58,13 @@ bool number_read(const char *text, uint64_t most, uint64_t *number) {
     return text && read_digits(text, text + strlen(text), most, number);
 }
 
-/* Of the words of a subject, those from the `first` on. */
-static bool read_numbers(const char *reply, int first, uint64_t **numbers, int count) {
+/* Of the words of a subject, those from the `first` on; the one before them is the consumer's name. */
+static bool read_words(const char *reply, int first, struct stream_place *place, uint64_t **numbers, int count) {
     int at = 0;
     for (const char *word = reply; word; at++) {
         const char *dot = strchr(word, '.'), *end = dot ? dot : word + strlen(word);
-        if (at >= first && at < first + count && numbers[at - first] &&
-            !read_digits(word, end, UINT64_MAX, numbers[at - first]))
-            return false;
+        if (at == first - 1) place->consumer = word, place->consumer_length = (size_t)(end - word);
+        if (at >= first && at < first + count && !read_digits(word, end, UINT64_MAX, numbers[at - first])) return false;
         word = dot ? dot + 1 : NULL;
     }
     return at >= first + count;
@@ -78,5 +77,5 @@ bool stream_place_read(const char *reply, struct stream_place *place) {
     for (const char *at = reply; *at; at++) words += *at == '.';
     uint64_t delivered, *numbers[] = {&delivered, &place->sequence, &place->number, &place->time, &place->pending};
     if (words != 9 && words < 11) return false;
-    return read_numbers(reply, words == 9 ? 4 : 6, numbers, 5) && place->sequence && place->number;
+    return read_words(reply, words == 9 ? 4 : 6, place, numbers, 5) && place->sequence && place->number;
 }

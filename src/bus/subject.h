@@ -17,7 +17,13 @@ enum {
 
 /* False when the name is too long. */
 bool subject_encode(const char *name, size_t length, char word[SUBJECT_WORD]);
-enum subject_kind { SUBJECT_MESSAGES = 'm', SUBJECT_PRESENCE = 'p', SUBJECT_HOSTS = 'h' };
+enum subject_kind {
+    SUBJECT_MESSAGES = 'm',
+    SUBJECT_KEPT = 'k',     /* the stream's */
+    SUBJECT_FOLLOWED = 'd', /* by a consumer, whose name is the word */
+    SUBJECT_PRESENCE = 'p',
+    SUBJECT_HOSTS = 'h',
+};
 /* "PREFIX.m.WORD" */
 void subject_write(char subject[SUBJECT_SIZE], const char *prefix, enum subject_kind kind, const char *word);
 
@@ -36,6 +42,8 @@ struct stream_place {
     uint64_t number;   /* of the consumer's messages, from 1 without holes */
     uint64_t time;     /* ns since 1970 */
     uint64_t pending;  /* that come behind it */
+    const char *consumer; /* its name, in the text; not ended */
+    size_t consumer_length;
 };
 bool stream_place_read(const char *reply, struct stream_place *place);
 #endif

@@ -10,9 +10,6 @@
 #include "bus/bus_private.h"
 #include "schema/codec.h"
 
-#define TYPE "Tidewire-Type"
-#define SEQUENCE "Tidewire-Sequence"
-
 /* ---- hearing ---- */
 
 static void set_heard(struct bus_topic *topic, struct hearing **hearing, enum subject_kind kind, bool is_heard) {
@@ -25,16 +22,34 @@ static void set_heard(struct bus_topic *topic, struct hearing **hearing, enum su
     if (kind == SUBJECT_PRESENCE) presence_begin(topic);
 }
 
+/* What others keep comes by the stream where we keep it too, and else as it is on its way there. */
+static void set_heard_kept(struct bus_topic *topic, bool is_heard) {
+    char subject[SUBJECT_SIZE];
+    if (topic->kept && topic->is_kept_stored != topic->state.is_kept) bus_unhear(topic->bus, &topic->kept);
+    topic->is_kept_stored = topic->state.is_kept;
+    if (!topic->state.is_kept || !is_heard) {
+        set_heard(topic, &topic->kept, SUBJECT_KEPT, is_heard);
+    } else if (!topic->kept) {
+        subject_write(subject, topic->bus->config->subject, SUBJECT_KEPT, topic->word);
+        topic->kept = bus_listen(topic->bus, topic, SUBJECT_KEPT, subject);
+    }
+}
+
 static void refresh(struct bus_topic *topic) {
     const struct carrier_topic *state = &topic->state;
     bool is_carried = topic->is_carried && topic->bus->config;
-    set_heard(topic, &topic->messages, SUBJECT_MESSAGES, is_carried && state->type && (state->subscribers || state->is_kept));
+    bool is_heard = is_carried && state->type && (state->subscribers || state->is_kept);
+    bool has_stream = is_carried && topic->bus->config->stream;
+    store_refresh(topic);
+    set_heard(topic, &topic->messages, SUBJECT_MESSAGES, is_heard);
+    set_heard_kept(topic, is_heard && has_stream);
     set_heard(topic, &topic->presence, SUBJECT_PRESENCE, is_carried && state->is_used);
     if (is_carried) presence_note(topic);
 }
 
 static void silence(struct bus_topic *topic) {
     bus_unhear(topic->bus, &topic->messages);
+    bus_unhear(topic->bus, &topic->kept);
     bus_unhear(topic->bus, &topic->presence);
 }
 
@@ -45,6 +60,7 @@ static struct bus_topic *topic_new(struct bus *bus, struct shared_topic *shared,
     topic->bus = bus;
     topic->shared = carrier_ref(shared);
     presence_init(topic);
+    store_init(topic);
     topic->is_carried = subject_encode(state->name, state->name_length, topic->word);
     if (!topic->is_carried)
         log_warn(NULL, "bus: a topic whose name has %zu bytes stays in this process: %d is the most", state->name_length,
@@ -56,6 +72,7 @@ static struct bus_topic *topic_new(struct bus *bus, struct shared_topic *shared,
 
 void bus_topic_free(struct bus_topic *topic) {
     struct bus *bus = topic->bus;
+    store_end(topic);
     silence(topic);
     presence_free(topic);
     list_remove(&topic->node);
@@ -64,8 +81,7 @@ void bus_topic_free(struct bus_topic *topic) {
     free(topic);
 }
 
-/* What is known of it now; NULL: nobody uses it. */
-static struct bus_topic *find(struct bus *bus, struct shared_topic *shared) {
+struct bus_topic *bus_topic_find(struct bus *bus, struct shared_topic *shared) {
     struct bus_topic *topic = *carrier_slot(shared);
     struct carrier_topic state;
     carrier_look(bus->registry, shared, &state);
@@ -76,10 +92,10 @@ static struct bus_topic *find(struct bus *bus, struct shared_topic *shared) {
     return topic;
 }
 
-/* One that others have heard of goes when they are told. */
+/* One that others have heard of goes when they are told; one with messages that are not stored yet, when they are. */
 void bus_topic_look(struct bus *bus, struct shared_topic *shared) {
-    struct bus_topic *topic = find(bus, shared);
-    if (topic && !topic->state.is_used && !presence_is_told(&topic->told)) bus_topic_free(topic);
+    struct bus_topic *topic = bus_topic_find(bus, shared);
+    if (topic && !topic->state.is_used && !presence_is_told(&topic->told) && !store_is_busy(&topic->store)) bus_topic_free(topic);
     carrier_unref(bus->registry, shared);
 }
 
@@ -89,6 +105,7 @@ void bus_topics_configure(struct bus *bus, bool is_new) {
         next = node->next;
         topic->type = NULL;
         if (!is_new) continue;
+        store_end(topic);
         silence(topic);
         presence_restart(topic);
         if (bus->config && topic->state.is_used) refresh(topic);
@@ -106,7 +123,7 @@ void bus_topics_free(struct bus *bus) {
 void bus_topic_publish(struct bus *bus, struct shared_topic *shared, const void *bytes, size_t length) {
     struct bus_topic *topic = *carrier_slot(shared);
     char subject[SUBJECT_SIZE], sequence[24];
-    if (!topic || !topic->state.type) topic = find(bus, shared);
+    if (!topic || !topic->state.type) topic = bus_topic_find(bus, shared);
     if (!topic || !topic->is_carried || !topic->state.type) return;
     if (bus->most_payload && length > bus->most_payload) {
         bus_drop_large(bus, topic, length);
@@ -114,7 +131,7 @@ void bus_topic_publish(struct bus *bus, struct shared_topic *shared, const void 
     }
     subject_write(subject, bus->config->subject, SUBJECT_MESSAGES, topic->word);
     snprintf(sequence, sizeof sequence, "%llu", (unsigned long long)++topic->sequence);
-    const struct wire_header headers[] = {{TYPE, topic->state.type}, {BUS_FROM, bus->origin_text}, {SEQUENCE, sequence}};
+    const struct wire_header headers[] = {{BUS_TYPE, topic->state.type}, {BUS_FROM, bus->origin_text}, {BUS_SEQUENCE, sequence}};
     struct wire_out *out = wire_out_new(subject, NULL, headers, 3, bytes, length, NULL);
     out->is_droppable = out->is_counted = true;
     bus_send(bus, out);
@@ -144,12 +161,11 @@ static const struct message_type *type_of(struct bus_topic *topic) {
     return topic->type;
 }
 
-/* Whether it is a message of the topic's; else it has been rejected. */
-static bool check(struct bus_topic *topic, const struct wire_message *message, uint64_t *origin, uint64_t *sequence) {
-    const char *type = wire_header(message, TYPE), *why = NULL;
+bool bus_topic_check(struct bus_topic *topic, const struct wire_message *message, uint64_t *origin, uint64_t *sequence) {
+    const char *type = wire_header(message, BUS_TYPE), *why = NULL;
     char text[200];
     if (!bus_read_origin(message, origin) ||
-        !number_read(wire_header(message, SEQUENCE), UINT64_MAX / 16, sequence) || !type)
+        !number_read(wire_header(message, BUS_SEQUENCE), UINT64_MAX / 16, sequence) || !type)
         why = "a message without our headers";
     else if (!topic->state.type || strcmp(type, topic->state.type) != 0)
         why = (snprintf(text, sizeof text, "it carries %.60s, not %.60s", topic->state.type ? topic->state.type : "nothing", type), text);
@@ -166,7 +182,7 @@ static bool check(struct bus_topic *topic, const struct wire_message *message, u
 void bus_topic_receive(struct bus_topic *topic, const struct wire_message *message) {
     struct bus *bus = topic->bus;
     uint64_t origin, sequence;
-    if (!check(topic, message, &origin, &sequence) || origin == bus->origin) return;
+    if (!bus_topic_check(topic, message, &origin, &sequence) || origin == bus->origin) return;
     note_sequence(topic, origin, sequence);
     bus_count(bus, BUS_RECEIVED, 1);
     bus_count(bus, BUS_RECEIVED_BYTES, wire_length(message));

@@ -15,11 +15,13 @@
 #include "base/clock.h"
 #include "base/map.h"
 #include "base/memory.h"
+#include "bus/subject.h"
 #include "fanout/history.h"
 
 #define WRITE_DEADLINE (2 * NS_PER_S) /* a server that takes nothing for so long is lost */
 #define FLUSH (2 * NS_PER_S)
 #define CLOSE_PATIENCE (10 * NS_PER_S)
+#define DUPLICATES (120 * NS_PER_S) /* how long the server knows a message again, unless told otherwise */
 #define COUNT_INTERVAL (100 * NS_PER_MS) /* while the library drops what comes */
 enum { ROOM = 256 /* messages that wait when on_room is told */ };
 
@@ -29,7 +31,14 @@ struct want {
     natsSubscription *subscription; /* changed by the wire's thread, while is_busy without the lock */
     int64_t dropped;                /* by the library, as far as that was told */
     bool is_wanted, is_busy;
+    struct follow *follow; /* NULL: a subject by itself */
     char subject[];
+};
+
+/* Of a stream. */
+struct follow {
+    uint64_t after;
+    char *subject, *consumer;
 };
 
 struct wire {
@@ -52,6 +61,8 @@ struct wire {
     /* The wire's thread alone. */
     struct config_bus *using;
     natsConnection *connection;
+    jsCtx *stream; /* NULL: the config has none */
+    uint64_t stream_last;
     uint64_t next_attempt;
     bool is_open; /* the library */
 };
@@ -189,6 +200,94 @@ static void on_complete(void *context) {
     pthread_mutex_unlock(&wire->lock);
 }
 
+/* ---- the stream ---- */
+
+/* The last call of the thread that failed says why. */
+static const char *reason(natsStatus status) {
+    natsStatus last;
+    const char *text = nats_GetLastError(&last);
+    return text && *text && last == status ? text : natsStatus_GetText(status);
+}
+
+/* Why the connection does not do, which is more than the library will say of its end. */
+static void set_why(struct wire *wire, const char *what) {
+    pthread_mutex_lock(&wire->lock);
+    snprintf(wire->why, sizeof wire->why, "%s", what);
+    wire->is_lost = true;
+    pthread_mutex_unlock(&wire->lock);
+}
+
+static natsStatus add_stream(struct wire *wire, jsStreamInfo **info) {
+    const struct config_bus *config = wire->using;
+    const struct config_bus_stream *stream = config->stream;
+    char subject[128];
+    const char *subjects[] = {subject};
+    jsStreamConfig wanted;
+    snprintf(subject, sizeof subject, "%s.%c.*", config->subject, SUBJECT_KEPT);
+    jsStreamConfig_Init(&wanted);
+    wanted.Name = stream->name;
+    wanted.Subjects = subjects;
+    wanted.SubjectsLen = 1;
+    wanted.Storage = stream->storage == STORAGE_FILE ? js_FileStorage : js_MemoryStorage;
+    wanted.Replicas = stream->replicas;
+    wanted.MaxMsgsPerSubject = stream->messages;
+    wanted.MaxBytes = (int64_t)stream->bytes;
+    wanted.MaxAge = (int64_t)stream->age;
+    wanted.Discard = js_DiscardOld;
+    if (stream->age && stream->age < DUPLICATES) wanted.Duplicates = (int64_t)stream->age;
+    return js_AddStream(info, wire->stream, &wanted, NULL, NULL);
+}
+
+/* The stream is there, made by us or by whomever. */
+static bool open_stream(struct wire *wire) {
+    jsOptions options;
+    jsStreamInfo *info = NULL;
+    char why[256];
+    wire->stream_last = 0;
+    if (!wire->using->stream) return true;
+    jsOptions_Init(&options);
+    options.Wait = milliseconds(FLUSH);
+    natsStatus status = natsConnection_JetStream(&wire->stream, wire->connection, &options);
+    if (status == NATS_OK) status = js_GetStreamInfo(&info, wire->stream, wire->using->stream->name, NULL, NULL);
+    if (status == NATS_NOT_FOUND) status = add_stream(wire, &info);
+    if (status == NATS_OK) wire->stream_last = info->State.LastSeq;
+    else snprintf(why, sizeof why, "the stream %s: %s", wire->using->stream->name, reason(status)), set_why(wire, why);
+    jsStreamInfo_Destroy(info);
+    return status == NATS_OK;
+}
+
+static natsStatus add_consumer(struct wire *wire, const struct want *want) {
+    jsConsumerConfig wanted;
+    jsConsumerInfo *info = NULL;
+    if (!wire->stream) return NATS_INVALID_ARG;
+    jsConsumerConfig_Init(&wanted);
+    wanted.Name = want->follow->consumer;
+    wanted.DeliverSubject = want->subject;
+    wanted.FilterSubject = want->follow->subject;
+    wanted.DeliverPolicy = js_DeliverByStartSequence;
+    wanted.OptStartSeq = want->follow->after + 1;
+    wanted.AckPolicy = js_AckNone;
+    wanted.Heartbeat = (int64_t)STREAM_HEARTBEAT;
+    wanted.MemoryStorage = true;
+    natsStatus status = js_AddConsumer(&info, wire->stream, wire->using->stream->name, &wanted, NULL, NULL);
+    if (status == NATS_OK) wire->events.on_followed(wire->context, want->follow->consumer, info->NumPending);
+    else set_why(wire, reason(status));
+    jsConsumerInfo_Destroy(info);
+    return status;
+}
+
+static void free_want(void *handle) {
+    struct want *want = handle;
+    if (want->follow) {
+        free(want->follow->subject);
+        free(want->follow->consumer);
+    }
+    free(want->follow);
+    free(want);
+}
+
+/* ---- subscriptions ---- */
+
 /* The lock is not held. */
 static natsStatus subscribe(struct wire *wire, struct want *want) {
     const struct config_bus *config = wire->using;
@@ -201,7 +300,7 @@ static natsStatus subscribe(struct wire *wire, struct want *want) {
         wire->subscriptions++;
         pthread_mutex_unlock(&wire->lock);
     }
-    return NATS_OK;
+    return want->follow ? add_consumer(wire, want) : NATS_OK;
 }
 
 /* What it has dropped since this was asked last. */
@@ -227,7 +326,7 @@ static void settle(struct wire *wire, struct want *want) {
         list_append(&wire->work, &want->node);
     } else if (!want->is_wanted) {
         map_remove(&wire->wants, want->subject, strlen(want->subject));
-        free(want);
+        free_want(want);
     }
 }
 
@@ -254,6 +353,7 @@ static void begin_again(void *context, const char *key, size_t length, void *val
     struct want *want = value;
     drop(wire, want);
     list_remove(&want->node);
+    if (want->follow) want->is_wanted = false; /* who wants it says where to go on */
     if (want->is_wanted) list_append(&wire->work, &want->node);
 }
 
@@ -262,19 +362,6 @@ static void find_unwanted(void *context, const char *key, size_t length, void *v
     (void)key, (void)length;
     struct want *want = value;
     if (!want->is_wanted) list_append(context, &want->node);
-}
-
-static void set_why(struct wire *wire, const char *what) {
-    pthread_mutex_lock(&wire->lock);
-    snprintf(wire->why, sizeof wire->why, "%s", what);
-    pthread_mutex_unlock(&wire->lock);
-}
-
-/* The last call of the thread that failed says why. */
-static const char *reason(natsStatus status) {
-    natsStatus last;
-    const char *text = nats_GetLastError(&last);
-    return text && *text && last == status ? text : natsStatus_GetText(status);
 }
 
 static void take_down(struct wire *wire) {
@@ -292,6 +379,8 @@ static void take_down(struct wire *wire) {
     /* What the library still has to do with one would be left undone, and leak, if the library were closed before. */
     while (wire->subscriptions && !pthread_cond_timedwait(&wire->news, &wire->lock, &time)) continue;
     pthread_mutex_unlock(&wire->lock);
+    jsCtx_Destroy(wire->stream);
+    wire->stream = NULL;
     natsConnection_Destroy(wire->connection);
     wire->connection = NULL;
 }
@@ -327,7 +416,7 @@ static void bring_up(struct wire *wire) {
     wire->is_lost = wire->is_closed = false;
     wire->why[0] = '\0';
     pthread_mutex_unlock(&wire->lock);
-    bool is_fine = dial(wire);
+    bool is_fine = dial(wire) && open_stream(wire);
     if (is_fine) {
         pthread_mutex_lock(&wire->lock);
         while (work_once(wire)) continue;
@@ -341,7 +430,8 @@ static void bring_up(struct wire *wire) {
         return;
     }
     natsConnection_GetConnectedUrl(wire->connection, server, sizeof server);
-    wire->events.on_up(wire->context, server, (size_t)natsConnection_GetMaxPayload(wire->connection));
+    wire->events.on_up(wire->context, server, (size_t)natsConnection_GetMaxPayload(wire->connection),
+                        wire->stream_last);
 }
 
 static void lose(struct wire *wire) {
@@ -515,7 +605,7 @@ void wire_configure(struct wire *wire, struct config_bus *config) {
     pthread_mutex_unlock(&wire->lock);
 }
 
-static void set_wanted(struct wire *wire, const char *subject, bool is_wanted) {
+static void set_wanted(struct wire *wire, const char *subject, bool is_wanted, struct follow *follow) {
     size_t length = strlen(subject);
     pthread_mutex_lock(&wire->lock);
     struct want *want = map_get(&wire->wants, subject, length);
@@ -523,6 +613,7 @@ static void set_wanted(struct wire *wire, const char *subject, bool is_wanted) {
         want = memory_new(sizeof *want + length + 1);
         list_init(&want->node);
         memcpy(want->subject, subject, length + 1);
+        want->follow = follow;
         map_put(&wire->wants, subject, length, want);
     }
     if (want && want->is_wanted != is_wanted) {
@@ -533,8 +624,16 @@ static void set_wanted(struct wire *wire, const char *subject, bool is_wanted) {
     pthread_mutex_unlock(&wire->lock);
 }
 
-void wire_subscribe(struct wire *wire, const char *subject) { set_wanted(wire, subject, true); }
-void wire_unsubscribe(struct wire *wire, const char *subject) { set_wanted(wire, subject, false); }
+void wire_subscribe(struct wire *wire, const char *subject) { set_wanted(wire, subject, true, NULL); }
+void wire_unsubscribe(struct wire *wire, const char *subject) { set_wanted(wire, subject, false, NULL); }
+
+void wire_follow(struct wire *wire, const char *subject, const char *deliver, const char *consumer, uint64_t after) {
+    struct follow *follow = memory_new(sizeof *follow);
+    follow->after = after;
+    follow->subject = memory_copy_string(subject);
+    follow->consumer = memory_copy_string(consumer);
+    set_wanted(wire, deliver, true, follow);
+}
 
 void wire_send(struct wire *wire, struct wire_out *out) {
     pthread_mutex_lock(&wire->lock);
@@ -558,8 +657,6 @@ void wire_wants_room(struct wire *wire) {
 }
 
 const char *wire_versions(void) { return "nats " NATS_VERSION_STRING; }
-
-static void free_want(void *want) { free(want); }
 
 void wire_free(struct wire **handle, uint64_t most) {
     struct wire *wire = *handle;

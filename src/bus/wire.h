@@ -15,6 +15,8 @@
 #include "config/config.h"
 #include "net/mailbox.h"
 
+#define STREAM_HEARTBEAT (2 * NS_PER_S) /* of what is followed */
+
 struct parcel; /* fanout/history.h */
 struct wire;
 
@@ -54,9 +56,12 @@ void wire_out_free(struct wire_out *out);
 
 /* In the wire's thread or one of the library's. */
 struct wire_events {
+    /* The consumer is there, `pending` messages of its subject come at once. */
+    void (*on_followed)(void *context, const char *consumer, uint64_t pending);
     void (*on_message)(void *context, struct wire_message *message); /* takes it over */
-    /* All subscriptions are in force at the server, which takes messages of so many bytes. */
-    void (*on_up)(void *context, const char *server, size_t most_payload);
+    /* All subscriptions are in force at the server, which takes messages of so many bytes; the stream, if the config has
+     * one, is there, and this is its last message's number. */
+    void (*on_up)(void *context, const char *server, size_t most_payload, uint64_t stream_last);
     void (*on_down)(void *context, const char *why, bool was_up);
     void (*on_room)(void *context); /* after wire_wants_room() */
     void (*on_lost)(void *context, size_t length, const char *why); /* this one cannot be sent, ever */
@@ -70,6 +75,12 @@ struct wire *wire_new(const struct wire_events *events, void *context, struct er
 void wire_configure(struct wire *wire, struct config_bus *config);
 void wire_subscribe(struct wire *wire, const char *subject);
 void wire_unsubscribe(struct wire *wire, const char *subject);
+/* What the config's stream has and gets of a subject, behind number `after`: with the subjects that they were sent to, and
+ * the consumer's name in the reply (stream_place_read()). Signs of its life come to the subject `deliver` without one. It
+ * ends with the connection. `consumer`: a name that was never used before, as `deliver`. */
+void wire_follow(struct wire *wire, const char *subject, const char *deliver, const char *consumer, uint64_t after);
+/* wire_unsubscribe(deliver) ends it. */
+
 /* Takes it over. Sent in order, while connected. */
 void wire_send(struct wire *wire, struct wire_out *out);
 /* Messages that have not been handed to the library. */

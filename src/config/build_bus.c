@@ -47,6 +47,11 @@ static bool build_urls(const struct build *build, cfg_t *section, struct config_
     return true;
 }
 
+static bool is_word(const char *text) {
+    size_t length = strspn(text, LETTERS);
+    return length && length <= MOST_WORD && !text[length];
+}
+
 static bool is_subject(const char *text) {
     if (strlen(text) > MOST_WORD) return false;
     for (;; text++) {
@@ -89,6 +94,15 @@ static bool check_identity(const struct build *build, cfg_t *section, const stru
     return build_check_files(build, section, "credentials") && build_check_files(build, section, "nkey_seed");
 }
 
+static bool build_stream(const struct build *build, cfg_t *section, struct config_bus *bus) {
+    if (!section) return true;
+    bus->stream = memory_new(sizeof *bus->stream);
+    build_put_section(build, bus->stream, SECTION_BUS_STREAM, section);
+    return is_word(bus->stream->name) ||
+           KEY_FAULT(build, section, "stream", "\"%s\" is not the name of a stream: letters, digits, \"-\" and \"_\", at most 64",
+                     bus->stream->name);
+}
+
 /* The host's, as far as it may be a name. */
 static char *host_name(void) {
     char text[MOST_WORD + 1] = "";
@@ -104,7 +118,8 @@ bool build_bus(const struct build *build) {
     build_put_section(build, bus, SECTION_BUS, section);
     if (!bus->name) bus->name = build->config->node ? memory_copy_string(build->config->node) : host_name();
     if (!build_upstream_tls(build, tree_section(section, "tls", 0), SECTION_BUS_TLS, &bus->tls) ||
-        !build_urls(build, section, bus) || !check_names(build, section, bus) || !check_identity(build, section, bus))
+        !build_urls(build, section, bus) || !check_names(build, section, bus) || !check_identity(build, section, bus) ||
+        !build_stream(build, tree_section(section, "jetstream", 0), bus))
         return false;
     char *says = build_fingerprint(section, SECTION_BUS, NULL);
     bus->fingerprint = memory_format("%s\n%s", bus->name, says);

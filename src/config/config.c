@@ -89,6 +89,8 @@ void config_bus_unref(struct config_bus **handle) {
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) free(texts[i]);
     free_list(bus->urls);
     free_tls(bus->tls);
+    if (bus->stream) free(bus->stream->name);
+    free(bus->stream);
     free(bus->fingerprint);
     free(bus);
 }

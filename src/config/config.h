@@ -150,6 +150,15 @@ struct config_upstream {
     atomic_uint references;
 };
 
+/* What keeps topics' histories for all gateways. */
+struct config_bus_stream {
+    char *name;
+    enum { STORAGE_FILE, STORAGE_MEMORY } storage;
+    uint32_t replicas, messages;
+    uint64_t bytes, age; /* age 0: no limit */
+    uint64_t patience;
+};
+
 /* Counted, like upstreams. */
 struct config_bus {
     char **urls; /* "nats://host:port", "tls://host:port"; ended by NULL, at least one */
@@ -159,6 +168,7 @@ struct config_bus {
     uint32_t messages; /* that may wait, in each direction; and their bytes */
     uint64_t bytes;
     struct config_upstream_tls *tls;  /* NULL: plaintext */
+    struct config_bus_stream *stream; /* NULL: none */
     char *fingerprint;                /* as an upstream's */
     atomic_uint references;
 };

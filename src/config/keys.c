@@ -84,6 +84,13 @@ const struct section sections[SECTION_COUNT] = {
     [SECTION_BUS_TLS] = {.name = "tls",
                          .parent = SECTION_BUS,
                          .help = "Connect to the NATS servers by TLS."},
+    [SECTION_BUS_STREAM] =
+        {.name = "jetstream",
+         .parent = SECTION_BUS,
+         .help = "Keep the messages of topics with a `history` in a stream of NATS JetStream, which gives them their order "
+                 "and their positions, the same on all gateways. The stream is made with these settings when there is none "
+                 "of that name; one that there is is used as it is. Without this section every gateway has a history and "
+                 "positions of its own."},
     [SECTION_LIMIT] = {.name = "limit",
                        .title = "NAME",
                        .example = "per-user",
@@ -128,6 +135,7 @@ static const char *const unlimited[] = {"unlimited", NULL};
 static const char *const direction_words[] = {"request", "response", "both", NULL};
 static const char *const action_words[] = {"soft", "hard", NULL};
 static const char *const connect_words[] = {"on-demand", "always", NULL};
+static const char *const storage_words[] = {"file", "memory", NULL};
 
 #define AT(type, member) .offset = offsetof(struct type, member), .size = sizeof(((struct type *)0)->member)
 #define KIB UINT64_C(1024)
@@ -414,6 +422,25 @@ const struct key keys[] = {
     {SECTION_BUS_TLS, "verify", VALUE_BOOLEAN, .standard = "on", AT(config_upstream_tls, is_verified),
      .help = "Check the server's certificate and name. Switch it off for experiments only."},
 
+    {SECTION_BUS_STREAM, "stream", VALUE_TEXT, .standard = "TIDEWIRE", AT(config_bus_stream, name),
+     .help = "The stream's name: letters, digits, `-` and `_`, at most 64. It must take the subjects `SUBJECT.k.*`."},
+    {SECTION_BUS_STREAM, "storage", VALUE_WORD, .standard = "file", .words = storage_words, AT(config_bus_stream, storage),
+     .help = "Where the server keeps it: what is in `memory` is gone when the server is."},
+    {SECTION_BUS_STREAM, "replicas", VALUE_COUNT, .standard = "1", .least = 1, .most = 5, AT(config_bus_stream, replicas),
+     .help = "How many servers of a cluster keep it."},
+    {SECTION_BUS_STREAM, "messages", VALUE_COUNT, .standard = "10000", .least = 1, .most = 1048576,
+     AT(config_bus_stream, messages),
+     .help = "How many of a topic it keeps. Each gateway holds as many as the topic's `history` says, and no longer than its "
+             "`ttl`, of those."},
+    {SECTION_BUS_STREAM, "bytes", VALUE_SIZE, .standard = "1GiB", .least = MIB, .most = 1024 * GIB,
+     AT(config_bus_stream, bytes), .help = "All that it keeps, of all topics; beyond it the oldest goes."},
+    {SECTION_BUS_STREAM, "age", VALUE_DURATION, .standard = "0", .most = 8760 * H, AT(config_bus_stream, age),
+     .help = "How long it keeps a message; 0: without limit."},
+    {SECTION_BUS_STREAM, "patience", VALUE_DURATION, .standard = "1s", .least = 10 * MS, .most = H,
+     AT(config_bus_stream, patience),
+     .help = "A message that the stream has not given back after so long is handed to this gateway's subscribers without a "
+             "position. It is stored when that can be done."},
+
     {SECTION_LIMIT, "per", VALUE_TEXT, .standard = "stream", .example = "connection", AT(config_limit, scope),
      .help = "What is counted together: a `stream`, a `connection`, a `service` (of all clients), a `peer` (the client's "
              "address; of IPv6 its first 64 bits), or `\"metadata NAME\"`: the streams whose requests have the same value of "
@@ -563,7 +590,6 @@ const size_t key_count = sizeof keys / sizeof *keys;
 
 static const struct later later_keys[] = {
     {SECTION_FILE, "admin"},
-    {SECTION_BUS, "jetstream"},
     {SECTION_SERVICE, "route"},
 };
 

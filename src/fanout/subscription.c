@@ -139,6 +139,8 @@ void subscription_history_is_there(struct subscription *subscription) {
 
 bool subscription_has_gap(const struct subscription *subscription) { return subscription->has_gap; }
 
+bool subscription_is_waiting(const struct subscription *subscription) { return subscription->awaits_history; }
+
 /* ---- functions ---- */
 
 static bool has_more(const struct subscription *subscription) {

@@ -121,6 +121,8 @@ struct subscription_options {
 struct subscription *topic_subscribe(struct topic *topic, struct call *call, const struct subscription_options *options);
 /* TOPIC_AFTER: some of those messages are no longer kept. */
 bool subscription_has_gap(const struct subscription *subscription);
+/* What is kept has not come from its store yet: the subscription begins when it has. */
+bool subscription_is_waiting(const struct subscription *subscription);
 /* The function is no longer busy. */
 void subscription_go_on(struct subscription *subscription);
 /* Drops what is queued; calls on_end. Sets the pointer to NULL. */

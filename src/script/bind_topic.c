@@ -331,8 +331,10 @@ static int subscribe(lua_State *L) {
     subscriber_take_options(L, subscriber, 3);
     subscriber_set_callbacks(subscriber);
     subscriber_add(subscriber);
-    if (!subscriber->subscription || !subscription_has_gap(subscriber->subscription)) return 1;
-    lua_pushliteral(L, "gap");
+    if (!subscriber->subscription) return 1;
+    if (subscription_is_waiting(subscriber->subscription)) lua_pushliteral(L, "loading");
+    else if (subscription_has_gap(subscriber->subscription)) lua_pushliteral(L, "gap");
+    else return 1;
     return 2;
 }
 

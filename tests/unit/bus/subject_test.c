@@ -76,9 +76,11 @@ static void a_place_in_a_stream_is_read_from_both_kinds_of_subject(void) {
     CHECK_INT(place.number, 7);
     CHECK_INT(place.time, 1700000000000000000);
     CHECK_INT(place.pending, 3);
+    CHECK(place.consumer_length == 3 && memcmp(place.consumer, "abc", 3) == 0);
     CHECK(stream_place_read("$JS.ACK._.hash.TIDEWIRE.abc.1.42.7.1700000000000000000.0.token", &place));
     CHECK_INT(place.sequence, 42);
     CHECK_INT(place.pending, 0);
+    CHECK(place.consumer_length == 3 && memcmp(place.consumer, "abc", 3) == 0);
     static const char *const wrong[] = {
         "", "$JS.ACK.", "$JS.ACK.S.c.1.2.3.4", "$JS.ACK.S.c.1.2.3.4.5.6", "$JS.ACK.S.c.1.2.3.x.5", "$JS.ACK.S.c.1..3.4.5",
         "$JS.ACK.S.c.1.0.3.4.5", "$JS.ACK.S.c.1.2.0.4.5", "$JS.ACK.S.c.1.-2.3.4.5", "$JS.API.S.c.1.2.3.4.5",

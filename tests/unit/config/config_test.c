@@ -218,8 +218,9 @@ static const struct {
     {LISTEN "bus { url = \"nats://a\"\n nkey = SUSEED  nkey_seed = ca.pem }",
      "t.conf:3: error: `nkey` is a public key, which begins with \"U\"; the seed stands in a file, `nkey_seed`"},
     {LISTEN "bus { url = \"nats://a\"\n tls { key = ca.pem } }", "t.conf:3: error: `certificate` and `key` need each other"},
-    {LISTEN "bus { url = \"nats://a\"\n jetstream { } }", "t.conf:3: error: this version does not serve `jetstream` yet"},
-    {LISTEN "bus { url = \"nats://a\"\n ping = 1ms }", "t.conf:3: error: `ping` = 1ms is outside of its range, 100ms to 1h"},
+    {LISTEN "bus { url = \"nats://a\"\n jetstream { stream = \"a.b\" } }",
+     "t.conf:3: error: \"a.b\" is not the name of a stream: letters, digits, \"-\" and \"_\", at most 64"},
+    {LISTEN "bus { url = \"nats://a\"\n heartbeat = 1ms }", "t.conf:3: error: `heartbeat` = 1ms is outside of its range, 100ms to 1h"},
     {LISTEN "bus { url = \"nats://a\" }\nbus { url = \"nats://a\" }", "t.conf:3: error: `bus` is already in line 2"},
 
     /* peers */
@@ -545,7 +546,7 @@ static void a_bus_has_urls_and_says_who_we_are(void) {
     CHECK(!config->bus);
     config_free(&config);
     config = read_text(LISTEN "node = a\nbus { url = { \"nats://one\", \"tls://[::1]:7\" }  token = t\n"
-                              "tls { ca = ca.pem  verify = off }  }");
+                              "tls { ca = ca.pem  verify = off }  jetstream { messages = 7  age = 1h } }");
     const struct config_bus *bus = config->bus;
     CHECK_STR(bus->urls[0], "nats://one:4222");
     CHECK_STR(bus->urls[1], "tls://[::1]:7");
@@ -556,14 +557,17 @@ static void a_bus_has_urls_and_says_who_we_are(void) {
     CHECK(!bus->user && !bus->credentials);
     CHECK_STR(bus->tls->ca, "ca.pem");
     CHECK(!bus->tls->is_verified);
-    CHECK_INT(bus->ping, 5 * NS_PER_S);
+    CHECK_STR(bus->stream->name, "TIDEWIRE");
+    CHECK_INT(bus->stream->messages, 7);
+    CHECK_INT(bus->stream->age, 3600 * NS_PER_S);
+    CHECK_INT(bus->stream->storage, STORAGE_FILE);
     CHECK_INT(bus->heartbeat, 2 * NS_PER_S);
     struct config *same = read_text(LISTEN "node = a\nbus { url = { \"nats://one\", \"tls://[::1]:7\" }  token = t\n"
-                                           "tls { ca = ca.pem  verify = off }  }\n"
+                                           "tls { ca = ca.pem  verify = off }  jetstream { messages = 7  age = 1h } }\n"
                                            "drain_timeout = 1s");
     CHECK_STR(same->bus->fingerprint, bus->fingerprint);
     struct config *other = read_text(LISTEN "node = b\nbus { url = { \"nats://one\", \"tls://[::1]:7\" }  token = t\n"
-                                            "tls { ca = ca.pem  verify = off }  }");
+                                            "tls { ca = ca.pem  verify = off }  jetstream { messages = 7  age = 1h } }");
     CHECK(strcmp(other->bus->fingerprint, bus->fingerprint) != 0);
     config_free(&same);
     config_free(&other);

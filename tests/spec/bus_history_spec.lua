@@ -1,0 +1,198 @@
+local gateway = require "support.gateway"
+local hosts = require "support.hosts"
+local nats = require "support.nats"
+local process = require "support.process"
+
+local join = hosts.join
+
+describe("the history of several hosts", function()
+  after_each(function()
+    gateway.stop_all()
+    nats.stop_all()
+  end)
+
+  -- `timestamp` is the position. "many N" publishes 1 … N.
+  local room = [[
+    local tidewire = require "tidewire"
+    local room = tidewire.topic("room",
+      { type = "chat.ChatMessage", history = 1000, ttl = 600, position = "timestamp" })
+    return { Chat = {
+      on_open = function(stream)
+        local since = stream:metadata "x-since"
+        local _, note = room:subscribe(stream, { since = since, queue = 5000 })
+        if note then tidewire.log.info(note .. " for " .. since) end
+      end,
+      on_message = function(_, message)
+        local many = tonumber(message.message:match "^many (%d+)$")
+        if not many then room:publish { sender = message.sender, message = message.message } end
+        for i = 1, many or 0 do room:publish { sender = message.sender, message = tostring(i) } end
+      end,
+    } }
+  ]]
+
+  local function serve(server, more)
+    return hosts.serve(server, ("jetstream { patience = 200ms %s }"):format(more or ""), room, "workers = 2")
+  end
+
+  -- Of one sender these numbers come, each once, in order; all positions that there are grow.
+  local function expect(stream, sender, from, to)
+    local last, next_one = 0, from
+    while next_one <= to do
+      local message = assert(stream:receive())
+      if message.sender == sender then
+        assert.equal(tostring(next_one), message.message)
+        next_one = next_one + 1
+        local position = tonumber(message.timestamp) or 0
+        if position > 0 then
+          assert.is_true(position > last)
+          last = position
+        end
+      end
+    end
+  end
+
+  it("is one, with the same positions, also for a host that comes later", function()
+    local server = nats.start { jetstream = true }
+    local a, b = serve(server), serve(server)
+    a:wait_for_log "bus: connected"
+    b:wait_for_log "bus: connected"
+    local ann, bob = join(a), join(b)
+    hosts.meet(ann, bob)
+    hosts.meet(bob, ann)
+    ann:send { sender = "ann", message = "many 100" }
+    bob:send { sender = "bob", message = "many 100" }
+    local at_a, at_b = {}, {}
+    for stream, all in pairs { [ann] = at_a, [bob] = at_b } do
+      while #all < 200 do
+        local message = assert(stream:receive())
+        if message.sender ~= "hello" then all[#all + 1] = message end
+      end
+    end
+    assert.same(at_a, at_b) -- one order, one position for each
+    local position = at_a[100].timestamp
+    for _, gw in ipairs { a, b, serve(server) } do
+      gw:wait_for_log "bus: connected"
+      local late = join(gw, { ["x-since"] = tostring(position) })
+      for i = 101, 200 do assert.same(at_a[i], hosts.next_said(late)) end
+      local last = join(gw, { ["x-since"] = "50" })
+      for i = 151, 200 do assert.same(at_a[i], hosts.next_said(last)) end
+      assert.is_false(gw:said "gap for")
+    end
+  end)
+
+  it("leaves no gap when the server is killed and comes back, and local delivery never stops", function()
+    local server = nats.start { jetstream = true }
+    local a, b = serve(server), serve(server)
+    a:wait_for_log "bus: connected"
+    b:wait_for_log "bus: connected"
+    local ann, amy, bob = join(a), join(a), join(b)
+    hosts.meet(ann, bob)
+    hosts.meet(bob, ann)
+    local said = 0
+    local function say(count) -- and amy, of the same host, hears it at once
+      for _ = 1, count do
+        said = said + 1
+        ann:send { sender = "ann", message = tostring(said) }
+      end
+      expect(amy, "ann", said - count + 1, said)
+    end
+    say(50)
+    for _ = 1, 2 do
+      local mark_a, mark_b = a:mark(), b:mark()
+      server:kill()
+      say(50)
+      a:wait_for_log("bus: the connection is lost", mark_a)
+      b:wait_for_log("bus: the connection is lost", mark_b)
+      say(50)
+      server:begin()
+      say(50)
+      a:wait_for_log("bus: connected", mark_a)
+      say(50)
+    end
+    expect(bob, "ann", 1, said)
+    for _, gw in ipairs { a, b, serve(server) } do
+      expect(join(gw, { ["x-since"] = "all" }), "ann", 1, said)
+    end
+    assert.same({ nil, "timeout" }, { bob:receive(0.1) })
+    assert.same({ nil, "timeout" }, { amy:receive(0.1) })
+  end)
+
+  it("waits for a server that is not there at first, and is of this host alone until then", function()
+    local server = nats.start { jetstream = true }
+    server:kill()
+    local a = serve(server)
+    local ann = join(a, { ["x-since"] = "all" })
+    ann:send { sender = "ann", message = "many 20" }
+    expect(ann, "ann", 1, 20)
+    expect(join(a, { ["x-since"] = "all" }), "ann", 1, 20)
+    server:begin()
+    a:wait_for_log "bus: connected"
+    local b = serve(server)
+    expect(join(b, { ["x-since"] = "all" }), "ann", 1, 20)
+    expect(join(a, { ["x-since"] = "all" }), "ann", 1, 20)
+  end)
+
+  it("says where messages are missing", function()
+    local server = nats.start { jetstream = true }
+    local a = serve(server, "messages = 10")
+    a:wait_for_log "bus: connected"
+    local ann = join(a)
+    ann:send { sender = "ann", message = "first" }
+    local position = assert(ann:receive()).timestamp
+    ann:send { sender = "ann", message = "many 30" }
+    expect(ann, "ann", 1, 30)
+    local b = serve(server)
+    expect(join(b, { ["x-since"] = "all" }), "ann", 21, 30)
+    expect(join(b, { ["x-since"] = tostring(position) }), "ann", 21, 30)
+    b:wait_for_log("gap for " .. position)
+  end)
+
+  it("is not harmed by what others write into the stream", function()
+    local server = nats.start { jetstream = true }
+    local a = serve(server)
+    a:wait_for_log "bus: connected"
+    local ann = join(a)
+    ann:send { sender = "ann", message = "many 5" }
+    expect(ann, "ann", 1, 5)
+    local foreign = server:connect()
+    local from = { "Tidewire-Type: chat.ChatMessage", "Tidewire-From: 00000000000000aa", "Tidewire-Sequence: 1" }
+    for _ = 1, 20 do
+      foreign:publish("tidewire.k.room", "\255\255")
+      foreign:publish("tidewire.k.room", "\255\255", from)
+      foreign:send("PUB tidewire.k.room $JS.ACK.TIDEWIRE.x.1.1.1.1.0 2\r\n\255\255\r\n")
+    end
+    foreign:flush()
+    ann:send { sender = "ann", message = "6" }
+    expect(ann, "ann", 6, 6)
+    expect(join(serve(server), { ["x-since"] = "all" }), "ann", 1, 6)
+    a:wait_for_log "bus: rejected"
+  end)
+
+  it("needs a server with JetStream, and says so", function()
+    local server = nats.start()
+    local a = serve(server)
+    assert.is_truthy(a:wait_for_log("bus: cannot connect"):find("the stream TIDEWIRE", 1, true))
+    local ann = join(a)
+    ann:send { sender = "ann", message = "many 3" }
+    expect(ann, "ann", 1, 3)
+  end)
+
+  it("comes and goes with a reload", function()
+    local server = nats.start { jetstream = true }
+    local a = serve(server)
+    a:wait_for_log "bus: connected"
+    local ann = join(a)
+    ann:send { sender = "ann", message = "many 10" }
+    expect(ann, "ann", 1, 10)
+    for _, config in ipairs { hosts.config(server), hosts.config_without, hosts.config(server, "jetstream { }") } do
+      a:configure(config)
+      assert.is_truthy(a:reload())
+      ann:send { sender = "ann", message = "many 10" }
+      expect(ann, "ann", 1, 10)
+    end
+    assert.is_truthy(process.await(gateway.patience, function()
+      local late = join(a, { ["x-since"] = "all" })
+      return pcall(expect, late, "ann", 1, 10)
+    end))
+  end)
+end)
