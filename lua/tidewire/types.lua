@@ -149,7 +149,7 @@ function Stream:half_close() end
 function Stream:cancel() end
 ---Of a stream that a script has opened: waits for the response headers. `nil, "closed"`: it has ended without any.
 ---@return table<string, string[]>?
----@return "closed"|"gap"|nil why "gap": behind that position something is no longer kept
+---@return "closed"|"gap"|"loading"|nil why "gap": behind that position something is no longer kept; "loading": a bus with `jetstream` brings the history, and then it begins
 function Stream:headers() end
 ---Of a stream that a script has opened: waits for its end.
 ---@return tidewire.Code code

@@ -77,7 +77,7 @@ static void send(struct bus_topic *topic, const struct pending *pending) {
 /* Their subscribers have had it. */
 static void free_pending(struct bus_topic *topic, struct pending *pending) {
     topic->store.count--;
-    topic->store.bytes -= pending->length;
+    topic->bus->pending_bytes -= pending->length;
     atomic_fetch_sub(&topic->bus->counters[BUS_PENDING], 1);
     list_remove(&pending->node);
     if (pending->is_held) carrier_release(topic->shared, pending->ticket);
@@ -100,12 +100,12 @@ static void hold_up_to(struct bus_topic *topic, uint64_t at) {
     }
 }
 
-/* The oldest goes: it has been handed over, but will not be stored. */
+/* The topic's oldest goes: it has been handed over, but will not be stored. */
 static void bound(struct bus_topic *topic) {
     struct bus *bus = topic->bus;
-    struct store *store = &topic->store;
-    while (store->count > atomic_load(&bus->most_messages) || store->bytes > atomic_load(&bus->most_bytes)) {
-        struct pending *oldest = container_of(store->pending.next, struct pending, node);
+    while (atomic_load(&bus->counters[BUS_PENDING]) > atomic_load(&bus->most_messages) ||
+           bus->pending_bytes > atomic_load(&bus->most_bytes)) {
+        struct pending *oldest = container_of(topic->store.pending.next, struct pending, node);
         hold(topic, oldest);
         free_pending(topic, oldest);
         bus_count_dropped(bus);
@@ -126,7 +126,7 @@ static void keep_pending(struct bus_topic *topic, struct carrier_message *messag
     pending->at = loop_now(topic->bus->loop);
     list_append(&store->pending, &pending->node);
     store->count++;
-    store->bytes += pending->length;
+    topic->bus->pending_bytes += pending->length;
     atomic_fetch_add(&topic->bus->counters[BUS_PENDING], 1);
     if (store->is_caught_up) send(topic, pending);
     if (!atomic_load(&topic->bus->is_up)) hold_up_to(topic, pending->at);
@@ -141,8 +141,9 @@ static void hand_over(struct bus *bus, struct shared_topic *shared, struct carri
 }
 
 void store_publish(struct bus *bus, struct carrier_message *message) {
-    struct bus_topic *topic = bus_topic_find(bus, message->topic);
-    if (!topic || !is_stored(topic) || !topic->state.type) {
+    struct bus_topic *topic = *carrier_slot(message->topic);
+    if (!topic || !is_stored(topic)) topic = bus_topic_find(bus, message->topic);
+    if (!topic || !is_stored(topic)) {
         hand_over(bus, message->topic, message);
     } else if (bus->most_payload && message->parcel->length > bus->most_payload) {
         bus_drop_large(bus, topic, message->parcel->length);
@@ -255,12 +256,21 @@ void store_end(struct bus_topic *topic) {
     carrier_set_stored(topic->bus->registry, topic->shared, false);
 }
 
+/* A topic that was left and is used again waits for what it has missed, although we never ceased to follow it. */
+static void tell_again(struct bus_topic *topic) {
+    if (topic->state.is_loading && topic->store.is_loaded) carrier_loaded(topic->bus->registry, topic->shared, 0);
+}
+
 void store_refresh(struct bus_topic *topic) {
-    bool shall_be = config_of(topic) && topic->is_carried && topic->state.is_kept;
-    if (shall_be && !is_stored(topic) && topic->state.is_used) begin(topic);
-    if (shall_be) return;
-    if (is_stored(topic)) store_end(topic);
-    else carrier_set_stored(topic->bus->registry, topic->shared, false); /* it may have thought so */
+    const struct carrier_topic *state = &topic->state;
+    if (!config_of(topic) || !topic->is_carried || !state->is_kept) {
+        if (is_stored(topic)) store_end(topic);
+        else carrier_set_stored(topic->bus->registry, topic->shared, false); /* it may have thought so */
+    } else if (is_stored(topic)) {
+        tell_again(topic);
+    } else if (state->is_used && state->type) {
+        begin(topic);
+    }
 }
 
 void store_come_up(struct bus *bus, uint64_t stream_last) {

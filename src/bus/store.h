@@ -33,7 +33,7 @@ struct store {
     bool is_loaded;            /* once, or nobody waits for that any more */
     uint64_t floor;            /* position; nothing before it is there */
     struct list pending;       /* of struct pending: ours, in order, that have not come back */
-    uint64_t count, bytes;     /* of these */
+    uint64_t count;            /* of these */
 };
 
 void store_init(struct bus_topic *topic);

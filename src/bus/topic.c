@@ -85,6 +85,7 @@ struct bus_topic *bus_topic_find(struct bus *bus, struct shared_topic *shared) {
     struct bus_topic *topic = *carrier_slot(shared);
     struct carrier_topic state;
     carrier_look(bus->registry, shared, &state);
+    if (!bus->config) carrier_set_stored(bus->registry, shared, false); /* it was made when there was one */
     if (!bus->config || (!topic && !state.is_used)) return topic;
     if (!topic) topic = topic_new(bus, shared, &state);
     topic->state = state;

@@ -27,6 +27,10 @@ void carrier_look(struct topic_registry *registry, struct shared_topic *topic, s
         .is_kept = atomic_load(&topic->is_kept),
         .subscribers = shared_count(registry, topic),
     };
+    if (!state->is_kept) return;
+    pthread_mutex_lock(&topic->lock);
+    state->is_loading = topic->is_loading;
+    pthread_mutex_unlock(&topic->lock);
 }
 
 void **carrier_slot(struct shared_topic *topic) { return &topic->carried; }

@@ -72,6 +72,7 @@ struct carrier_topic {
     const char *type;     /* full name; NULL: not known yet. Stays as long as the topic */
     bool is_used;         /* some worker has a handle */
     bool is_kept;
+    bool is_loading;      /* subscribers wait for carrier_loaded() */
     uint64_t subscribers; /* of this process */
 };
 void carrier_look(struct topic_registry *registry, struct shared_topic *topic, struct carrier_topic *state);

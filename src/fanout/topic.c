@@ -63,6 +63,15 @@ void topics_free(struct topics **topics) {
     *topics = NULL;
 }
 
+/* A history that nobody has looked after for a while may lack what was stored since. */
+static void await_history(struct topics *topics, struct shared_topic *shared) {
+    struct topic_carrier *carrier = topic_registry_carrier(topics->registry);
+    if (!carrier || !atomic_load(&carrier->stores) || !atomic_load(&shared->is_kept)) return;
+    pthread_mutex_lock(&shared->lock);
+    atomic_store(&shared->is_stored, shared->is_loading = true);
+    pthread_mutex_unlock(&shared->lock);
+}
+
 struct topic *topic_open(struct topics *topics, const char *name, size_t length) {
     struct topic *topic = map_get(&topics->by_name, name, length);
     if (topic) return topic_ref(topic);
@@ -79,7 +88,10 @@ struct topic *topic_open(struct topics *topics, const char *name, size_t length)
     credit_open(topic);
     topic->share->topic = topic;
     map_put(&topics->by_name, name, length, topic);
-    if (atomic_fetch_add(&shared->handles, 1) == 0) shared_note(topics->registry, shared);
+    if (atomic_fetch_add(&shared->handles, 1) == 0) {
+        await_history(topics, shared);
+        shared_note(topics->registry, shared);
+    }
     return topic;
 }
 
