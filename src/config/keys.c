@@ -89,8 +89,8 @@ const struct section sections[SECTION_COUNT] = {
          .parent = SECTION_BUS,
          .help = "Keep the messages of topics with a `history` in a stream of NATS JetStream, which gives them their order "
                  "and their positions, the same on all gateways. The stream is made with these settings when there is none "
-                 "of that name; one that there is is used as it is. Without this section every gateway has a history and "
-                 "positions of its own."},
+                 "of that name; one that there is is used as it is. It takes nats-server 2.9 or newer. Without this "
+                 "section every gateway has a history and positions of its own."},
     [SECTION_LIMIT] = {.name = "limit",
                        .title = "NAME",
                        .example = "per-user",
