@@ -286,8 +286,8 @@ struct report {
     struct mail mail;
     void (*act)(struct bus *bus, struct report *report);
     bool was_up;
-    size_t most_payload;
-    uint64_t number; /* the stream's last; or how many are pending */
+    struct wire_server server;
+    uint64_t number; /* how many are pending */
     struct config_bus *config; /* of an order of the main thread */
     struct schema *schema;
     size_t most_message;
@@ -319,27 +319,44 @@ static void set_texts(struct bus *bus, const char *server, const char *error) {
 }
 
 static void come_up(struct bus *bus, struct report *report) {
+    const struct wire_server *server = &report->server;
     uint64_t now = loop_update_now(bus->loop);
     uint64_t dropped = atomic_load(&bus->counters[BUS_DROPPED_OUT]) - bus->dropped_before;
-    bus->most_payload = report->most_payload;
+    bus->connection = server->connection;
+    bus->most_payload = server->most_payload;
     bus_count(bus, BUS_CONNECTS, 1);
-    set_texts(bus, report->text, "");
+    set_texts(bus, server->name, "");
     if (bus->down_since)
-        log_info(NULL, "bus: connected to %s after %.1f s; %llu messages were dropped, %llu are sent now", report->text,
-                 (double)(now - bus->down_since) / NS_PER_S, (unsigned long long)dropped, (unsigned long long)bus->queued);
+        log_info(NULL, "bus: connected to %s after %.1f s; %llu messages were dropped, %llu are sent now", server->name,
+                 (double)(now - bus->down_since) / NS_PER_S, (unsigned long long)dropped,
+                 (unsigned long long)(bus->queued + atomic_load(&bus->counters[BUS_PENDING])));
     bus->down_since = 0;
     bus->told_down = (struct rare){0};
     atomic_store(&bus->is_up, true);
     pump(bus);
     hosts_come_up(bus);
     presence_tell_all(bus);
-    store_come_up(bus, report->number);
+    store_come_up(bus, server->stream_last);
+}
+
+/* What goes over this connection or not at all; who has sent it sends it again. */
+static void forget_bound(struct bus *bus) {
+    for (struct list *node = bus->queue.next, *next; node != &bus->queue; node = next) {
+        struct wire_out *out = container_of(node, struct wire_out, node);
+        next = node->next;
+        if (!out->connection) continue;
+        list_remove(node);
+        bus->queued--;
+        bus->queued_bytes -= out->weight;
+        wire_out_free(out);
+    }
 }
 
 static void go_down(struct bus *bus, struct report *report) {
     set_texts(bus, "", report->text);
     if (report->was_up) {
         atomic_store(&bus->is_up, false);
+        forget_bound(bus);
         store_go_down(bus);
     }
     if (report->was_up && !bus->config) {
@@ -370,11 +387,10 @@ static void tell_fault(struct bus *bus, struct report *report) {
     log_warn(NULL, "bus: %s", report->text);
 }
 
-static void on_up(void *context, const char *server, size_t most_payload, uint64_t stream_last) {
+static void on_up(void *context, const struct wire_server *server) {
     struct bus *bus = context;
-    struct report *report = report_new(come_up, server);
-    report->most_payload = most_payload;
-    report->number = stream_last;
+    struct report *report = report_new(come_up, NULL);
+    report->server = *server;
     mailbox_post_always(bus->control, &report->mail);
 }
 

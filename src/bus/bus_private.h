@@ -54,6 +54,7 @@ struct bus {
     struct schema *schema;
     size_t most_message;  /* bytes of one */
     size_t most_payload;  /* the server's */
+    uint64_t connection;  /* the wire's number of it */
     struct list topics;   /* of struct bus_topic */
     struct map subjects;  /* of struct hearing */
     struct list queue;    /* of struct wire_out */

@@ -71,6 +71,7 @@ static void send(struct bus_topic *topic, const struct pending *pending) {
         {BUS_TYPE, topic->state.type}, {BUS_FROM, bus->origin_text}, {BUS_SEQUENCE, sequence}, {"Nats-Msg-Id", id}};
     struct wire_out *out = wire_out_new(subject, NULL, headers, 4, parcel->data, pending->length, NULL);
     out->is_counted = true;
+    out->connection = bus->connection; /* by another it would come before those that this one has lost */
     bus_send(bus, out);
 }
 

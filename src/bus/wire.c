@@ -52,6 +52,7 @@ struct wire {
     size_t waiting;
     size_t subscriptions; /* that the library is not done with */
     bool wants_room, is_new_config, is_ending;
+    uint64_t connections;      /* so far */
     bool is_lost, is_closed; /* the library says so of the connection */
     char why[256];
     uint64_t ends_at; /* monotonic ns */
@@ -410,10 +411,11 @@ static uint64_t attempt_after(uint64_t wait) {
 
 /* With everything that is wanted subscribed at the server, and known to be. */
 static void bring_up(struct wire *wire) {
-    char server[256] = "";
+    struct wire_server server = {0};
     wire->next_attempt = attempt_after(wire->using->reconnect);
     pthread_mutex_lock(&wire->lock);
     wire->is_lost = wire->is_closed = false;
+    wire->connections++;
     wire->why[0] = '\0';
     pthread_mutex_unlock(&wire->lock);
     bool is_fine = dial(wire) && open_stream(wire);
@@ -429,9 +431,11 @@ static void bring_up(struct wire *wire) {
         wire->events.on_down(wire->context, wire->why, false);
         return;
     }
-    natsConnection_GetConnectedUrl(wire->connection, server, sizeof server);
-    wire->events.on_up(wire->context, server, (size_t)natsConnection_GetMaxPayload(wire->connection),
-                        wire->stream_last);
+    natsConnection_GetConnectedUrl(wire->connection, server.name, sizeof server.name);
+    server.connection = wire->connections;
+    server.most_payload = (size_t)natsConnection_GetMaxPayload(wire->connection);
+    server.stream_last = wire->stream_last;
+    wire->events.on_up(wire->context, &server);
 }
 
 static void lose(struct wire *wire) {
@@ -478,8 +482,9 @@ static bool send_once(struct wire *wire) {
     struct list *node = list_take(&wire->out);
     if (!node) return false;
     struct wire_out *out = container_of(node, struct wire_out, node);
+    bool is_for_another = out->connection && out->connection != wire->connections;
     pthread_mutex_unlock(&wire->lock);
-    natsStatus status = publish(wire, out);
+    natsStatus status = is_for_another ? NATS_OK : publish(wire, out);
     bool is_never = status == NATS_MAX_PAYLOAD || status == NATS_INVALID_ARG || status == NATS_INVALID_SUBJECT ||
                     status == NATS_NO_SERVER_SUPPORT;
     if (is_never) wire->events.on_lost(wire->context, out->length, natsStatus_GetText(status));

@@ -49,19 +49,26 @@ struct wire_out {
     struct wire_header headers[WIRE_HEADERS]; /* up to the first without a name */
     bool is_droppable; /* the oldest of these goes when too many wait */
     bool is_counted;   /* among those that were sent */
+    uint64_t connection; /* only by this one, else not at all; 0: by whichever there is */
 };
 struct wire_out *wire_out_new(const char *subject, const char *reply, const struct wire_header *headers, size_t count,
                               const void *bytes, size_t length, struct parcel *parcel);
 void wire_out_free(struct wire_out *out);
+
+struct wire_server {
+    uint64_t connection; /* counted from 1 */
+    char name[256];
+    size_t most_payload;  /* bytes of a message */
+    uint64_t stream_last; /* number of the last message in the stream, if the config has one, which is there then */
+};
 
 /* In the wire's thread or one of the library's. */
 struct wire_events {
     /* The consumer is there, `pending` messages of its subject come at once. */
     void (*on_followed)(void *context, const char *consumer, uint64_t pending);
     void (*on_message)(void *context, struct wire_message *message); /* takes it over */
-    /* All subscriptions are in force at the server, which takes messages of so many bytes; the stream, if the config has
-     * one, is there, and this is its last message's number. */
-    void (*on_up)(void *context, const char *server, size_t most_payload, uint64_t stream_last);
+    /* All subscriptions are in force at the server. */
+    void (*on_up)(void *context, const struct wire_server *server);
     void (*on_down)(void *context, const char *why, bool was_up);
     void (*on_room)(void *context); /* after wire_wants_room() */
     void (*on_lost)(void *context, size_t length, const char *why); /* this one cannot be sent, ever */

@@ -117,6 +117,29 @@ describe("the history of several hosts", function()
     assert.same({ nil, "timeout" }, { amy:receive(0.1) })
   end)
 
+  it("leaves no gap in bursts in which the server dies", function()
+    local server = nats.start { jetstream = true }
+    local a, b = serve(server), serve(server)
+    a:wait_for_log "bus: connected"
+    b:wait_for_log "bus: connected"
+    local ann, bob = join(a), join(b)
+    hosts.meet(ann, bob)
+    for round = 1, 3 do
+      local mark = a:mark()
+      ann:send { sender = "round " .. round, message = "many 300" }
+      server:kill()
+      a:wait_for_log("bus: the connection is lost", mark)
+      expect(ann, "round " .. round, 1, 300)
+      server:begin()
+      a:wait_for_log("bus: connected", mark)
+    end
+    for round = 1, 3 do expect(bob, "round " .. round, 1, 300) end
+    for _, gw in ipairs { a, b, serve(server) } do
+      local late = join(gw, { ["x-since"] = "all" })
+      for round = 1, 3 do expect(late, "round " .. round, 1, 300) end
+    end
+  end)
+
   it("waits for a server that is not there at first, and is of this host alone until then", function()
     local server = nats.start { jetstream = true }
     server:kill()
