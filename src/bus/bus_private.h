@@ -114,6 +114,8 @@ bool rare_is_due(struct rare *rare, uint64_t now);
 void bus_reject(struct bus *bus, const struct bus_topic *topic, const char *why);
 /* A message of ours that no server takes. */
 void bus_drop_large(struct bus *bus, const struct bus_topic *topic, size_t length);
+/* The carrier's functions. */
+void bus_workers_init(struct bus *bus);
 void bus_count_dropped(struct bus *bus);
 /* Takes it over: sent in order. */
 void bus_send(struct bus *bus, struct wire_out *out);

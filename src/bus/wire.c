@@ -2,119 +2,18 @@
  *
  * The library does not reconnect by itself: a connection that is lost is taken down, and the thread makes another one in
  * the same way as the first. So there is one way in which things come about, and nothing is queued out of sight. */
-#include "bus/wire.h"
-
 #include <errno.h>
-#include <nats/nats.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
-#include "base/clock.h"
-#include "base/map.h"
 #include "base/memory.h"
-#include "bus/subject.h"
-#include "fanout/history.h"
+#include "bus/wire_private.h"
 
-#define WRITE_DEADLINE (2 * NS_PER_S) /* a server that takes nothing for so long is lost */
-#define FLUSH (2 * NS_PER_S)
 #define CLOSE_PATIENCE (10 * NS_PER_S)
-#define DUPLICATES (120 * NS_PER_S) /* how long the server knows a message again, unless told otherwise */
 #define COUNT_INTERVAL (100 * NS_PER_MS) /* while the library drops what comes */
 enum { ROOM = 256 /* messages that wait when on_room is told */ };
-
-/* A subject that is wanted, or whose subscription is to go. */
-struct want {
-    struct list node; /* in the wire's work, while what is and what shall be differ */
-    natsSubscription *subscription; /* changed by the wire's thread, while is_busy without the lock */
-    int64_t dropped;                /* by the library, as far as that was told */
-    bool is_wanted, is_busy;
-    struct follow *follow; /* NULL: a subject by itself */
-    char subject[];
-};
-
-/* Of a stream. */
-struct follow {
-    uint64_t after;
-    char *subject, *consumer;
-};
-
-struct wire {
-    struct wire_events events;
-    void *context;
-    pthread_t thread;
-    pthread_mutex_t lock; /* for all below */
-    pthread_cond_t news;
-    struct map wants; /* of struct want, by subject */
-    struct list work, out;
-    size_t waiting;
-    size_t subscriptions; /* that the library is not done with */
-    bool wants_room, is_new_config, is_ending;
-    uint64_t connections;      /* so far */
-    bool is_lost, is_closed; /* the library says so of the connection */
-    char why[256];
-    uint64_t ends_at; /* monotonic ns */
-    uint64_t count_at; /* when it looks how many messages the library has dropped; 0: it drops none */
-    struct config_bus *config;
-
-    /* The wire's thread alone. */
-    struct config_bus *using;
-    natsConnection *connection;
-    jsCtx *stream; /* NULL: the config has none */
-    uint64_t stream_last;
-    uint64_t next_attempt;
-    bool is_open; /* the library */
-};
-
-/* ---- messages ---- */
-
-const char *wire_subject(const struct wire_message *message) { return natsMsg_GetSubject(message->native); }
-const char *wire_reply(const struct wire_message *message) { return natsMsg_GetReply(message->native); }
-const uint8_t *wire_data(const struct wire_message *message) { return (const uint8_t *)natsMsg_GetData(message->native); }
-size_t wire_length(const struct wire_message *message) { return (size_t)natsMsg_GetDataLength(message->native); }
-
-const char *wire_header(const struct wire_message *message, const char *name) {
-    const char *value = NULL;
-    return natsMsgHeader_Get(message->native, name, &value) == NATS_OK ? value : NULL;
-}
-
-void wire_message_free(struct wire_message *message) {
-    natsMsg_Destroy(message->native);
-    free(message);
-}
-
-static const char *put_text(char **at, const char *text) {
-    if (!text) return NULL;
-    size_t size = strlen(text) + 1;
-    char *copy = memcpy(*at, text, size);
-    *at += size;
-    return copy;
-}
-
-struct wire_out *wire_out_new(const char *subject, const char *reply, const struct wire_header *headers, size_t count,
-                              const void *bytes, size_t length, struct parcel *parcel) {
-    size_t texts = strlen(subject) + 1 + (reply ? strlen(reply) + 1 : 0), copied = parcel ? 0 : length;
-    for (size_t i = 0; i < count; i++) texts += strlen(headers[i].value) + 1;
-    struct wire_out *out = memory_new(sizeof *out + copied + texts);
-    char *at = (char *)(out + 1) + copied;
-    list_init(&out->node);
-    out->parcel = parcel ? parcel_ref(parcel) : NULL;
-    out->bytes = parcel ? parcel->data : memcpy(out + 1, bytes, length);
-    out->length = length;
-    out->weight = sizeof *out + length + texts;
-    out->subject = put_text(&at, subject);
-    out->reply = put_text(&at, reply);
-    for (size_t i = 0; i < count; i++)
-        out->headers[i] = (struct wire_header){headers[i].name, put_text(&at, headers[i].value)};
-    return out;
-}
-
-void wire_out_free(struct wire_out *out) {
-    parcel_unref(&out->parcel);
-    free(out);
-}
 
 /* ---- the library's threads ---- */
 
@@ -154,44 +53,17 @@ static void on_error(natsConnection *connection, natsSubscription *subscription,
 
 /* ---- the connection ---- */
 
-static int milliseconds(uint64_t ns) { return (int)(ns / NS_PER_MS); }
-
-static natsStatus set_identity(natsOptions *options, const struct config_bus *config) {
-    if (config->user) return natsOptions_SetUserInfo(options, config->user, config->password);
-    if (config->token) return natsOptions_SetToken(options, config->token);
-    if (config->credentials) return natsOptions_SetUserCredentialsFromFiles(options, config->credentials, NULL);
-    if (config->nkey) return natsOptions_SetNKeyFromSeed(options, config->nkey, config->nkey_seed);
-    return NATS_OK;
+const char *wire_reason(natsStatus status) {
+    natsStatus last;
+    const char *text = nats_GetLastError(&last);
+    return text && *text && last == status ? text : natsStatus_GetText(status);
 }
 
-static natsStatus set_tls(natsOptions *options, const struct config_upstream_tls *tls) {
-    if (!tls) return NATS_OK;
-    natsStatus status = natsOptions_SetSecure(options, true);
-    if (status == NATS_OK && tls->ca) status = natsOptions_LoadCATrustedCertificates(options, tls->ca);
-    if (status == NATS_OK && tls->certificate)
-        status = natsOptions_LoadCertificatesChain(options, tls->certificate, tls->key);
-    if (status == NATS_OK && tls->server_name) status = natsOptions_SetExpectedHostname(options, tls->server_name);
-    if (status == NATS_OK && !tls->is_verified) status = natsOptions_SkipServerVerification(options, true);
-    return status;
-}
-
-static natsStatus set_options(struct wire *wire, natsOptions *options, const struct config_bus *config) {
-    int urls = 0;
-    while (config->urls[urls]) urls++;
-    natsStatus status = natsOptions_SetServers(options, (const char **)config->urls, urls);
-    if (status == NATS_OK) status = natsOptions_SetName(options, config->name);
-    if (status == NATS_OK) status = natsOptions_SetTimeout(options, milliseconds(config->connect_timeout));
-    if (status == NATS_OK) status = natsOptions_SetPingInterval(options, milliseconds(config->ping));
-    if (status == NATS_OK) status = natsOptions_SetMaxPingsOut(options, 2);
-    if (status == NATS_OK) status = natsOptions_SetAllowReconnect(options, false);
-    if (status == NATS_OK) status = natsOptions_SetNoEcho(options, true);
-    if (status == NATS_OK) status = natsOptions_UseGlobalMessageDelivery(options, true);
-    if (status == NATS_OK) status = natsOptions_SetMaxPendingMsgs(options, (int)config->messages);
-    if (status == NATS_OK) status = natsOptions_SetWriteDeadline(options, milliseconds(WRITE_DEADLINE));
-    if (status == NATS_OK) status = natsOptions_SetClosedCB(options, on_closed, wire);
-    if (status == NATS_OK) status = natsOptions_SetErrorHandler(options, on_error, wire);
-    if (status == NATS_OK) status = set_identity(options, config);
-    return status == NATS_OK ? set_tls(options, config->tls) : status;
+void wire_set_why(struct wire *wire, const char *what) {
+    pthread_mutex_lock(&wire->lock);
+    snprintf(wire->why, sizeof wire->why, "%s", what);
+    wire->is_lost = true;
+    pthread_mutex_unlock(&wire->lock);
 }
 
 static void on_complete(void *context) {
@@ -199,82 +71,6 @@ static void on_complete(void *context) {
     pthread_mutex_lock(&wire->lock);
     if (--wire->subscriptions == 0) pthread_cond_broadcast(&wire->news);
     pthread_mutex_unlock(&wire->lock);
-}
-
-/* ---- the stream ---- */
-
-/* The last call of the thread that failed says why. */
-static const char *reason(natsStatus status) {
-    natsStatus last;
-    const char *text = nats_GetLastError(&last);
-    return text && *text && last == status ? text : natsStatus_GetText(status);
-}
-
-/* Why the connection does not do, which is more than the library will say of its end. */
-static void set_why(struct wire *wire, const char *what) {
-    pthread_mutex_lock(&wire->lock);
-    snprintf(wire->why, sizeof wire->why, "%s", what);
-    wire->is_lost = true;
-    pthread_mutex_unlock(&wire->lock);
-}
-
-static natsStatus add_stream(struct wire *wire, jsStreamInfo **info) {
-    const struct config_bus *config = wire->using;
-    const struct config_bus_stream *stream = config->stream;
-    char subject[128];
-    const char *subjects[] = {subject};
-    jsStreamConfig wanted;
-    snprintf(subject, sizeof subject, "%s.%c.*", config->subject, SUBJECT_KEPT);
-    jsStreamConfig_Init(&wanted);
-    wanted.Name = stream->name;
-    wanted.Subjects = subjects;
-    wanted.SubjectsLen = 1;
-    wanted.Storage = stream->storage == STORAGE_FILE ? js_FileStorage : js_MemoryStorage;
-    wanted.Replicas = stream->replicas;
-    wanted.MaxMsgsPerSubject = stream->messages;
-    wanted.MaxBytes = (int64_t)stream->bytes;
-    wanted.MaxAge = (int64_t)stream->age;
-    wanted.Discard = js_DiscardOld;
-    if (stream->age && stream->age < DUPLICATES) wanted.Duplicates = (int64_t)stream->age;
-    return js_AddStream(info, wire->stream, &wanted, NULL, NULL);
-}
-
-/* The stream is there, made by us or by whomever. */
-static bool open_stream(struct wire *wire) {
-    jsOptions options;
-    jsStreamInfo *info = NULL;
-    char why[256];
-    wire->stream_last = 0;
-    if (!wire->using->stream) return true;
-    jsOptions_Init(&options);
-    options.Wait = milliseconds(FLUSH);
-    natsStatus status = natsConnection_JetStream(&wire->stream, wire->connection, &options);
-    if (status == NATS_OK) status = js_GetStreamInfo(&info, wire->stream, wire->using->stream->name, NULL, NULL);
-    if (status == NATS_NOT_FOUND) status = add_stream(wire, &info);
-    if (status == NATS_OK) wire->stream_last = info->State.LastSeq;
-    else snprintf(why, sizeof why, "the stream %s: %s", wire->using->stream->name, reason(status)), set_why(wire, why);
-    jsStreamInfo_Destroy(info);
-    return status == NATS_OK;
-}
-
-static natsStatus add_consumer(struct wire *wire, const struct want *want) {
-    jsConsumerConfig wanted;
-    jsConsumerInfo *info = NULL;
-    if (!wire->stream) return NATS_INVALID_ARG;
-    jsConsumerConfig_Init(&wanted);
-    wanted.Name = want->follow->consumer;
-    wanted.DeliverSubject = want->subject;
-    wanted.FilterSubject = want->follow->subject;
-    wanted.DeliverPolicy = js_DeliverByStartSequence;
-    wanted.OptStartSeq = want->follow->after + 1;
-    wanted.AckPolicy = js_AckNone;
-    wanted.Heartbeat = (int64_t)STREAM_HEARTBEAT;
-    wanted.MemoryStorage = true;
-    natsStatus status = js_AddConsumer(&info, wire->stream, wire->using->stream->name, &wanted, NULL, NULL);
-    if (status == NATS_OK) wire->events.on_followed(wire->context, want->follow->consumer, info->NumPending);
-    else set_why(wire, reason(status));
-    jsConsumerInfo_Destroy(info);
-    return status;
 }
 
 static void free_want(void *handle) {
@@ -301,7 +97,7 @@ static natsStatus subscribe(struct wire *wire, struct want *want) {
         wire->subscriptions++;
         pthread_mutex_unlock(&wire->lock);
     }
-    return want->follow ? add_consumer(wire, want) : NATS_OK;
+    return want->follow ? wire_add_consumer(wire, want) : NATS_OK;
 }
 
 /* What it has dropped since this was asked last. */
@@ -390,15 +186,17 @@ static bool dial(struct wire *wire) {
     natsOptions *options = NULL;
     if (!wire->is_open) {
         if (nats_Open(-1) != NATS_OK || nats_SetMessageDeliveryPoolSize(1) != NATS_OK) {
-            set_why(wire, "the client library cannot start");
+            wire_set_why(wire, "the client library cannot start");
             return false;
         }
         wire->is_open = true;
     }
     natsStatus status = natsOptions_Create(&options);
-    if (status == NATS_OK) status = set_options(wire, options, wire->using);
+    if (status == NATS_OK) status = wire_set_options(options, wire->using);
+    if (status == NATS_OK) status = natsOptions_SetClosedCB(options, on_closed, wire);
+    if (status == NATS_OK) status = natsOptions_SetErrorHandler(options, on_error, wire);
     if (status == NATS_OK) status = natsConnection_Connect(&wire->connection, options);
-    if (status != NATS_OK) set_why(wire, reason(status));
+    if (status != NATS_OK) wire_set_why(wire, wire_reason(status));
     natsOptions_Destroy(options);
     return status == NATS_OK;
 }
@@ -418,13 +216,13 @@ static void bring_up(struct wire *wire) {
     wire->connections++;
     wire->why[0] = '\0';
     pthread_mutex_unlock(&wire->lock);
-    bool is_fine = dial(wire) && open_stream(wire);
+    bool is_fine = dial(wire) && wire_open_stream(wire);
     if (is_fine) {
         pthread_mutex_lock(&wire->lock);
         while (work_once(wire)) continue;
         pthread_mutex_unlock(&wire->lock);
-        is_fine = natsConnection_FlushTimeout(wire->connection, milliseconds(FLUSH)) == NATS_OK;
-        if (!is_fine) set_why(wire, "the server does not answer");
+        is_fine = natsConnection_FlushTimeout(wire->connection, wire_milliseconds(WIRE_PATIENCE)) == NATS_OK;
+        if (!is_fine) wire_set_why(wire, "the server does not answer");
     }
     if (!is_fine) {
         take_down(wire);
@@ -522,8 +320,8 @@ static void take_config(struct wire *wire) {
     while (wire->connection && !wire->is_lost && send_once(wire)) continue;
     pthread_mutex_unlock(&wire->lock);
     if (wire->connection) {
-        natsConnection_FlushTimeout(wire->connection, milliseconds(FLUSH));
-        set_why(wire, "the config has changed");
+        natsConnection_FlushTimeout(wire->connection, wire_milliseconds(WIRE_PATIENCE));
+        wire_set_why(wire, "the config has changed");
         lose(wire);
     }
     config_bus_unref(&wire->using);
@@ -571,11 +369,11 @@ static void *run(void *context) {
     while (!is_over(wire))
         if (!step(wire, &until)) wait_for_news(wire, until);
     pthread_mutex_unlock(&wire->lock);
-    if (wire->connection) natsConnection_FlushTimeout(wire->connection, milliseconds(FLUSH));
+    if (wire->connection) natsConnection_FlushTimeout(wire->connection, wire_milliseconds(WIRE_PATIENCE));
     take_down(wire);
     if (wire->is_open) {
         nats_ReleaseThreadMemory();
-        nats_CloseAndWait(milliseconds(CLOSE_PATIENCE));
+        nats_CloseAndWait(wire_milliseconds(CLOSE_PATIENCE));
     }
     return NULL;
 }

@@ -1,0 +1,65 @@
+/* bus/wire_stream.c - see wire_private.h: the stream that keeps what topics keep. */
+#include <stdio.h>
+
+#include "bus/subject.h"
+#include "bus/wire_private.h"
+
+#define DUPLICATES (120 * NS_PER_S) /* how long the server knows a message again, unless told otherwise */
+
+static natsStatus add_stream(struct wire *wire, jsStreamInfo **info) {
+    const struct config_bus *config = wire->using;
+    const struct config_bus_stream *stream = config->stream;
+    char subject[128];
+    const char *subjects[] = {subject};
+    jsStreamConfig wanted;
+    snprintf(subject, sizeof subject, "%s.%c.*", config->subject, SUBJECT_KEPT);
+    jsStreamConfig_Init(&wanted);
+    wanted.Name = stream->name;
+    wanted.Subjects = subjects;
+    wanted.SubjectsLen = 1;
+    wanted.Storage = stream->storage == STORAGE_FILE ? js_FileStorage : js_MemoryStorage;
+    wanted.Replicas = stream->replicas;
+    wanted.MaxMsgsPerSubject = stream->messages;
+    wanted.MaxBytes = (int64_t)stream->bytes;
+    wanted.MaxAge = (int64_t)stream->age;
+    wanted.Discard = js_DiscardOld;
+    if (stream->age && stream->age < DUPLICATES) wanted.Duplicates = (int64_t)stream->age;
+    return js_AddStream(info, wire->stream, &wanted, NULL, NULL);
+}
+
+bool wire_open_stream(struct wire *wire) {
+    jsOptions options;
+    jsStreamInfo *info = NULL;
+    char why[256];
+    wire->stream_last = 0;
+    if (!wire->using->stream) return true;
+    jsOptions_Init(&options);
+    options.Wait = wire_milliseconds(WIRE_PATIENCE);
+    natsStatus status = natsConnection_JetStream(&wire->stream, wire->connection, &options);
+    if (status == NATS_OK) status = js_GetStreamInfo(&info, wire->stream, wire->using->stream->name, NULL, NULL);
+    if (status == NATS_NOT_FOUND) status = add_stream(wire, &info);
+    if (status == NATS_OK) wire->stream_last = info->State.LastSeq;
+    else snprintf(why, sizeof why, "the stream %s: %s", wire->using->stream->name, wire_reason(status)), wire_set_why(wire, why);
+    jsStreamInfo_Destroy(info);
+    return status == NATS_OK;
+}
+
+natsStatus wire_add_consumer(struct wire *wire, const struct want *want) {
+    jsConsumerConfig wanted;
+    jsConsumerInfo *info = NULL;
+    if (!wire->stream) return NATS_INVALID_ARG;
+    jsConsumerConfig_Init(&wanted);
+    wanted.Name = want->follow->consumer;
+    wanted.DeliverSubject = want->subject;
+    wanted.FilterSubject = want->follow->subject;
+    wanted.DeliverPolicy = js_DeliverByStartSequence;
+    wanted.OptStartSeq = want->follow->after + 1;
+    wanted.AckPolicy = js_AckNone;
+    wanted.Heartbeat = (int64_t)STREAM_HEARTBEAT;
+    wanted.MemoryStorage = true;
+    natsStatus status = js_AddConsumer(&info, wire->stream, wire->using->stream->name, &wanted, NULL, NULL);
+    if (status == NATS_OK) wire->events.on_followed(wire->context, want->follow->consumer, info->NumPending);
+    else wire_set_why(wire, wire_reason(status));
+    jsConsumerInfo_Destroy(info);
+    return status;
+}
