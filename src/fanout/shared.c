@@ -113,6 +113,14 @@ void shared_unref(struct topic_registry *registry, struct shared_topic *shared) 
     pthread_mutex_unlock(&registry->lock);
 }
 
+bool shared_sweep(struct topic_registry *registry) {
+    pthread_mutex_lock(&registry->lock);
+    sweep(registry, true);
+    bool has_more = !list_is_empty(&registry->lingering);
+    pthread_mutex_unlock(&registry->lock);
+    return has_more;
+}
+
 size_t shared_count(const struct topic_registry *registry, const struct shared_topic *shared) {
     size_t count = 0;
     for (uint32_t i = 0; i < registry->workers; i++)

@@ -69,6 +69,8 @@ struct topic_registry {
 struct shared_topic *shared_open(struct topic_registry *registry, const char *name, size_t length);
 struct shared_topic *shared_ref(struct shared_topic *shared);
 void shared_unref(struct topic_registry *registry, struct shared_topic *shared);
+/* Frees the topics that only their history has kept, where it is over now. False: no other one waits for that. */
+bool shared_sweep(struct topic_registry *registry);
 
 size_t shared_count(const struct topic_registry *registry, const struct shared_topic *shared);
 /* Something about it has changed: the carrier will look. */

@@ -21,6 +21,7 @@
 #include "rpc/call.h"
 
 enum { MOST_MAIL = 1 << 16, MOST_MAIL_BYTES = 64 << 20 };
+static const uint64_t sweep_interval = 10 * NS_PER_S; /* so much longer histories may stay than their age says */
 
 const char *const topic_counter_names[TOPIC_COUNTERS] = {
     [TOPIC_PUBLISHED] = "published",     [TOPIC_ENCODED] = "encoded",         [TOPIC_DELIVERED] = "delivered",
@@ -37,6 +38,16 @@ static void ring(struct task *task) {
     }
 }
 
+static void sweep_later(struct topics *topics) {
+    if (!timer_is_running(&topics->sweeper))
+        timer_start(topics->loop, &topics->sweeper, loop_now(topics->loop) + sweep_interval);
+}
+
+static void sweep(struct timer *timer) {
+    struct topics *topics = container_of(timer, struct topics, sweeper);
+    if (shared_sweep(topics->registry)) sweep_later(topics);
+}
+
 struct topics *topics_new(struct topic_registry *registry, uint32_t index, struct loop *loop) {
     struct topics *topics = memory_new(sizeof *topics);
     topics->registry = registry;
@@ -47,12 +58,14 @@ struct topics *topics_new(struct topic_registry *registry, uint32_t index, struc
     topics->unrung = memory_new(registry->workers * sizeof *topics->unrung);
     task_init(&topics->ring, ring);
     bundle_init(&topics->bundle, loop);
+    timer_init(&topics->sweeper, sweep);
     registry->sides[index] = topics;
     return topics;
 }
 
 void topics_free(struct topics **topics) {
     if (!*topics) return;
+    timer_stop((*topics)->loop, &(*topics)->sweeper);
     mailbox_free(&(*topics)->mailbox);
     bundle_free(&(*topics)->bundle);
     map_free(&(*topics)->by_name, NULL);
@@ -110,6 +123,7 @@ void topic_unref(struct topic **handle) {
     credit_close(topic);
     topic->share->topic = NULL;
     if (atomic_fetch_sub(&shared->handles, 1) == 1) shared_note(topics->registry, shared);
+    if (atomic_load(&shared->is_kept)) sweep_later(topics);
     shared_unref(topics->registry, shared);
     free(topic);
 }

@@ -22,6 +22,7 @@ struct topics {
     uint32_t *unrung;   /* for each worker: mail that it has not been woken for */
     struct task ring;   /* wakes them */
     struct bundle bundle;
+    struct timer sweeper; /* while topics linger that this worker has let go of */
 };
 
 /* One worker's handle. */

@@ -184,6 +184,35 @@ static void a_history_with_an_age_outlives_its_topics_users(void) {
     teardown(&one);
 }
 
+static void keep_and_let_go(struct one *one, const char *name, uint64_t ttl) {
+    struct topic *topic = topic_open(one->topics, name, strlen(name));
+    topic_keep(topic, 10, ttl, NULL);
+    publish(topic, "a");
+    topic_unref(&topic);
+}
+
+static void a_history_that_is_too_old_goes_though_nobody_asks(void) {
+    struct one one = setup(9);
+    struct timer *sweeper = &one.topics->sweeper;
+    CHECK(!timer_is_running(sweeper));
+    keep_and_let_go(&one, "long", 3600 * NS_PER_S);
+    keep_and_let_go(&one, "short", NS_PER_MS);
+    CHECK(timer_is_running(sweeper));
+    for (uint64_t end = clock_monotonic() + 2 * NS_PER_MS; clock_monotonic() < end;) continue;
+    timer_stop(one.loop, sweeper);
+    sweeper->fire(sweeper);
+    CHECK_INT(one.registry->by_name.count, 1);
+    CHECK(timer_is_running(sweeper));
+    topic_registry_set_most(one.registry, 1);
+    struct topic *topic = topic_open(one.topics, "long", 4);
+    CHECK(topic);
+    timer_stop(one.loop, sweeper);
+    sweeper->fire(sweeper);
+    CHECK(!timer_is_running(sweeper)); /* nothing lingers */
+    topic_unref(&topic);
+    teardown(&one);
+}
+
 /* ---- two threads: each publishes, while another subscriber of each comes and goes ---- */
 
 enum { MESSAGES = 20000 };
@@ -283,6 +312,7 @@ int main(void) {
     RUN(who_comes_later_gets_what_was_then_what_is);
     RUN(a_closing_call_gets_the_rest_of_its_replay);
     RUN(a_history_with_an_age_outlives_its_topics_users);
+    RUN(a_history_that_is_too_old_goes_though_nobody_asks);
     RUN(who_comes_back_between_threads_misses_nothing_and_hears_nothing_twice);
     schema_unref(&schema);
     return 0;
