@@ -249,9 +249,8 @@ static bool check_route(const struct arrival *arrival) {
     if (!request_path_split(arrival->request.path, &service, &method)) return refuse_path(arrival);
     if (!arrival->route) return refuse_method(arrival, service, method);
     if (!arrival->route->handler->on_open) return refuse_method(arrival, service, method);
-    if (!arrival->method) return check_untyped(arrival);
     if (encoding.length && !text_is(encoding, "identity") && !text_is(encoding, "gzip")) return refuse_encoding(arrival);
-    return check_shape(arrival);
+    return arrival->method ? check_shape(arrival) : check_untyped(arrival);
 }
 
 /* ---- accepting ---- */

@@ -223,5 +223,11 @@ describe("a service that is passed on", function()
     assert.same({ number = 7 }, call("connect", "proto").message)
     assert.equal("UNIMPLEMENTED", call("grpc-web", "json").code)
     assert.equal(415, call("connect", "json").http_status)
+    local function compressed(kind, name)
+      return doors.exchange(gw.address, { path = "/interop.Interop/Echo", headers = { { "content-type", kind },
+        { name, "br" } } })
+    end
+    assert.equal("12", compressed("application/grpc-web", "grpc-encoding").headers["grpc-status"])
+    assert.equal(501, compressed("application/proto", "content-encoding").status)
   end)
 end)
