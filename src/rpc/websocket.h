@@ -56,6 +56,8 @@ struct message *websocket_call_inflate(struct rpc_call *call, const void *data, 
 /* ---- websocket_alive.c ---- */
 
 void websocket_alive_begin(struct websocket_call *websocket);
+/* Bytes have come. */
+void websocket_alive_heard(struct websocket_call *websocket);
 /* Queues a control frame before the next message. One too many, for a client that takes none, is not sent. */
 void websocket_send_control(struct rpc_call *call, int opcode, const void *payload, size_t length);
 #endif

@@ -37,6 +37,14 @@ static void look(struct timer *timer) {
     }
 }
 
+void websocket_alive_heard(struct websocket_call *websocket) {
+    struct rpc *rpc = websocket->call->call.rpc;
+    websocket->heard = loop_now(rpc->loop);
+    if (!websocket->is_asked) return;
+    websocket->is_asked = false;
+    timer_start(rpc->loop, &websocket->alive, websocket->heard + rpc->limits.http.keepalive_interval);
+}
+
 void websocket_alive_begin(struct websocket_call *websocket) {
     struct rpc *rpc = websocket->call->call.rpc;
     websocket->heard = loop_now(rpc->loop);

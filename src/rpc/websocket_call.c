@@ -200,8 +200,7 @@ static void receive(struct rpc_call *call, const uint8_t *bytes, size_t length) 
     struct websocket_call *websocket = websocket_of(call);
     const char *text;
     int code;
-    websocket->heard = loop_now(call->call.rpc->loop);
-    websocket->is_asked = false;
+    websocket_alive_heard(websocket);
     websocket->taken = 0;
     if (!websocket_read(websocket->reader, bytes, length, &code, &text))
         fault(call, code, code == WEBSOCKET_BAD_DATA ? STATUS_INVALID_ARGUMENT : STATUS_INTERNAL, text);
