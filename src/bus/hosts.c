@@ -112,7 +112,8 @@ void hosts_receive(struct bus *bus, const struct wire_message *message) {
         return;
     }
     if (origin == bus->origin) return;
-    struct host *host = every ? hosts_find(bus, origin) : map_get(&bus->hosts, &origin, sizeof origin);
+    struct host *host = map_get(&bus->hosts, &origin, sizeof origin);
+    if (!host && every && (host = hosts_find(bus, origin))) presence_ask_all(bus); /* it may have been forgotten in error */
     if (!host) {
         if (every) bus_reject(bus, NULL, "more gateways than there may be");
         return;

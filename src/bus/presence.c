@@ -165,6 +165,13 @@ void presence_begin(struct bus_topic *topic) {
     presence_note(topic);
 }
 
+void presence_ask_all(struct bus *bus) {
+    for (struct list *node = bus->topics.next; node != &bus->topics; node = node->next) {
+        struct bus_topic *topic = container_of(node, struct bus_topic, node);
+        if (topic->presence) presence_begin(topic);
+    }
+}
+
 void presence_tell_all(struct bus *bus) {
     for (struct list *node = bus->topics.next; node != &bus->topics; node = node->next) {
         struct bus_topic *topic = container_of(node, struct bus_topic, node);

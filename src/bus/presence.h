@@ -57,6 +57,8 @@ void presence_restart(struct bus_topic *topic);
 void presence_note(struct bus_topic *topic);
 /* We hear of it from now on. */
 void presence_begin(struct bus_topic *topic);
+/* Somebody is there of whom we know nothing. */
+void presence_ask_all(struct bus *bus);
 /* Others may have forgotten us, and we have not heard them. */
 void presence_tell_all(struct bus *bus);
 void presence_receive(struct bus_topic *topic, const struct wire_message *message);
