@@ -152,11 +152,23 @@ static bool open_part(const struct meter_request *request, struct meter_part *pa
                           per_second(limit->config->streams_per_second));
 }
 
+static bool has_part(const struct meter *meter, const struct limit *limit, const struct limit_entry *entry) {
+    for (size_t i = 0; i < meter->count; i++)
+        if (meter->parts[i].limit == limit && meter->parts[i].entry == entry) return true;
+    return false;
+}
+
+/* A limit that the service and the listener name, both, counts once, unless it counts for each of them alone. */
 static void take_parts(const struct meter_request *request, const struct limit_set *set, struct meter *meter) {
     for (size_t i = 0; set && i < set->count; i++) {
-        struct meter_part *part = &meter->parts[meter->count++];
+        struct meter_part *part = &meter->parts[meter->count];
         part->limit = set->limits[i];
         part->entry = entry_of(request, part->limit, set->owner);
+        if (has_part(meter, part->limit, part->entry)) {
+            part_close(part);
+            continue;
+        }
+        meter->count++;
         part->counts = part->entry ? &part->entry->counts : &part->own;
         for (int way = 0; way < WAYS; way++)
             meter->lanes[way].is_limited |=
@@ -208,6 +220,7 @@ static uint64_t earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
 static void arm(struct meter *meter) {
     struct loop *loop = meter->call->call.rpc->loop;
     uint64_t next = UINT64_MAX;
+    if (meter->is_ending) return; /* the timer has that to do */
     for (int way = 0; way < WAYS; way++)
         if (meter->lanes[way].is_waiting) next = earlier(next, meter->lanes[way].due);
     if (meter->idle) next = earlier(next, meter->moved + meter->idle);

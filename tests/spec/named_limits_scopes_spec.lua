@@ -160,6 +160,14 @@ describe("a limit", function()
     assert_refused(open(free), "all")
   end)
 
+  it("that a listener and a service name counts once where it counts for both of them", function()
+    local gw = start('limit few { per = peer  streams = 2 }\n', "few", 'listen "127.0.0.1:0" { limit = few }')
+    local one = client.connect(gw.addresses[1])
+    assert_open(open(one))
+    assert_open(open(one))
+    assert_refused(open(one))
+  end)
+
   it("of a method stands instead of its service's", function()
     local gw = start("limit few { per = service  streams_per_second = 0.001 }", "few")
     local one = connect_both(gw) -- two unary calls already, of a method with none

@@ -242,6 +242,21 @@ static void an_end_waits_for_the_message_that_crosses(void) {
     }
 }
 
+/* Who takes a part of a message and then no more is not open for ever. */
+static void age_and_silence_cut_a_message_that_does_not_cross(void) {
+    for (int is_age = 0; is_age < 2; is_age++) {
+        BEGIN(.age = is_age ? 5 * NS_PER_S : 0, .idle = is_age ? 0 : 5 * NS_PER_S);
+        compose(1);
+        fake_receive(server, buffer_bytes(&sent), 50, false);
+        fake_advance(5 * NS_PER_S);
+        CHECK(!client->is_closed && ends == 0);
+        fake_advance(NS_PER_S);
+        CHECK_INT(client->reset, HTTP_ENHANCE_YOUR_CALM);
+        CHECK(ends == 1 && ended == STATUS_RESOURCE_EXHAUSTED);
+        finish();
+    }
+}
+
 /* An attempt that is made again loses nothing of what was held. */
 static void another_attempt_has_everything_again(void) {
     BEGIN(.messages_per_second = PER_SECOND(10), .messages_burst = 2);
@@ -282,6 +297,7 @@ int main(void) {
     RUN(idle_is_measured_in_messages_that_cross);
     RUN(a_message_that_is_too_large_crosses_in_no_direction);
     RUN(an_end_waits_for_the_message_that_crosses);
+    RUN(age_and_silence_cut_a_message_that_does_not_cross);
     RUN(another_attempt_has_everything_again);
     return 0;
 }
