@@ -210,6 +210,7 @@ static void come_up(struct bus *bus, struct report *report) {
     const struct wire_server *server = &report->server;
     uint64_t now = loop_update_now(bus->loop);
     uint64_t dropped = atomic_load(&bus->counters[BUS_DROPPED_OUT]) - bus->dropped_before;
+    if (!bus->config) return; /* a reload has taken the bus away, and the wire will hear of it */
     bus->connection = server->connection;
     bus->most_payload = server->most_payload;
     bus_count(bus, BUS_CONNECTS, 1);

@@ -113,7 +113,7 @@ void hosts_receive(struct bus *bus, const struct wire_message *message) {
     }
     if (origin == bus->origin) return;
     struct host *host = map_get(&bus->hosts, &origin, sizeof origin);
-    if (!host && every && (host = hosts_find(bus, origin))) presence_ask_all(bus); /* it may have been forgotten in error */
+    if (!host && every) host = hosts_find(bus, origin);
     if (!host) {
         if (every) bus_reject(bus, NULL, "more gateways than there may be");
         return;
@@ -125,6 +125,7 @@ void hosts_receive(struct bus *bus, const struct wire_message *message) {
     host->until = loop_now(bus->loop) + MISSED * every * NS_PER_MS;
     if (host->is_named) return;
     host->is_named = true;
+    presence_ask_all(bus); /* it may have been forgotten in error */
     memcpy(host->name, name, sizeof host->name);
     log_host(bus, host, "is there");
 }

@@ -104,8 +104,9 @@ static void hold_up_to(struct bus_topic *topic, uint64_t at) {
 /* The topic's oldest goes: it has been handed over, but will not be stored. */
 static void bound(struct bus_topic *topic) {
     struct bus *bus = topic->bus;
-    while (atomic_load(&bus->counters[BUS_PENDING]) > atomic_load(&bus->most_messages) ||
-           bus->pending_bytes > atomic_load(&bus->most_bytes)) {
+    while (!list_is_empty(&topic->store.pending) &&
+           (atomic_load(&bus->counters[BUS_PENDING]) > atomic_load(&bus->most_messages) ||
+            bus->pending_bytes > atomic_load(&bus->most_bytes))) {
         struct pending *oldest = container_of(topic->store.pending.next, struct pending, node);
         hold(topic, oldest);
         free_pending(topic, oldest);
@@ -175,9 +176,11 @@ static void take(struct bus_topic *topic, const struct wire_message *message, co
     uint64_t origin, sequence, now = clock_wall(), position = FIRST_POSITION + place->sequence;
     if (!store->is_loaded && !store->floor) store->floor = position - 1;
     if (!bus_topic_check(topic, message, &origin, &sequence)) return;
-    struct pending *own = origin == bus->origin ? find_pending(topic, sequence) : NULL;
-    bool was_there = own ? own->is_held : !store->is_loaded;
-    if (origin != bus->origin) {
+    bool is_own = origin == bus->origin;
+    struct pending *own = is_own ? find_pending(topic, sequence) : NULL;
+    /* Ours that is not pending any more has been handed over when it was given up. */
+    bool was_there = own ? own->is_held : is_own || !store->is_loaded;
+    if (!is_own) {
         bus_count(bus, BUS_RECEIVED, 1);
         bus_count(bus, BUS_RECEIVED_BYTES, wire_length(message));
     }
