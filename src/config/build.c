@@ -203,9 +203,11 @@ static bool build_cors(const struct build *build, cfg_t *section, struct config_
             return place_error(tree_value(section, "origins", i)->place, build->error,
                                "\"%s\" is not an origin, such as https://app.example.com: no path, no capitals",
                                cors->origins[i]);
-        if (cors->credentials && !strcmp(cors->origins[i], "*"))
+        /* Any page may have the origin "null". */
+        if (cors->credentials && (!strcmp(cors->origins[i], "*") || !strcmp(cors->origins[i], "null")))
             return KEY_FAULT(build, section, "credentials",
-                             "`credentials` and `origins = \"*\"` exclude each other: name the origins");
+                             "`credentials` and `origins = \"%s\"` exclude each other: name the origins",
+                             cors->origins[i]);
     }
     for (size_t i = 0; i < tree_value_count(section, "headers"); i++)
         if (strcmp(cors->headers[i], "*") != 0 && !is_header_name(cors->headers[i]))

@@ -23,9 +23,9 @@ const struct section sections[SECTION_COUNT] = {
     [SECTION_CORS] =
         {.name = "cors",
          .parent = SECTION_LISTEN,
-         .help = "Which web pages may call here by gRPC-Web and Connect, and read every header of the answers. Their "
-                 "browsers' preflights are answered, and no handler hears of them. It keeps nobody else away. Without "
-                 "it only pages of the gateway's own origin can call."},
+         .help = "Which web pages may call here by gRPC-Web, Connect and WebSocket, and read every header of the answers. "
+                 "Their browsers' preflights are answered, and no handler hears of them. It keeps nobody else away. "
+                 "Without it only pages of the gateway's own origin can call."},
     [SECTION_UPSTREAM] =
         {.name = "upstream",
          .title = "NAME",
@@ -220,7 +220,8 @@ const struct key keys[] = {
     {SECTION_CORS, "max_age", VALUE_DURATION, .standard = "2h", .most = 24 * H, AT(config_cors, max_age),
      .help = "How long a browser may go without asking again, in whole seconds. Chrome takes 2h at most."},
     {SECTION_CORS, "credentials", VALUE_BOOLEAN, .standard = "off", AT(config_cors, credentials),
-     .help = "Pages may send cookies and client certificates along. Not where `origins` has `*`."},
+     .help = "Pages may send cookies and client certificates along. Not where `origins` has `*` or `null`. Without it the "
+             "cookies of other origins' WebSockets, which browsers send unasked, are left out."},
 
     {SECTION_UPSTREAM, "target", VALUE_TEXT, .is_list = true, .example = "\"127.0.0.1:50052\"",
      AT(config_upstream, targets),

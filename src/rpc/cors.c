@@ -98,6 +98,8 @@ bool cors_allows(const struct cors *cors, struct text origin) {
     return false;
 }
 
+bool cors_takes_credentials(const struct cors *cors) { return cors->credentials; }
+
 /* ---- headers ---- */
 
 /* True when the page may see the answer, and then it has been said. */

@@ -28,6 +28,7 @@ struct cors *cors_ref(struct cors *cors);
 void cors_unref(struct cors **cors);
 
 bool cors_allows(const struct cors *cors, struct text origin);
+bool cors_takes_credentials(const struct cors *cors);
 
 /* To an answer that is complete but for these: names all of its own headers for the page to see. `text` holds what has to
  * be written anew, and is borrowed by the block. */

@@ -275,6 +275,9 @@ void inbound_end_message(struct rpc_call *call, bool is_compressed) {
     struct inbound *in = &call->inbound;
     if (in->is_faulty) return;
     if (!in->partial) in->partial = message_new(0);
+    /* What it costs besides its bytes: empty ones would wait for nothing. */
+    account_charge(call, sizeof(struct message) + sizeof(struct range));
+    in->charged += sizeof(struct message) + sizeof(struct range);
     message_set_prefix(in->partial, is_compressed);
     partial_done(call);
 }

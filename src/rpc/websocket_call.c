@@ -139,6 +139,12 @@ static bool is_half_close(struct rpc_call *call) {
     return is_one;
 }
 
+/* An empty message has its frame's head for window, of which a byte has just come. */
+static void hold_byte(struct rpc_call *call) {
+    websocket_of(call)->taken++;
+    call->inbound.owed++;
+}
+
 static void end_message(void *context) {
     struct rpc_call *call = context;
     struct websocket_call *websocket = websocket_of(call);
@@ -148,6 +154,7 @@ static void end_message(void *context) {
         refuse_payload(call);
     } else {
         if (websocket->length <= sizeof websocket->begun) receive_payload(call, websocket->begun, websocket->length);
+        if (!websocket->length) hold_byte(call);
         inbound_end_message(call, websocket->is_compressed);
         if (!call->call.method->is_client_streaming) call->inbound.is_ended = true;
     }
@@ -171,9 +178,9 @@ static void add_close(struct rpc_call *call, int code, const char *reason) {
     buffer_free(&frame);
 }
 
-/* Behind half a message there can be no frame. */
+/* Behind half a message there can be no frame, and none before the handshake's answer. */
 static void end_wire(struct rpc_call *call, int code, const char *reason) {
-    if (call->outbox.is_cut) {
+    if (call->outbox.is_cut || !websocket_of(call)->is_upgraded) {
         http_stream_reset(call->stream, HTTP_CANCEL);
         return;
     }

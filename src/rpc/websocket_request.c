@@ -213,6 +213,12 @@ static void read_handshake(struct handshake *handshake, struct arrival *arrival,
     }
 }
 
+/* A browser sends them along whoever's page it is. */
+static bool may_bring_cookies(const struct arrival *arrival, const struct handshake *handshake) {
+    const struct cors *cors = arrival->connection->cors;
+    return is_same_origin(handshake->origin, handshake->authority) || (cors && cors_takes_credentials(cors));
+}
+
 bool websocket_translate(struct arrival *arrival) {
     struct handshake handshake = {0};
     struct place place = {0};
@@ -224,9 +230,11 @@ bool websocket_translate(struct arrival *arrival) {
     if (!add_variables(arrival, block, &place)) return false;
     size_t variables = block->count;
     if (place.route) path = (struct text){place.route->method, strlen(place.route->method)};
+    for (size_t i = 0; i < arrival->count; i++) read_handshake(&handshake, arrival, &arrival->headers[i]);
+    bool takes_cookies = may_bring_cookies(arrival, &handshake);
     for (size_t i = 0; i < arrival->count; i++) {
         const struct http_header *header = &arrival->headers[i];
-        read_handshake(&handshake, arrival, header);
+        if (!takes_cookies && is(header, "cookie")) continue;
         if (is(header, ":path")) header_block_add(block, ":path", 5, path.data, path.length);
         else if (is(header, ":method")) HEADER_BLOCK_ADD(block, ":method", "POST");
         else if (!is_dropped(header) && !is_among(block, variables, (struct text){header->name, header->name_length}))

@@ -326,6 +326,8 @@ static const struct {
      "t.conf:2: error: \"https://a.*.example\" is not an origin, such as https://app.example.com: no path, no capitals"},
     {"listen unix:a {\ncors { origins = { \"https://a.example\", \"*\" }\n credentials = on } }",
      "t.conf:3: error: `credentials` and `origins = \"*\"` exclude each other: name the origins"},
+    {"listen unix:a {\ncors { origins = \"null\"\ncredentials = on } }",
+     "t.conf:3: error: `credentials` and `origins = \"null\"` exclude each other: name the origins"},
     {"listen unix:a {\ncors { origins = \"*\"\n headers = { \"x-user\", \"X-User\" } } }",
      "t.conf:3: error: \"X-User\" is not the name of a header: small letters, digits, \"-\", \"_\" and \".\""},
     {"listen unix:a {\ncors { origins = \"*\" orgins = \"*\" } }",
