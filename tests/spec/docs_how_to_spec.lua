@@ -443,14 +443,15 @@ describe(path, function()
   end)
 
   recipe("rates_time", "a stream that says nothing, or too much, ends", function()
-    recipes.rates_time.conf = recipes.rates_time.conf:gsub("5m", "500ms"):gsub("1000", "10")
+    local idle = 2 * gateway.slowness
+    recipes.rates_time.conf = recipes.rates_time.conf:gsub("5m", idle .. "s"):gsub("1000", "10")
     local channel = connect(start_limited("rates_time", "greet.GreetService"))
     local stream = channel:open "greet.GreetService/GreetStream"
     stream:send { name = "x" }
     assert.same({ { greeting = "x" } }, stream:receive_all().messages)
     local status = stream:status()
     assert_limited(status, "session")
-    assert.is_truthy(status.text:find("no message for 0.5 s", 1, true), status.text)
+    assert.is_truthy(status.text:find(("no message for %d s"):format(idle), 1, true), status.text)
     stream = channel:open "greet.GreetService/GreetStream"
     stream:send_times(11, { name = "x" })
     stream:receive_all()
