@@ -321,6 +321,12 @@ static void on_fault(void *context, const char *what) {
     mailbox_post_always(bus->control, &report_new(tell_fault, what)->mail);
 }
 
+/* The hub's thread has ended. */
+static void on_end(void *context) {
+    struct bus *bus = context;
+    mailbox_drop(bus->inbox);
+}
+
 /* ---- orders of the main thread ---- */
 
 static bool is_same(const struct config_bus *a, const struct config_bus *b) {
@@ -426,7 +432,8 @@ struct bus *bus_new(struct topic_registry *registry, struct error *error) {
                                               .on_room = on_room,
                                               .on_lost = on_lost,
                                               .on_dropped = on_dropped,
-                                              .on_fault = on_fault};
+                                              .on_fault = on_fault,
+                                              .on_end = on_end};
     struct bus *bus = memory_new(sizeof *bus);
     bus_workers_init(bus);
     bus->registry = registry;

@@ -371,6 +371,7 @@ static void *run(void *context) {
     pthread_mutex_unlock(&wire->lock);
     if (wire->connection) natsConnection_FlushTimeout(wire->connection, wire_milliseconds(WIRE_PATIENCE));
     take_down(wire);
+    wire->events.on_end(wire->context); /* the library cannot free them when it is closed */
     if (wire->is_open) {
         nats_ReleaseThreadMemory();
         nats_CloseAndWait(wire_milliseconds(CLOSE_PATIENCE));

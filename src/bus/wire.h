@@ -74,6 +74,7 @@ struct wire_events {
     void (*on_lost)(void *context, size_t length, const char *why); /* this one cannot be sent, ever */
     void (*on_dropped)(void *context, uint64_t count); /* messages came faster than on_message took them */
     void (*on_fault)(void *context, const char *what); /* something that an operator should know */
+    void (*on_end)(void *context); /* no message comes any more, and those that are left must be freed in here */
 };
 
 struct wire *wire_new(const struct wire_events *events, void *context, struct error *error);

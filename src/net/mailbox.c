@@ -109,11 +109,15 @@ void mailbox_set_most(struct mailbox *mailbox, size_t most_mail, size_t most_wei
     pthread_mutex_unlock(&mailbox->lock);
 }
 
+void mailbox_drop(struct mailbox *mailbox) {
+    while (deliver_some(mailbox, true)) continue;
+}
+
 void mailbox_free(struct mailbox **mailbox) {
     struct mailbox *old = *mailbox;
     if (!old) return;
     *mailbox = NULL;
-    while (deliver_some(old, true)) continue;
+    mailbox_drop(old);
     task_cancel(&old->more);
     event_del(&old->event);
     close(old->fd);

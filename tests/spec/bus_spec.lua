@@ -160,6 +160,23 @@ describe("the bus", function()
     stuck:reset(1)
   end)
 
+  it("ends clean while messages come", function()
+    local server = nats.start()
+    local foreign = server:connect()
+    local head = "NATS/1.0\r\nTidewire-From: 00000000000000aa\r\n\r\n"
+    local word = ("HPUB tidewire.h %d %d\r\n%s2000 x\r\n"):format(#head, #head + 6, head)
+    for _ = 1, 5 do
+      local a = serve(server, "", hosts.telling)
+      a:wait_for_log "bus: connected"
+      a:signal "TERM"
+      local ended = process.await(gateway.patience, function()
+        foreign:send(word:rep(2000))
+        return a.process:wait(0)
+      end)
+      assert.equal(0, ended)
+    end
+  end)
+
   it("takes no message that is larger than a gateway or the server allows", function()
     local server = nats.start { config = "max_payload: 4096" }
     local a = serve(server, "", hosts.telling)
