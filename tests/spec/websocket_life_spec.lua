@@ -203,7 +203,7 @@ describe("a WebSocket", function()
   end)
 
   it("that fails within a message is cut, as no close can follow half of one", function()
-    start "limits { buffered_per_stream = 64MiB  buffered_per_connection = 128MiB  message = 64MiB }"
+    start "limits { buffered_per_stream = 64MiB  buffered_per_connection = 128MiB  message = 64MiB  stalled = 5m }"
     local path = ("/greet.GreetService/GreetServerStream?grpc-timeout=%dS"):format(3 * gateway.slowness)
     local ws = open(path, { receive_buffer = 65536 })
     ws:text(('{"name":"%d"}'):format(32 * MIB))
