@@ -12,6 +12,7 @@ function interop.Echo(stream, request)
   echo_metadata(stream)
   return request
 end
+interop.Look = interop.Echo
 
 function interop.EchoStream(stream)
   echo_metadata(stream)
