@@ -1,9 +1,9 @@
 // A dubbo-go client of the greeter, as the sample of Dubbo's documentation makes one, and the cases around it.
 //
-//	usage: dubbo-go ADDRESS REPLIES [GATEWAY]
+//	usage: dubbo-go ADDRESS REPLIES [TLS_ADDRESS CA GATEWAY]
 //
-// REPLIES is how many the greeter's server stream has. GATEWAY is the process that listens at ADDRESS, which the last case
-// ends; without it only the sample's own calls are made.
+// REPLIES is how many the greeter's server stream has. GATEWAY is the process that listens at ADDRESS, and at TLS_ADDRESS with
+// a certificate of CA; the last case ends it. Without these only the sample's own calls are made.
 // Prints a line for each case and "N passed, N failed" at the end.
 package main
 
@@ -25,6 +25,7 @@ import (
 	"dubbo.apache.org/dubbo-go/v3/common/constant"
 	"dubbo.apache.org/dubbo-go/v3/graceful_shutdown"
 	"dubbo.apache.org/dubbo-go/v3/protocol/triple/triple_protocol"
+	"dubbo.apache.org/dubbo-go/v3/tls"
 	"github.com/dubbogo/gost/log/logger"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 
@@ -46,6 +47,7 @@ var (
 	gateway int
 	greeter *client.Connection
 	json    *client.Connection // the greeter, with messages in JSON
+	secure  *client.Connection // the greeter, over TLS
 	tester  *client.Connection
 	idle    *triple_protocol.BidiStreamForClient // opened first, used last: keepalive holds its connection
 	opened  time.Time
@@ -388,17 +390,29 @@ var rest = []testCase{
 	{"the health Watch, and a stream that ends well, while the gateway drains", healthWatch},
 }
 
+// overTLS makes the same calls by the other connection.
+func overTLS(c testCase) testCase {
+	return testCase{c.name + ", over TLS", func() error {
+		plain := greeter
+		greeter = secure
+		defer func() { greeter = plain }()
+		return c.run()
+	}}
+}
+
 func main() {
-	if len(os.Args) < 3 || len(os.Args) > 4 {
-		log.Fatal("usage: dubbo-go ADDRESS REPLIES [GATEWAY]")
+	if len(os.Args) != 3 && len(os.Args) != 6 {
+		log.Fatal("usage: dubbo-go ADDRESS REPLIES [TLS_ADDRESS CA GATEWAY]")
 	}
 	replies, _ = strconv.Atoi(os.Args[2])
 	logger.SetLoggerLevel("fatal")
 	methods := []string{"Greet", "GreetStream", "GreetClientStream", "GreetServerStream", "Nothing"}
 	greeter = connect(os.Args[1], "greet.GreetService", nil, methods...)
 	cases := sample
-	if len(os.Args) == 4 {
-		gateway, _ = strconv.Atoi(os.Args[3])
+	if len(os.Args) == 6 {
+		gateway, _ = strconv.Atoi(os.Args[5])
+		trust := client.WithClientTLSOption(tls.WithCACertFile(os.Args[4]), tls.WithServerName("greeter.example"))
+		secure = connect(os.Args[3], "greet.GreetService", []client.ClientOption{trust}, methods...)
 		json = connect(os.Args[1], "greet.GreetService", []client.ClientOption{client.WithClientSerializationJSON()}, methods...)
 		tester = connect(os.Args[1], "interop.Interop", nil, "Echo", "EchoStream", "Fail", "Wait")
 		var err error
@@ -408,6 +422,9 @@ func main() {
 		}
 		if err != nil {
 			log.Fatal(err)
+		}
+		for _, c := range sample {
+			cases = append(cases, overTLS(c))
 		}
 		cases = append(cases, rest...)
 	}
