@@ -16,9 +16,17 @@ static bool is_wrapper(const struct message_type *type) {
     return type->field_count == 1 && type->fields[0].number == 1 && strcmp(type->fields[0].name, "field") == 0;
 }
 
+/* One value and nothing else: what stands behind it would become members of the wrapper. */
+static bool check_value(const char *text, size_t length, struct error *error) {
+    struct json_text value = {.start = text, .at = text, .end = text + length};
+    if (json_skip(&value) && json_is_done(&value)) return true;
+    return error_set(error, "field: %s", value.fault ? value.fault : "something stands behind the value");
+}
+
 bool goa_json_read(const struct message_type *type, const char *text, size_t length, struct json_options options,
                    struct buffer *out, struct error *error) {
     if (!is_wrapper(type)) return json_read(type, text, length, &options, out, error);
+    if (!check_value(text, length, error)) return false;
     struct buffer whole = {0};
     buffer_append(&whole, wrapper_begin, WRAPPER_BEGIN);
     buffer_append(&whole, text, length);

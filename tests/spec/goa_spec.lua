@@ -185,6 +185,17 @@ describe("a client that Goa has generated", function()
     assert.same({ 1011, "no such thing" }, { ws:closed() })
   end)
 
+  it("sends one value at a time", function()
+    for text, reason in pairs {
+      ['"a","other":1'] = "something stands behind the value", ['"a"}'] = "something stands behind the value",
+      ["a"] = "expected a value", [""] = "expected a value",
+    } do
+      local ws = websocket.open(gw.address, "/echoer", token)
+      send(ws, text)
+      assert.same({ 1011, "the request is no chatter.EchoerStreamingRequest: field: " .. reason }, { ws:closed() })
+    end
+  end)
+
   it("is served at paths that are some, each once, of methods that are known", function()
     local function fault_of(routes)
       local folder = gateway.prepare { protos = { ["chatter.proto"] = proto }, scripts = { ["chatter.lua"] = script },
