@@ -28,9 +28,10 @@ local function ask(request, options)
   return python:ask(request, options)
 end
 
--- options: protocol = "grpc", "grpc-web", "grpc-web-text", "connect" or "websocket"; codec = "proto" or
--- "json"; http = 1 or 2.
--- Calls of the same method go by Connect's form without envelopes with `protocol = "connect-unary"` or "connect-get".
+-- options: protocol = "grpc", "triple", "grpc-web", "grpc-web-text", "connect", "websocket" or "goa";
+-- codec = "proto" or "json"; http = 1 or 2.
+-- Calls of the same method go by Connect's form without envelopes with `protocol = "connect-unary"`, "connect-get", or
+-- as Triple names it "triple-unary".
 function doors.connect(address, options)
   return setmetatable({ address = address, options = options }, channel)
 end

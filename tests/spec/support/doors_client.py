@@ -1,4 +1,4 @@
-"""A client of gRPC's JSON, gRPC-Web and Connect, over HTTP/1.1 and HTTP/2, that a spec steers by JSON lines.
+"""A client of gRPC's JSON, gRPC-Web, Connect, Triple and what Goa generates, over HTTP/1.1 and HTTP/2, that a spec steers by JSON lines.
 
 usage: doors_client.py DESCRIPTOR_SET
 
@@ -227,6 +227,15 @@ class Grpc(Call):
             self.take_status(self.wire.trailers)
 
 
+class Triple(Grpc):
+    """As dubbo-go's client asks: gRPC with some headers of its own."""
+
+    def options(self, request):
+        return [("user-agent", "grpc-go-triple/3.3.2 (go1.25)"), ("accept-encoding", "identity"),
+                ("grpc-accept-encoding", "gzip"), ("interface", request["method"].rpartition("/")[0]), ("timeout", "3s"),
+                ("tri-service-group", "tide"), ("tri-service-version", "1.0.0")] + super().options(request)
+
+
 class GrpcWeb(Grpc):
     base = "application/grpc-web"
 
@@ -358,6 +367,16 @@ class ConnectUnary(Connect):
         raise Refused("end")
 
 
+class TripleUnary(ConnectUnary):
+    """Triple without gRPC: what Connect does, but for what it says of itself."""
+
+    def options(self, request):
+        options = [("triple-protocol-version", "0.1.0"), ("user-agent", "triple-go/3.3.2 (go1.25)")]
+        if self.compresses:
+            options += [(self.content_encoding, "gzip"), (self.accept_encoding, "gzip")]
+        return options
+
+
 class ConnectGet(ConnectUnary):
     def begin(self, request):
         self.data, self.asked = b"", request
@@ -461,7 +480,66 @@ class WebSocket(Connect):
                 "details": self.details, "http_status": self.status}
 
 
-PROTOCOLS = {"websocket": WebSocket, "grpc": Grpc, "grpc-web": GrpcWeb, "grpc-web-text": GrpcWebText, "connect": Connect,
+class Goa(WebSocket):
+    """As a client that Goa has generated, of routes at /goa/pkg.Service/Method: plain JSON in lines, "null" as the half-close.
+    What a method without a stream of requests is asked stands in the query, so that it is asked when that is known."""
+
+    def begin(self, request):
+        self.frames, self.refusal, self.closed, self.asked = websocket_frames.Frames(), b"", None, request
+        if self.schema.method(request["method"]).client_streaming:
+            self.connect("")
+
+    def connect(self, query):
+        headers = [("sec-websocket-version", "13"), ("upgrade", "websocket"), ("connection", "upgrade"),
+                   ("sec-websocket-key", "A" * 22 + "==")]
+        if self.compresses:
+            headers.append(("sec-websocket-extensions", "permessage-deflate"))
+        self.wire.request([(":method", "GET"), (":path", "/goa/" + self.asked["method"] + query)] + headers +
+                          list(pairs_of(self.asked.get("metadata"))))
+        self.put = lambda data, seconds: self.wire.write(data, time.monotonic() + seconds)
+
+    def plain(self, plain):
+        message = from_plain(self.request_class(), plain)
+        return {field.name: value for field, value in message.ListFields()}
+
+    def send(self, plain, seconds):
+        if not self.schema.method(self.asked["method"]).client_streaming:
+            return self.connect("?" + urllib.parse.urlencode(self.plain(plain)))
+        line = json.dumps(self.plain(plain)) + "\n"
+        self.write_frame(websocket_frames.TEXT, line.encode(), seconds, self.compresses)
+
+    def half_close(self, seconds):
+        if not self.code and self.schema.method(self.asked["method"]).client_streaming:
+            self.write_frame(websocket_frames.TEXT, b"null\n", seconds)
+
+    def on_header(self, name, value):
+        if name not in ("upgrade", "date", "server") and not name.startswith("sec-websocket"):
+            Call.on_header(self, name, value)
+
+    def on_data(self, data):
+        if self.is_refused:
+            self.refusal += data
+            return
+        for opcode, payload in self.frames.read(data):
+            if self.closed:
+                raise ValueError("something stands behind the close")
+            if opcode == websocket_frames.CLOSE:
+                self.closed = int.from_bytes(payload[:2], "big")
+                self.finish("OK" if self.closed == 1000 else "UNKNOWN", wire(payload[2:].decode()))
+            elif opcode == websocket_frames.TEXT:
+                self.messages.append(to_plain(json_format.Parse(payload, self.reply_class())))
+
+    def on_end(self):
+        if self.is_refused:
+            error = json.loads(self.refusal)
+            if self.fields["goa-error"] != error["name"]:
+                raise ValueError("another error: %s" % error)
+            self.finish(error["name"].upper(), wire(error["message"]))
+        elif self.closed not in (1000, 1011):
+            raise ValueError("closed with %s" % self.closed)
+
+
+PROTOCOLS = {"websocket": WebSocket, "goa": Goa, "triple": Triple, "triple-unary": TripleUnary, "grpc": Grpc, "grpc-web": GrpcWeb, "grpc-web-text": GrpcWebText, "connect": Connect,
              "connect-unary": ConnectUnary, "connect-get": ConnectGet}
 
 
