@@ -127,6 +127,11 @@ static void strings_hold_any_character(void) {
     check_reads_as("{\"mapString\":{\"a\\u0000b\":\"\"}}", "{\"mapString\":{\"a\\u0000b\":\"\"}}");
     check_refused("{\"stringField\":\"\\ud83d\"}", "line 1, column 16: a bad escape in a string");
     check_refused("{\"stringField\":\"\\ude00\"}", "line 1, column 16: a bad escape in a string");
+    check_refused("{\"stringField\":\"\\ude00\\ud83d\"}", "line 1, column 16: a bad escape in a string");
+    check_refused("{\"stringField\":\"\\ud83d\\u0041\"}", "line 1, column 16: a bad escape in a string");
+    check_refused("{\"stringField\":\"\\ud83d\\ude0", "line 1, column 16: a bad escape in a string");
+    check_refused("{\"stringField\":\"\xed\xa0\xbd\"}", "line 1, column 16: a string that is not UTF-8");
+    check_refused("{\"stringField\":\"\xc0\x80\"}", "line 1, column 16: a string that is not UTF-8");
     check_refused("{\"stringField\":\"\\x\"}", "line 1, column 16: a bad escape in a string");
     check_refused("{\"stringField\":\"\n\"}", "line 1, column 16: a control character in a string");
     check_refused("{\"stringField\":\"\xff\"}", "line 1, column 16: a string that is not UTF-8");
@@ -437,6 +442,64 @@ static void nesting_ends_at_a_hundred_levels(void) {
     buffer_free(&text);
 }
 
+/* `before`, then `filler` as often as makes a MiB or more of it, then `after`. What is said of it is short. */
+static bool reads_filled(const char *before, const char *filler, const char *after, struct buffer *wire) {
+    struct json_options ignoring = {.ignore_unknown = true, .schema = schema};
+    struct buffer text = {0};
+    buffer_append_text(&text, before);
+    append_many(&text, filler, 1024 * 1024);
+    buffer_append_text(&text, after);
+    bool is_read = json_read(type_of(".AllTypes"), (char *)text.data, buffer_length(&text), &ignoring, wire, &error);
+    buffer_free(&text);
+    return is_read;
+}
+
+static void check_filled_refused(const char *before, const char *filler, const char *after, const char *reason) {
+    struct buffer wire = {0};
+    CHECK(!reads_filled(before, filler, after, &wire));
+    if (!strstr(error.text, reason)) fprintf(stderr, "%s: %s\n", before, error.text);
+    CHECK(strstr(error.text, reason));
+    CHECK(!buffer_length(&wire));
+    buffer_free(&wire);
+}
+
+static void check_filled_reads_as(const char *before, const char *filler, const char *after, const char *expected) {
+    struct buffer wire = {0}, again = {0};
+    CHECK(reads_filled(before, filler, after, &wire));
+    CHECK(json_write(type_of(".AllTypes"), wire.data, buffer_length(&wire), NULL, &again, &error));
+    CHECK_MEM(again.data, buffer_length(&again), expected, strlen(expected));
+    buffer_free(&wire);
+    buffer_free(&again);
+}
+
+static void numbers_of_a_million_digits_are_numbers(void) {
+    check_filled_refused("{\"int32Field\":1", "0", "}", "int32_field: 1000000000");
+    check_filled_refused("{\"int64Field\":\"1", "0", "\"}", "is out of range for int64");
+    check_filled_refused("{\"uint64Field\":1.", "0", "1}", "is no whole number");
+    check_filled_refused("{\"doubleField\":1", "0", "}", "is out of range for double");
+    check_filled_refused("{\"floatField\":1e", "9", "}", "is out of range for float");
+    check_filled_refused("{\"int32Field\":1e", "9", "}", "is out of range for int32");
+    check_filled_refused("{\"int32Field\":1e-", "9", "}", "is no whole number");
+    check_filled_refused("{\"duration\":\"1", "0", "s\"}", "duration: the duration is longer than 10000 years");
+    check_filled_refused("{\"duration\":\"1.", "0", "s\"}", "duration: expected a duration");
+    check_filled_reads_as("{\"int32Field\":15.", "0", "}", "{\"int32Field\":15}");
+    check_filled_reads_as("{\"doubleField\":0.5", "0", "1}", "{\"doubleField\":0.5}");
+    check_filled_reads_as("{\"doubleField\":\"1e-", "9", "\"}", "{}");
+    check_filled_reads_as("{\"uint64Field\":0e", "9", "}", "{}");
+}
+
+static void texts_that_only_open_are_refused_where_they_get_too_deep(void) {
+    static const char *const fields[] = {"{\"value\":", "{\"listValue\":", "{\"unknown\":"};
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        check_filled_refused(fields[i], "[[[[", "", "nested too deeply");
+    check_filled_refused("{\"structure\":{\"a\":", "{\"a\":", "", "nested too deeply");
+    check_filled_refused("{\"unknown\":", "{\"a\":[", "", "nested too deeply");
+    check_filled_refused("{\"any\":", "{\"a\":", "", "nested too deeply");
+    check_filled_refused("{\"self\":", "[[[[", "", "self: expected an object");
+    check_filled_refused("{\"repeatedInt32\":", "[[[[", "", "repeated_int32[0]: expected a number (int32)");
+    check_filled_refused("", "[[[[", "", "expected an object");
+}
+
 static void searches_for_the_type_of_an_any_are_bounded(void) {
     /* Each Any hides its type behind the next one, so that every search passes all that is inside. */
     struct json_options options = resolving();
@@ -552,6 +615,8 @@ int main(void) {
     RUN(text_that_is_no_json_is_refused);
     RUN(the_line_at_fault_is_told_when_it_is_asked_for);
     RUN(nesting_ends_at_a_hundred_levels);
+    RUN(numbers_of_a_million_digits_are_numbers);
+    RUN(texts_that_only_open_are_refused_where_they_get_too_deep);
     RUN(searches_for_the_type_of_an_any_are_bounded);
     RUN(proto2_messages_have_groups_closed_enums_and_required_fields);
     RUN(bytes_without_a_json_form_are_refused);
