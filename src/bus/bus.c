@@ -225,7 +225,7 @@ static void come_up(struct bus *bus, struct report *report) {
     pump(bus);
     hosts_come_up(bus);
     presence_tell_all(bus);
-    store_come_up(bus, server->stream_last);
+    store_come_up(bus, server);
 }
 
 /* What goes over this connection or not at all; who has sent it sends it again. */
@@ -348,6 +348,7 @@ static void configure(struct bus *bus, struct report *report) {
         if (bus->config && was_on) log_info(NULL, "bus: the config has changed: connecting anew");
         if (bus->config && !bus->down_since) bus->down_since = loop_update_now(bus->loop);
         bus->told_down = (struct rare){0};
+        bus->is_reconfigured = true;
     }
     bus_topics_configure(bus, !is_same_bus);
     if (!is_same_bus) hosts_configure(bus);

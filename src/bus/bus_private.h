@@ -71,6 +71,8 @@ struct bus {
     struct list stored;      /* of struct store */
     struct timer look;       /* after these */
     uint64_t last_consumer, last_stored; /* numbers that were given */
+    uint64_t stream_born;    /* of the last that we had; 0: none */
+    bool is_reconfigured;    /* since then */
     size_t pending_bytes;    /* of what is to be stored */
     size_t shown_bytes;      /* by subscribers elsewhere */
     struct rare told_rejected, told_dropped, told_large, told_down, told_fault;

@@ -179,13 +179,14 @@ static void take(struct bus_topic *topic, const struct wire_message *message, co
     bool is_own = origin == bus->origin;
     struct pending *own = is_own ? find_pending(topic, sequence) : NULL;
     /* Ours that is not pending any more has been handed over when it was given up. */
-    bool was_there = own ? own->is_held : is_own || !store->is_loaded;
+    bool was_there = own ? own->is_held : is_own || place->time < store->begun || position <= store->delivered;
     if (!is_own) {
         bus_count(bus, BUS_RECEIVED, 1);
         bus_count(bus, BUS_RECEIVED_BYTES, wire_length(message));
     }
     carrier_store(bus->registry, topic->shared, wire_data(message), wire_length(message), position,
                   place->time < now ? now - place->time : 0, own && !was_there ? own->message : NULL, was_there);
+    if (position > store->delivered) store->delivered = position;
     if (own) free_pending(topic, own);
     if (!topic->state.is_used) presence_note(topic); /* which sees whether it may go */
 }
@@ -239,6 +240,7 @@ static void begin(struct bus_topic *topic) {
     list_append(&bus->stored, &topic->store.node);
     topic->store.is_loaded = false;
     topic->store.floor = 0;
+    if (!topic->store.begun) topic->store.begun = clock_wall();
     topic->store.since = loop_now(bus->loop);
     carrier_set_stored(bus->registry, topic->shared, true);
     carrier_restart(bus->registry, topic->shared, FIRST_POSITION);
@@ -270,6 +272,7 @@ void store_refresh(struct bus_topic *topic) {
     if (!config_of(topic) || !topic->is_carried || !state->is_kept) {
         if (is_stored(topic)) store_end(topic);
         else carrier_set_stored(topic->bus->registry, topic->shared, false); /* it may have thought so */
+        topic->store.begun = topic->store.delivered = 0; /* what others keep from now on comes by its other way */
     } else if (is_stored(topic)) {
         tell_again(topic);
     } else if (state->is_used && state->type) {
@@ -277,15 +280,25 @@ void store_refresh(struct bus_topic *topic) {
     }
 }
 
-void store_come_up(struct bus *bus, uint64_t stream_last) {
+/* Its positions are no longer those of the stream. Where the config names another stream now, that one's past is none
+ * of our subscribers'; one that has taken the place of a lost one has no other past than they have. */
+static void begin_anew(struct bus_topic *topic) {
+    struct bus *bus = topic->bus;
+    carrier_restart(bus->registry, topic->shared, FIRST_POSITION);
+    topic->store.delivered = 0;
+    if (bus->is_reconfigured) topic->store.begun = clock_wall();
+    else log_warn(NULL, "bus: the stream is not the one that it was: positions begin anew");
+}
+
+void store_come_up(struct bus *bus, const struct wire_server *server) {
+    bool is_other = bus->stream_born && server->stream_born && bus->stream_born != server->stream_born;
     for (struct list *node = bus->stored.next; node != &bus->stored; node = node->next) {
         struct bus_topic *topic = container_of(node, struct bus_topic, store.node);
-        if (carrier_position(topic->shared) > FIRST_POSITION + stream_last) { /* it is another stream */
-            carrier_restart(bus->registry, topic->shared, FIRST_POSITION);
-            log_warn(NULL, "bus: the stream is not the one that it was: positions begin anew");
-        }
+        if (is_other || topic->store.delivered > FIRST_POSITION + server->stream_last) begin_anew(topic);
         follow(topic);
     }
+    if (server->stream_born) bus->stream_born = server->stream_born;
+    bus->is_reconfigured = false;
 }
 
 void store_go_down(struct bus *bus) {

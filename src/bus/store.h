@@ -4,6 +4,9 @@
  * hosts, which is its position. One that does not come back within the config's `patience`, since the server is away or
  * slow, goes to our subscribers without one; it stays with us, in order, until it has been stored.
  *
+ * Our subscribers get what was stored since the topic began here (by the server's clock), once, however late it comes:
+ * what is older, and what they have had before a reload, is kept for those who ask for it.
+ *
  * A topic is followed from the last message that we have of it. Whatever is lost on the way shows as a hole in the
  * consumer's numbers, and then it is followed anew, from before the hole. */
 #ifndef TIDEWIRE_BUS_STORE_H
@@ -19,6 +22,7 @@ struct carrier_message;
 struct hearing;
 struct timer;
 struct wire_message;
+struct wire_server;
 
 enum { CONSUMER_SIZE = 48 };
 
@@ -32,6 +36,8 @@ struct store {
     bool is_caught_up;         /* what was stored before has come */
     bool is_loaded;            /* once, or nobody waits for that any more */
     uint64_t floor;            /* position; nothing before it is there */
+    uint64_t begun;            /* wall clock: what was stored before is older than our subscribers; 0: not stored */
+    uint64_t delivered;        /* position: up to there our subscribers have had what came */
     struct list pending;       /* of struct pending: ours, in order, that have not come back */
     uint64_t count;            /* of these */
 };
@@ -44,9 +50,10 @@ void store_publish(struct bus *bus, struct carrier_message *message);
 void store_receive(struct bus_topic *topic, const struct wire_message *message);
 void store_hear_life(struct bus_topic *topic);
 void store_answered(struct bus *bus, const char *consumer, uint64_t pending);
-void store_come_up(struct bus *bus, uint64_t stream_last);
+void store_come_up(struct bus *bus, const struct wire_server *server);
 void store_go_down(struct bus *bus);
-/* Nothing is stored any more; those that are pending are handed to our subscribers. */
+/* Nothing is stored any more; those that are pending are handed to our subscribers. Where it begins again with the next
+ * store_refresh(), as when the config has changed, these do not get again what they had. */
 void store_end(struct bus_topic *topic);
 static inline bool store_is_busy(const struct store *store) { return store->count != 0; }
 /* Fires while something is stored. */

@@ -233,6 +233,7 @@ static void bring_up(struct wire *wire) {
     server.connection = wire->connections;
     server.most_payload = (size_t)natsConnection_GetMaxPayload(wire->connection);
     server.stream_last = wire->stream_last;
+    server.stream_born = wire->stream_born;
     wire->events.on_up(wire->context, &server);
 }
 

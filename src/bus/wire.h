@@ -60,6 +60,7 @@ struct wire_server {
     char name[256];
     size_t most_payload;  /* bytes of a message */
     uint64_t stream_last; /* number of the last message in the stream, if the config has one, which is there then */
+    uint64_t stream_born; /* ns since 1970: it is known again by that */
 };
 
 /* In the wire's thread or one of the library's. */

@@ -48,7 +48,7 @@ struct wire {
     struct config_bus *using;
     natsConnection *connection;
     jsCtx *stream; /* NULL: the config has none */
-    uint64_t stream_last;
+    uint64_t stream_last, stream_born;
     uint64_t next_attempt;
     bool is_open; /* the library */
 };

@@ -31,15 +31,20 @@ bool wire_open_stream(struct wire *wire) {
     jsOptions options;
     jsStreamInfo *info = NULL;
     char why[256];
-    wire->stream_last = 0;
+    wire->stream_last = wire->stream_born = 0;
     if (!wire->using->stream) return true;
     jsOptions_Init(&options);
     options.Wait = wire_milliseconds(WIRE_PATIENCE);
     natsStatus status = natsConnection_JetStream(&wire->stream, wire->connection, &options);
     if (status == NATS_OK) status = js_GetStreamInfo(&info, wire->stream, wire->using->stream->name, NULL, NULL);
     if (status == NATS_NOT_FOUND) status = add_stream(wire, &info);
-    if (status == NATS_OK) wire->stream_last = info->State.LastSeq;
-    else snprintf(why, sizeof why, "the stream %s: %s", wire->using->stream->name, wire_reason(status)), wire_set_why(wire, why);
+    if (status == NATS_OK) {
+        wire->stream_last = info->State.LastSeq;
+        wire->stream_born = (uint64_t)info->Created;
+    } else {
+        snprintf(why, sizeof why, "the stream %s: %s", wire->using->stream->name, wire_reason(status));
+        wire_set_why(wire, why);
+    }
     jsStreamInfo_Destroy(info);
     return status == NATS_OK;
 }

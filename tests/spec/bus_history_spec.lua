@@ -201,6 +201,80 @@ describe("the history of several hosts", function()
     expect(ann, "ann", 1, 3)
   end)
 
+  -- These come next, and nothing else.
+  local function expect_next(stream, sender, from, to)
+    for i = from, to do
+      local message = hosts.next_said(stream)
+      assert.same({ sender, tostring(i) }, { message.sender, message.message })
+    end
+  end
+
+  -- Who asks for the past of this gateway waits no longer for the server.
+  local function await_impatience(gw, stream)
+    local late = join(gw, { ["x-since"] = "all" })
+    stream:send { sender = "late", message = "1" }
+    expect_next(stream, "late", 1, 1)
+    expect(late, "late", 1, 1)
+  end
+
+  it("is no news to those who were there before the server", function()
+    local server = nats.start { jetstream = true }
+    local a = serve(server)
+    a:wait_for_log "bus: connected"
+    local ann = join(a)
+    ann:send { sender = "ann", message = "many 20" }
+    expect(ann, "ann", 1, 20)
+    local mark = a:mark()
+    server:kill()
+    local b = serve(server, "patience = 50ms")
+    local bob = join(b)
+    await_impatience(b, bob)
+    server:begin()
+    b:wait_for_log "bus: connected"
+    a:wait_for_log("bus: connected", mark)
+    ann:send { sender = "new", message = "many 5" }
+    expect_next(bob, "new", 1, 5)
+    expect(join(b, { ["x-since"] = "all" }), "ann", 1, 20)
+  end)
+
+  it("is no news after a reload that has changed the bus", function()
+    local server = nats.start { jetstream = true }
+    local a, b = serve(server), serve(server, "patience = 50ms")
+    a:wait_for_log "bus: connected"
+    b:wait_for_log "bus: connected"
+    local ann, bob = join(a), join(b)
+    hosts.meet(ann, bob)
+    ann:send { sender = "ann", message = "many 20" }
+    expect(bob, "ann", 1, 20)
+    expect(ann, "ann", 1, 20)
+    local mark = a:mark()
+    server:kill()
+    a:wait_for_log("bus: the connection is lost", mark)
+    b:configure(hosts.config(server, "heartbeat = 4s jetstream { patience = 50ms }", "workers = 2"))
+    assert.is_truthy(b:reload())
+    await_impatience(b, bob)
+    ann:send { sender = "new", message = "many 5" } -- stored before b is back, perhaps
+    server:begin()
+    expect_next(bob, "new", 1, 5)
+    ann:send { sender = "new", message = "many 5" }
+    expect_next(bob, "new", 1, 5)
+  end)
+
+  it("is news as far as it comes from the time of the topic, although it was stored before it could be heard", function()
+    local server, other = nats.start { jetstream = true }, nats.start { jetstream = true }
+    other:kill()
+    local a, b = serve(server), serve(other)
+    a:wait_for_log "bus: connected"
+    local ann, bob = join(a), join(b)
+    ann:send { sender = "ann", message = "many 20" }
+    expect(ann, "ann", 1, 20)
+    b:configure(hosts.config(server, "jetstream { patience = 1h }", "workers = 2"))
+    assert.is_truthy(b:reload())
+    expect_next(bob, "ann", 1, 20)
+    ann:send { sender = "new", message = "many 5" }
+    expect_next(bob, "new", 1, 5)
+  end)
+
   it("comes and goes with a reload", function()
     local server = nats.start { jetstream = true }
     local a = serve(server)
