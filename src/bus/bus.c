@@ -147,7 +147,7 @@ static void receive(struct bus *bus, const struct wire_message *message) {
         if (hearing->topic->is_kept_stored) store_receive(hearing->topic, message);
         else bus_topic_receive(hearing->topic, message);
         return;
-    case SUBJECT_FOLLOWED: store_hear_life(hearing->topic); return;
+    case SUBJECT_FOLLOWED: store_hear_life(hearing->topic, message); return;
     case SUBJECT_PRESENCE: presence_receive(hearing->topic, message); return;
     case SUBJECT_HOSTS: hosts_receive(bus, message); return;
     }

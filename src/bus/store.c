@@ -215,14 +215,22 @@ void store_receive(struct bus_topic *topic, const struct wire_message *message) 
     if (!place.pending) catch_up(topic);
 }
 
-void store_hear_life(struct bus_topic *topic) { topic->store.heard_at = loop_now(topic->bus->loop); }
+/* It shows itself when it has nothing to send: what it has sent and has not come behind the last was lost. */
+void store_hear_life(struct bus_topic *topic, const struct wire_message *message) {
+    struct store *store = &topic->store;
+    uint64_t number;
+    store->heard_at = loop_now(topic->bus->loop);
+    if (!number_read(wire_header(message, "Nats-Last-Consumer"), UINT64_MAX / 16, &number)) return;
+    if (number > store->number) follow(topic);
+    else if (number == store->number) catch_up(topic);
+}
 
 void store_answered(struct bus *bus, const char *consumer, uint64_t pending) {
     for (struct list *node = bus->stored.next; node != &bus->stored; node = node->next) {
         struct bus_topic *topic = container_of(node, struct bus_topic, store.node);
         if (strcmp(topic->store.consumer, consumer) != 0) continue;
         topic->store.is_known = true;
-        store_hear_life(topic);
+        topic->store.heard_at = loop_now(bus->loop);
         if (!pending) catch_up(topic);
         return;
     }

@@ -8,7 +8,7 @@
  * what is older, and what they have had before a reload, is kept for those who ask for it.
  *
  * A topic is followed from the last message that we have of it. Whatever is lost on the way shows as a hole in the
- * consumer's numbers, and then it is followed anew, from before the hole. */
+ * consumer's numbers, at their end by its next sign of life, and then it is followed anew, from before the hole. */
 #ifndef TIDEWIRE_BUS_STORE_H
 #define TIDEWIRE_BUS_STORE_H
 #include <stdbool.h>
@@ -48,7 +48,8 @@ void store_refresh(struct bus_topic *topic);
 /* A worker's message. Takes it over. */
 void store_publish(struct bus *bus, struct carrier_message *message);
 void store_receive(struct bus_topic *topic, const struct wire_message *message);
-void store_hear_life(struct bus_topic *topic);
+/* A sign of the consumer's life, which says how many it has sent. */
+void store_hear_life(struct bus_topic *topic, const struct wire_message *message);
 void store_answered(struct bus *bus, const char *consumer, uint64_t pending);
 void store_come_up(struct bus *bus, const struct wire_server *server);
 void store_go_down(struct bus *bus);

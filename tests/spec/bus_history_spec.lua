@@ -156,6 +156,20 @@ describe("the history of several hosts", function()
     expect(join(a, { ["x-since"] = "all" }), "ann", 1, 20)
   end)
 
+  it("goes on when the last that was sent has been lost on the way", function()
+    local server = nats.start { jetstream = true }
+    local a = serve(server)
+    a:wait_for_log "bus: connected"
+    local ann = join(a)
+    ann:send { sender = "ann", message = "many 40" }
+    expect(ann, "ann", 1, 40)
+    local b = hosts.serve(server, "messages = 16 jetstream { patience = 1h }", room, "workers = 2")
+    b:wait_for_log "bus: connected" -- and what comes at once is more than may wait there
+    join(b):send { sender = "late", message = "1" }
+    expect(ann, "late", 1, 1)
+    expect(join(b, { ["x-since"] = "all" }), "ann", 1, 40)
+  end)
+
   it("says where messages are missing", function()
     local server = nats.start { jetstream = true }
     local a = serve(server, "patience = 1h messages = 10")
