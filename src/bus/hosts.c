@@ -142,6 +142,7 @@ static void beat(struct timer *timer) {
     if (atomic_load(&bus->is_up)) say(bus, every);
     if (has_slept) presence_tell_all(bus);
     else forget_until(bus, now, "is silent: forgotten");
+    presence_clear(bus);
     timer_start(bus->loop, timer, now + every);
 }
 

@@ -11,7 +11,10 @@
 #include "bus/topic.h"
 
 #define MOMENT (50 * NS_PER_MS)
-enum { PART = 48 * 1024 /* bytes of a message, more or less */ };
+enum {
+    PART = 48 * 1024, /* bytes of a message, more or less */
+    LEAVES = 3,       /* heartbeats: until then a connection that is lost is known to be */
+};
 
 /* What our subscribers show now: texts behind each other, and where each begins. */
 struct own {
@@ -127,6 +130,7 @@ static void tell(struct bus_topic *topic) {
         told->version = ++bus->last_version;
         keep(told, &own, count);
     }
+    if (!topic->state.is_used) told->must_tell_all = true; /* nobody can miss what is before it */
     if (told->must_tell_all ? told->version != 0 : buffer_length(&lines) > part_size(bus)) {
         tell_all(topic, &own);
     } else if (has_changed) {
@@ -149,7 +153,19 @@ void presence_settle(struct timer *timer) {
         if (topic->told.must_ask) ask(topic);
         topic->told.must_ask = false;
         tell(topic);
-        if (!topic->state.is_used && !store_is_busy(&topic->store)) bus_topic_free(topic);
+        if (topic->state.is_used || store_is_busy(&topic->store)) continue;
+        if (!topic->told.version) bus_topic_free(topic);
+        else if (!topic->told.leaves_at) topic->told.leaves_at = loop_now(bus->loop) + LEAVES * bus->config->heartbeat;
+    }
+}
+
+void presence_clear(struct bus *bus) {
+    uint64_t now = loop_now(bus->loop);
+    if (!atomic_load(&bus->is_up)) return;
+    for (struct list *node = bus->topics.next, *next; node != &bus->topics; node = next) {
+        struct bus_topic *topic = container_of(node, struct bus_topic, node);
+        next = node->next;
+        if (topic->told.leaves_at && now >= topic->told.leaves_at && !store_is_busy(&topic->store)) bus_topic_free(topic);
     }
 }
 
@@ -177,6 +193,7 @@ void presence_tell_all(struct bus *bus) {
         struct bus_topic *topic = container_of(node, struct bus_topic, node);
         if (!topic->presence) continue;
         topic->told.must_tell_all = true;
+        topic->told.leaves_at = 0;
         presence_begin(topic);
     }
 }

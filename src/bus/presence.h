@@ -30,6 +30,7 @@ struct told {
     uint64_t *numbers; /* of those who show something, growing */
     size_t shown;
     bool must_tell_all, must_ask;
+    uint64_t leaves_at; /* nobody uses it any more; 0: they do, or that has not been told yet */
 };
 
 /* What a host has told of a topic. */
@@ -51,6 +52,9 @@ struct there {
 void presence_init(struct bus_topic *topic);
 void presence_free(struct bus_topic *topic);
 static inline bool presence_is_told(const struct told *told) { return told->count || told->shown; }
+/* Topics that nobody has used for a while go. Until then others may ask, or, when we were lost, be told again, that
+ * nobody is there: else those who have not heard it would believe in the last subscribers for ever. */
+void presence_clear(struct bus *bus);
 /* Nobody has been told anything, nor has told us. */
 void presence_restart(struct bus_topic *topic);
 /* Its subscribers are others. */

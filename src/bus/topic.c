@@ -43,7 +43,8 @@ static void refresh(struct bus_topic *topic) {
     store_refresh(topic);
     set_heard(topic, &topic->messages, SUBJECT_MESSAGES, is_heard);
     set_heard_kept(topic, is_heard && has_stream);
-    set_heard(topic, &topic->presence, SUBJECT_PRESENCE, is_carried && state->is_used);
+    set_heard(topic, &topic->presence, SUBJECT_PRESENCE, is_carried && (state->is_used || topic->told.version));
+    if (state->is_used) topic->told.leaves_at = 0;
     if (is_carried) presence_note(topic);
 }
 
@@ -93,10 +94,10 @@ struct bus_topic *bus_topic_find(struct bus *bus, struct shared_topic *shared) {
     return topic;
 }
 
-/* One that others have heard of goes when they are told; one with messages that are not stored yet, when they are. */
+/* One that others have heard of goes when they are told (presence_clear()); one with messages that are not stored yet, when they are. */
 void bus_topic_look(struct bus *bus, struct shared_topic *shared) {
     struct bus_topic *topic = bus_topic_find(bus, shared);
-    if (topic && !topic->state.is_used && !presence_is_told(&topic->told) && !store_is_busy(&topic->store)) bus_topic_free(topic);
+    if (topic && !topic->state.is_used && !topic->told.version && !store_is_busy(&topic->store)) bus_topic_free(topic);
     carrier_unref(bus->registry, shared);
 }
 

@@ -128,6 +128,29 @@ describe("presence over hosts", function()
     await(cid, "bob cid", 2)
   end)
 
+  -- The one heartbeat is that of the beginning, so that no host forgets another for its silence.
+  for way, cut in pairs { ["before they leave"] = "kill", ["while they leave"] = "pause" } do
+    it("forgets a topic's last subscribers when the server is lost " .. way, function()
+      local server = nats.start()
+      local a, b = serve(server, "60s"), serve(server, "60s")
+      local ann, bob = enter(a, "ann"), enter(b, "bob")
+      await(bob, "ann bob", 2)
+      await(ann, "ann bob", 2)
+      local mark_a, mark_b = a:mark(), b:mark()
+      server[cut](server)
+      if cut == "kill" then a:wait_for_log("bus: the connection is lost", mark_a) end
+      a:write("scripts/chat.lua", "return { Chat = function() end }")
+      ann:cancel()
+      assert.is_truthy(a:reload())
+      a:wait_for_log("the reload has settled", mark_a) -- with its last script the topic is nobody's here
+      if cut == "pause" then server:kill() end
+      b:wait_for_log("bus: the connection is lost", mark_b)
+      await(bob, "ann bob", 2)
+      server:begin()
+      await(bob, "bob", 1)
+    end)
+  end
+
   it("tells of more than one message holds", function()
     local server = nats.start { config = "max_payload: 2048" }
     local a, b = serve(server), serve(server)
