@@ -52,11 +52,15 @@ void bus_count_dropped(struct bus *bus) {
     bus->told_dropped.count = 0;
 }
 
+bool bus_is_too_large(const struct bus *bus, const struct bus_topic *topic, size_t length) {
+    return bus->most_payload && length + BUS_HEADERS + strlen(topic->state.type) > bus->most_payload;
+}
+
 void bus_drop_large(struct bus *bus, const struct bus_topic *topic, size_t length) {
     bus_count(bus, BUS_DROPPED_OUT, 1);
     if (!rare_is_due(&bus->told_large, loop_now(bus->loop))) return;
     bus->told_large.count = 0;
-    log_warn(NULL, "bus: a message of topic \"%.*s\" has %zu bytes and stays in this process: the server takes %zu",
+    log_warn(NULL, "bus: a message of topic \"%.*s\" has %zu bytes and stays in this process: the server takes %zu with headers",
              topic->state.name_length < 100 ? (int)topic->state.name_length : 100, topic->state.name, length,
              bus->most_payload);
 }

@@ -20,6 +20,12 @@
 #define BUS_FROM "Tidewire-From"
 #define BUS_SEQUENCE "Tidewire-Sequence"
 
+/* Bytes of all of them, at most, without the type's name. */
+enum {
+    BUS_HEADERS = sizeof "NATS/1.0\r\n\r\n" + sizeof BUS_TYPE + sizeof BUS_FROM + sizeof BUS_SEQUENCE + sizeof "Nats-Msg-Id" +
+                  4 * sizeof ": \r\n" + 2 * 16 + 2 * 20 + 1 /* two origins, two numbers, a dash */
+};
+
 enum bus_counter {
     BUS_SENT, BUS_RECEIVED, BUS_SENT_BYTES, BUS_RECEIVED_BYTES, BUS_WAITING, BUS_DROPPED_OUT, BUS_DROPPED_IN, BUS_REJECTED,
     BUS_MISSED, BUS_PENDING, BUS_CONNECTS, BUS_LOSSES, BUS_HOSTS, BUS_COUNTERS
@@ -114,6 +120,8 @@ static inline void bus_count(struct bus *bus, enum bus_counter counter, uint64_t
 bool rare_is_due(struct rare *rare, uint64_t now);
 /* Something came that is no message of ours. */
 void bus_reject(struct bus *bus, const struct bus_topic *topic, const char *why);
+/* With the headers, which the server counts, too; false also before there was a server. */
+bool bus_is_too_large(const struct bus *bus, const struct bus_topic *topic, size_t length);
 /* A message of ours that no server takes. */
 void bus_drop_large(struct bus *bus, const struct bus_topic *topic, size_t length);
 /* The carrier's functions. */

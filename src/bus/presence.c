@@ -13,6 +13,7 @@
 #define MOMENT (50 * NS_PER_MS)
 enum {
     PART = 48 * 1024, /* bytes of a message, more or less */
+    HEAD = BUS_HEADERS + 80, /* of what stands before the lines of one */
     LEAVES = 3,       /* heartbeats: until then a connection that is lost is known to be */
 };
 
@@ -44,7 +45,8 @@ static void free_own(struct own *own) {
 }
 
 static size_t part_size(const struct bus *bus) {
-    return bus->most_payload && bus->most_payload < PART ? bus->most_payload : PART;
+    size_t most = bus->most_payload > HEAD ? bus->most_payload - HEAD : PART;
+    return most < PART ? most : PART;
 }
 
 static void write_come(struct buffer *out, const struct own *own, size_t i) {

@@ -115,8 +115,17 @@ static void bound(struct bus_topic *topic) {
 }
 
 static void send_all(struct bus_topic *topic) {
-    for (struct list *node = topic->store.pending.next; node != &topic->store.pending; node = node->next)
-        send(topic, container_of(node, struct pending, node));
+    for (struct list *node = topic->store.pending.next, *next; node != &topic->store.pending; node = next) {
+        struct pending *pending = container_of(node, struct pending, node);
+        next = node->next;
+        if (!bus_is_too_large(topic->bus, topic, pending->length)) {
+            send(topic, pending);
+            continue;
+        }
+        bus_drop_large(topic->bus, topic, pending->length); /* it was published before the server was known */
+        hold(topic, pending);
+        free_pending(topic, pending);
+    }
 }
 
 static void keep_pending(struct bus_topic *topic, struct carrier_message *message) {
@@ -147,7 +156,7 @@ void store_publish(struct bus *bus, struct carrier_message *message) {
     if (!topic || !is_stored(topic)) topic = bus_topic_find(bus, message->topic);
     if (!topic || !is_stored(topic)) {
         hand_over(bus, message->topic, message);
-    } else if (bus->most_payload && message->parcel->length > bus->most_payload) {
+    } else if (bus_is_too_large(bus, topic, message->parcel->length)) {
         bus_drop_large(bus, topic, message->parcel->length);
         hand_over(bus, message->topic, message);
     } else {

@@ -127,7 +127,7 @@ void bus_topic_publish(struct bus *bus, struct shared_topic *shared, const void 
     char subject[SUBJECT_SIZE], sequence[24];
     if (!topic || !topic->state.type) topic = bus_topic_find(bus, shared);
     if (!topic || !topic->is_carried || !topic->state.type) return;
-    if (bus->most_payload && length > bus->most_payload) {
+    if (bus_is_too_large(bus, topic, length)) {
         bus_drop_large(bus, topic, length);
         return;
     }

@@ -185,6 +185,24 @@ describe("the history of several hosts", function()
     b:wait_for_log("gap for " .. position)
   end)
 
+  it("holds nothing back that is too large for the server with its headers", function()
+    local server = nats.start { jetstream = true, config = "max_payload: 4096" }
+    local a = serve(server)
+    a:wait_for_log "bus: connected"
+    local ann = join(a)
+    local large = 0
+    for length = 3800, 4100, 10 do
+      ann:send { sender = "ann", message = ("x"):rep(length) }
+      local message = assert(ann:receive())
+      assert.equal(length, #message.message)
+      if (tonumber(message.timestamp) or 0) == 0 then large = large + 1 end
+    end
+    assert.is_true(large > 1 and large < 31)
+    assert.is_truthy(a:wait_for_log("stays in this process"):find("the server takes 4096", 1, true))
+    ann:send { sender = "ann", message = "small" }
+    assert.is_true(tonumber(assert(ann:receive()).timestamp) > 0)
+  end)
+
   it("is not harmed by what others write into the stream", function()
     local server = nats.start { jetstream = true }
     local a = serve(server)
