@@ -269,6 +269,8 @@ static void go_down(struct bus *bus, struct report *report) {
 
 static void follow(struct bus *bus, struct report *report) { store_answered(bus, report->text, report->number); }
 
+static void retry(struct bus *bus, struct report *report) { store_refused(bus, report->text); }
+
 static void have_room(struct bus *bus, struct report *report) {
     (void)report;
     pump(bus);
@@ -292,6 +294,11 @@ static void on_followed(void *context, const char *consumer, uint64_t pending) {
     struct report *report = report_new(follow, consumer);
     report->number = pending;
     mailbox_post_always(bus->inbox, &report->mail); /* behind what has come so far */
+}
+
+static void on_refused(void *context, const char *consumer) {
+    struct bus *bus = context;
+    mailbox_post_always(bus->inbox, &report_new(retry, consumer)->mail);
 }
 
 static void on_down(void *context, const char *why, bool was_up) {
@@ -432,6 +439,7 @@ static bool start_thread(struct bus *bus, struct error *error) {
 struct bus *bus_new(struct topic_registry *registry, struct error *error) {
     static const struct wire_events events = {.on_message = on_message,
                                               .on_followed = on_followed,
+                                              .on_refused = on_refused,
                                               .on_up = on_up,
                                               .on_down = on_down,
                                               .on_room = on_room,

@@ -13,6 +13,7 @@
 
 /* Positions are the stream's numbers behind this one, since small ones mean something else to subscribers. */
 #define FIRST_POSITION (UINT64_C(1) << 40)
+#define RETRY (2 * NS_PER_S) /* what the server has refused */
 enum { MISSED = 3 /* heartbeats of a consumer */ };
 
 struct pending {
@@ -34,6 +35,7 @@ static bool is_stored(const struct bus_topic *topic) { return !list_is_empty(&to
 static void unfollow(struct bus_topic *topic) {
     bus_unhear(topic->bus, &topic->store.followed);
     topic->store.is_known = topic->store.is_caught_up = false;
+    topic->store.retry_at = 0;
 }
 
 /* From the last that we have. */
@@ -234,15 +236,25 @@ void store_hear_life(struct bus_topic *topic, const struct wire_message *message
     else if (number == store->number) catch_up(topic);
 }
 
-void store_answered(struct bus *bus, const char *consumer, uint64_t pending) {
+static struct bus_topic *find_follower(struct bus *bus, const char *consumer) {
     for (struct list *node = bus->stored.next; node != &bus->stored; node = node->next) {
         struct bus_topic *topic = container_of(node, struct bus_topic, store.node);
-        if (strcmp(topic->store.consumer, consumer) != 0) continue;
-        topic->store.is_known = true;
-        topic->store.heard_at = loop_now(bus->loop);
-        if (!pending) catch_up(topic);
-        return;
+        if (strcmp(topic->store.consumer, consumer) == 0) return topic;
     }
+    return NULL;
+}
+
+void store_answered(struct bus *bus, const char *consumer, uint64_t pending) {
+    struct bus_topic *topic = find_follower(bus, consumer);
+    if (!topic) return;
+    topic->store.is_known = true;
+    topic->store.heard_at = loop_now(bus->loop);
+    if (!pending) catch_up(topic);
+}
+
+void store_refused(struct bus *bus, const char *consumer) {
+    struct bus_topic *topic = find_follower(bus, consumer);
+    if (topic && topic->store.followed) topic->store.retry_at = loop_now(bus->loop) + RETRY;
 }
 
 /* ---- beginnings and ends ---- */
@@ -250,6 +262,11 @@ void store_answered(struct bus *bus, const char *consumer, uint64_t pending) {
 void store_init(struct bus_topic *topic) {
     list_init(&topic->store.node);
     list_init(&topic->store.pending);
+}
+
+/* Until the next look: often enough for what is held, and for consumers. */
+static uint64_t look_interval(const struct config_bus_stream *config) {
+    return config->patience / 4 < RETRY / 2 ? config->patience / 4 : RETRY / 2;
 }
 
 static void begin(struct bus_topic *topic) {
@@ -262,7 +279,7 @@ static void begin(struct bus_topic *topic) {
     carrier_set_stored(bus->registry, topic->shared, true);
     carrier_restart(bus->registry, topic->shared, FIRST_POSITION);
     if (atomic_load(&bus->is_up)) follow(topic);
-    if (!timer_is_running(&bus->look)) timer_start(bus->loop, &bus->look, loop_now(bus->loop) + config_of(topic)->patience / 4);
+    if (!timer_is_running(&bus->look)) timer_start(bus->loop, &bus->look, loop_now(bus->loop) + look_interval(config_of(topic)));
 }
 
 void store_end(struct bus_topic *topic) {
@@ -331,6 +348,7 @@ static void look_at(struct bus_topic *topic, uint64_t now) {
     uint64_t patience = config_of(topic)->patience;
     if (now >= patience) hold_up_to(topic, now - patience);
     if (now >= store->since + patience) be_loaded(topic);
+    if (store->retry_at && now >= store->retry_at) follow(topic);
     if (store->followed && store->is_known && now >= store->heard_at + MISSED * STREAM_HEARTBEAT) follow(topic);
 }
 
@@ -340,5 +358,5 @@ void store_look(struct timer *timer) {
     if (!bus->config || !bus->config->stream || list_is_empty(&bus->stored)) return;
     for (struct list *node = bus->stored.next; node != &bus->stored; node = node->next)
         look_at(container_of(node, struct bus_topic, store.node), now);
-    timer_start(bus->loop, timer, now + bus->config->stream->patience / 4);
+    timer_start(bus->loop, timer, now + look_interval(bus->config->stream));
 }

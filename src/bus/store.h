@@ -32,6 +32,7 @@ struct store {
     char consumer[CONSUMER_SIZE];
     uint64_t number;           /* of its last message */
     uint64_t heard_at, since;  /* the last word of the consumer; when it was asked for */
+    uint64_t retry_at;         /* the consumer has been refused; 0: no */
     bool is_known;             /* the consumer has answered */
     bool is_caught_up;         /* what was stored before has come */
     bool is_loaded;            /* once, or nobody waits for that any more */
@@ -51,6 +52,8 @@ void store_receive(struct bus_topic *topic, const struct wire_message *message);
 /* A sign of the consumer's life, which says how many it has sent. */
 void store_hear_life(struct bus_topic *topic, const struct wire_message *message);
 void store_answered(struct bus *bus, const char *consumer, uint64_t pending);
+/* It is followed anew after a while. */
+void store_refused(struct bus *bus, const char *consumer);
 void store_come_up(struct bus *bus, const struct wire_server *server);
 void store_go_down(struct bus *bus);
 /* Nothing is stored any more; those that are pending are handed to our subscribers. Where it begins again with the next

@@ -67,6 +67,8 @@ struct wire_server {
 struct wire_events {
     /* The consumer is there, `pending` messages of its subject come at once. */
     void (*on_followed)(void *context, const char *consumer, uint64_t pending);
+    /* The server refuses it, and nothing will come. Who wants it follows again, later. */
+    void (*on_refused)(void *context, const char *consumer);
     void (*on_message)(void *context, struct wire_message *message); /* takes it over */
     /* All subscriptions are in force at the server. */
     void (*on_up)(void *context, const struct wire_server *server);

@@ -49,9 +49,19 @@ bool wire_open_stream(struct wire *wire) {
     return status == NATS_OK;
 }
 
+/* That is no fault of the connection: others go on. */
+static natsStatus refuse(struct wire *wire, const struct want *want, natsStatus status) {
+    char why[400];
+    snprintf(why, sizeof why, "\"%.100s\" cannot be followed in the stream: %s", want->follow->subject, wire_reason(status));
+    wire->events.on_fault(wire->context, why);
+    wire->events.on_refused(wire->context, want->follow->consumer);
+    return NATS_OK;
+}
+
 natsStatus wire_add_consumer(struct wire *wire, const struct want *want) {
     jsConsumerConfig wanted;
     jsConsumerInfo *info = NULL;
+    jsErrCode refusal = 0;
     if (!wire->stream) return NATS_INVALID_ARG;
     jsConsumerConfig_Init(&wanted);
     wanted.Name = want->follow->consumer;
@@ -62,8 +72,9 @@ natsStatus wire_add_consumer(struct wire *wire, const struct want *want) {
     wanted.AckPolicy = js_AckNone;
     wanted.Heartbeat = (int64_t)STREAM_HEARTBEAT;
     wanted.MemoryStorage = true;
-    natsStatus status = js_AddConsumer(&info, wire->stream, wire->using->stream->name, &wanted, NULL, NULL);
+    natsStatus status = js_AddConsumer(&info, wire->stream, wire->using->stream->name, &wanted, NULL, &refusal);
     if (status == NATS_OK) wire->events.on_followed(wire->context, want->follow->consumer, info->NumPending);
+    else if (refusal) status = refuse(wire, want, status);
     else wire_set_why(wire, wire_reason(status));
     jsConsumerInfo_Destroy(info);
     return status;

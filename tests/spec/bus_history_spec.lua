@@ -203,6 +203,33 @@ describe("the history of several hosts", function()
     assert.is_true(tonumber(assert(ann:receive()).timestamp) > 0)
   end)
 
+  it("waits for a consumer that the server refuses, and the bus goes on meanwhile", function()
+    local server = nats.start { jetstream = true }
+    local foreign = server:connect()
+    local wanted = '{"name":"TIDEWIRE","subjects":["tidewire.k.*"],"storage":"file","retention":"limits",'
+      .. '"max_msgs_per_subject":1000,"num_replicas":1,"max_consumers":1}'
+    foreign:send "SUB answer 1\r\n"
+    foreign:send(("PUB $JS.API.STREAM.CREATE.TIDEWIRE answer %d\r\n%s\r\n"):format(#wanted, wanted))
+    assert.is_truthy(foreign:wait_for "stream_create_response")
+    local a = serve(server)
+    a:wait_for_log "bus: connected"
+    local ann = join(a)
+    ann:send { sender = "ann", message = "many 20" }
+    expect(ann, "ann", 1, 20)
+    local b = serve(server)
+    b:wait_for_log "cannot be followed"
+    b:wait_for_log "bus: connected"
+    b:wait_for_log "is there" -- as it hears over the bus
+    local bob = join(b, { ["x-since"] = "all" })
+    ann:cancel()
+    assert.is_nil(a:stop())
+    expect(bob, "ann", 1, 20)
+    bob:send { sender = "bob", message = "1" }
+    expect(bob, "bob", 1, 1)
+    assert.is_false(b:said "cannot connect")
+    assert.is_false(b:said "is lost")
+  end)
+
   it("is not harmed by what others write into the stream", function()
     local server = nats.start { jetstream = true }
     local a = serve(server)
