@@ -80,7 +80,7 @@ struct bus {
     uint64_t stream_born;    /* of the last that we had; 0: none */
     bool is_reconfigured;    /* since then */
     size_t pending_bytes;    /* of what is to be stored */
-    size_t shown_bytes;      /* by subscribers elsewhere */
+    size_t shown_bytes;      /* by subscribers elsewhere, with what is kept about each */
     struct rare told_rejected, told_dropped, told_large, told_down, told_fault;
     bool is_ending;
     uint64_t ends_at;

@@ -15,10 +15,13 @@ enum {
 
 /* ---- what a host has told of a topic ---- */
 
+/* Of a short text it is most. */
+static size_t cost(size_t length) { return sizeof(struct shown) + carrier_member_size(length); }
+
 static void leave(struct there *there, struct shown *shown) {
     struct bus *bus = there->topic->bus;
     carrier_member_leave(bus->registry, there->topic->shared, &shown->member);
-    bus->shown_bytes -= shown->length;
+    bus->shown_bytes -= cost(shown->length);
 }
 
 /* Where it stands, or should. */
@@ -52,9 +55,9 @@ static bool come(struct there *there, uint64_t number, const char *text, size_t 
         there->shown[at].is_stale = false;
         return true;
     }
-    if (bus->shown_bytes + length > atomic_load(&bus->most_bytes)) return false;
+    if (bus->shown_bytes + cost(length) > atomic_load(&bus->most_bytes)) return false;
     make_room(there, at);
-    bus->shown_bytes += length;
+    bus->shown_bytes += cost(length);
     struct member *member = carrier_member_join(bus->registry, there->topic->shared, text, length);
     there->shown[at] = (struct shown){.number = number, .length = length, .member = member};
     return true;

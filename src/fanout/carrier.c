@@ -162,6 +162,8 @@ struct member *carrier_member_join(struct topic_registry *registry, struct share
     return member;
 }
 
+size_t carrier_member_size(size_t length) { return sizeof(struct member) + length; }
+
 void carrier_member_leave(struct topic_registry *registry, struct shared_topic *topic, struct member **member) {
     pthread_mutex_lock(&topic->lock);
     member_leave(registry, topic, member);

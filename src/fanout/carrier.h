@@ -109,6 +109,7 @@ void carrier_set_elsewhere(struct shared_topic *topic, uint64_t subscribers);
 /* What a subscriber of another host shows: JSON, in one line. The member is the carrier's until it goes. */
 struct member *carrier_member_join(struct topic_registry *registry, struct shared_topic *topic, const char *text,
                                    size_t length);
+size_t carrier_member_size(size_t length); /* bytes that it takes here */
 void carrier_member_leave(struct topic_registry *registry, struct shared_topic *topic, struct member **member);
 /* Those of this process, in the order in which they came; each has a number of its own, which grows. */
 void carrier_each_member(struct shared_topic *topic,

@@ -169,6 +169,26 @@ describe("presence over hosts", function()
     await(bob, table.concat(left, " "), #left)
   end)
 
+  it("bounds what it keeps of subscribers that show little", function()
+    local server = nats.start()
+    local b = hosts.serve(server, "heartbeat = 60s bytes = 64KiB", room)
+    b:wait_for_log "bus: connected"
+    local bob = enter(b, "bob")
+    await(bob, "bob", 1)
+    local lines = {}
+    for i = 1, 2000 do lines[i] = ('+%d "x"\n'):format(i) end
+    local foreign, version = server:connect(), 0
+    assert.is_truthy(process.await(gateway.patience, function() -- until the subscription is there
+      version = version + 1
+      foreign:publish("tidewire.p.room", ("s %d 0 1 2000\n%s"):format(version, table.concat(lines)),
+        { "Tidewire-From: 00000000000000aa" })
+      return b:said "more is shown than"
+    end))
+    bob:send {}
+    local _, count = assert(bob:receive()).sender:gsub("x", "")
+    assert.is_true(count > 100 and count < 64 * 1024 / 50)
+  end)
+
   it("believes no host what it cannot read", function()
     local server = nats.start()
     local b = hosts.serve(server, "heartbeat = 500ms bytes = 64KiB", room)
@@ -205,7 +225,7 @@ describe("presence over hosts", function()
     foreign:flush()
     b:wait_for_log("event join eve", mark)
     b:wait_for_log "bus: rejected"
-    for step, shown in ipairs { 10, 16 } do -- of 4000 bytes each, in 64 KiB
+    for step, shown in ipairs { 10, 15 } do -- of 4000 bytes each, and what stands beside them, in 64 KiB
       local lines = {}
       for i = 1, 10 do lines[i] = ('+%d "%s"\n'):format(100 * step + i, ("y"):rep(4000)) end
       say(("d %d %d 5\n%s"):format(n + 200 + step, n + 199 + step, table.concat(lines)))
