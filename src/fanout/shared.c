@@ -128,9 +128,12 @@ size_t shared_count(const struct topic_registry *registry, const struct shared_t
     return count;
 }
 
-void shared_note(struct topic_registry *registry, struct shared_topic *shared) {
-    struct topic_carrier *carrier = topic_registry_carrier(registry);
+void shared_note_to(struct topic_carrier *carrier, struct shared_topic *shared) {
     if (carrier && !atomic_exchange(&shared->is_noted, true)) carrier->note(carrier, shared_ref(shared));
+}
+
+void shared_note(struct topic_registry *registry, struct shared_topic *shared) {
+    shared_note_to(topic_registry_carrier(registry), shared);
 }
 
 struct topic_carrier *topic_registry_carrier(struct topic_registry *registry) {

@@ -75,6 +75,7 @@ bool shared_sweep(struct topic_registry *registry);
 size_t shared_count(const struct topic_registry *registry, const struct shared_topic *shared);
 /* Something about it has changed: the carrier will look. */
 void shared_note(struct topic_registry *registry, struct shared_topic *shared);
+void shared_note_to(struct topic_carrier *carrier, struct shared_topic *shared); /* NULL: none */
 
 /* In the share's own worker. */
 static inline void share_add(struct share *share, enum topic_counter counter, uint64_t count) {

@@ -76,9 +76,13 @@ void topics_free(struct topics **topics) {
     *topics = NULL;
 }
 
+/* By this carrier, also when a reload takes it away meanwhile: then it is who ends the waiting. */
+static void note_to(struct topics *topics, struct topic_carrier *carrier, struct shared_topic *shared) {
+    shared_note_to(carrier ? carrier : topic_registry_carrier(topics->registry), shared);
+}
+
 /* A history that nobody has looked after for a while may lack what was stored since. */
-static void await_history(struct topics *topics, struct shared_topic *shared) {
-    struct topic_carrier *carrier = topic_registry_carrier(topics->registry);
+static void await_history(struct topic_carrier *carrier, struct shared_topic *shared) {
     if (!carrier || !atomic_load(&carrier->stores) || !atomic_load(&shared->is_kept)) return;
     pthread_mutex_lock(&shared->lock);
     atomic_store(&shared->is_stored, shared->is_loading = true);
@@ -102,8 +106,9 @@ struct topic *topic_open(struct topics *topics, const char *name, size_t length)
     topic->share->topic = topic;
     map_put(&topics->by_name, name, length, topic);
     if (atomic_fetch_add(&shared->handles, 1) == 0) {
-        await_history(topics, shared);
-        shared_note(topics->registry, shared);
+        struct topic_carrier *carrier = topic_registry_carrier(topics->registry);
+        await_history(carrier, shared);
+        note_to(topics, carrier, shared);
     }
     return topic;
 }
@@ -374,7 +379,7 @@ void topic_keep(struct topic *topic, uint32_t messages, uint64_t ttl, const stru
     history_set(shared->history, &topic->topics->registry->history, messages, ttl, clock_monotonic());
     bool is_news = !atomic_exchange(&shared->is_kept, true);
     pthread_mutex_unlock(&shared->lock);
-    if (is_news) shared_note(topic->topics->registry, shared);
+    if (is_news) note_to(topic->topics, carrier, shared);
 }
 
 bool topic_is_kept(const struct topic *topic) { return atomic_load(&topic->shared->is_kept); }
