@@ -214,7 +214,7 @@ static void come_up(struct bus *bus, struct report *report) {
     const struct wire_server *server = &report->server;
     uint64_t now = loop_update_now(bus->loop);
     uint64_t dropped = atomic_load(&bus->counters[BUS_DROPPED_OUT]) - bus->dropped_before;
-    if (!bus->config) return; /* a reload has taken the bus away, and the wire will hear of it */
+    if (server->config != bus->wired) return; /* a reload was faster, and the wire knows */
     bus->connection = server->connection;
     bus->most_payload = server->most_payload;
     bus_count(bus, BUS_CONNECTS, 1);
@@ -246,22 +246,24 @@ static void forget_bound(struct bus *bus) {
 }
 
 static void go_down(struct bus *bus, struct report *report) {
+    bool was_up = report->was_up && bus->connection;
     set_texts(bus, "", report->text);
-    if (report->was_up) {
+    if (was_up) {
+        bus->connection = 0;
         atomic_store(&bus->is_up, false);
         forget_bound(bus);
         store_go_down(bus);
     }
-    if (report->was_up && !bus->config) {
+    if (was_up && !bus->config) {
         bus->down_since = 0;
         log_info(NULL, "bus: the connection is closed");
-    } else if (report->was_up) {
+    } else if (was_up) {
         bus_count(bus, BUS_LOSSES, 1);
         bus->down_since = loop_update_now(bus->loop);
         bus->dropped_before = atomic_load(&bus->counters[BUS_DROPPED_OUT]);
         bus->told_down = (struct rare){0};
         log_warn(NULL, "bus: the connection is lost: %s; topics go on in this process", report->text);
-    } else if (rare_is_due(&bus->told_down, loop_now(bus->loop))) {
+    } else if (!report->was_up && rare_is_due(&bus->told_down, loop_now(bus->loop))) {
         bus->told_down.count = 0;
         log_warn(NULL, "bus: cannot connect: %s; topics go on in this process", report->text);
     }
@@ -360,10 +362,11 @@ static void configure(struct bus *bus, struct report *report) {
         if (bus->config && !bus->down_since) bus->down_since = loop_update_now(bus->loop);
         bus->told_down = (struct rare){0};
         bus->is_reconfigured = true;
+        if (bus->config) atomic_store(&bus->is_up, false); /* what comes from here on is for the new server */
     }
     bus_topics_configure(bus, !is_same_bus);
     if (!is_same_bus) hosts_configure(bus);
-    if (!is_same_bus) wire_configure(bus->wire, bus->config);
+    if (!is_same_bus) bus->wired = wire_configure(bus->wire, bus->config);
     if (!bus->config) set_texts(bus, "", "");
 }
 

@@ -60,7 +60,8 @@ struct bus {
     struct schema *schema;
     size_t most_message;  /* bytes of one */
     size_t most_payload;  /* the server's */
-    uint64_t connection;  /* the wire's number of it */
+    uint64_t connection;  /* the wire's number of it; 0: none */
+    uint64_t wired;       /* the wire's number of our config */
     struct list topics;   /* of struct bus_topic */
     struct map subjects;  /* of struct hearing */
     struct list queue;    /* of struct wire_out */

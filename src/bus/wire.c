@@ -229,8 +229,16 @@ static void bring_up(struct wire *wire) {
         wire->events.on_down(wire->context, wire->why, false);
         return;
     }
+    pthread_mutex_lock(&wire->lock);
+    bool is_outdated = wire->is_new_config;
+    pthread_mutex_unlock(&wire->lock);
+    if (is_outdated) {
+        take_down(wire);
+        return;
+    }
     natsConnection_GetConnectedUrl(wire->connection, server.name, sizeof server.name);
     server.connection = wire->connections;
+    server.config = wire->using_number;
     server.most_payload = (size_t)natsConnection_GetMaxPayload(wire->connection);
     server.stream_last = wire->stream_last;
     server.stream_born = wire->stream_born;
@@ -318,6 +326,7 @@ static void take_config(struct wire *wire) {
     struct config_bus *config = wire->config;
     wire->config = NULL;
     wire->is_new_config = false;
+    wire->using_number = wire->configs;
     while (wire->connection && !wire->is_lost && send_once(wire)) continue;
     pthread_mutex_unlock(&wire->lock);
     if (wire->connection) {
@@ -401,13 +410,15 @@ struct wire *wire_new(const struct wire_events *events, void *context, struct er
     return NULL;
 }
 
-void wire_configure(struct wire *wire, struct config_bus *config) {
+uint64_t wire_configure(struct wire *wire, struct config_bus *config) {
     pthread_mutex_lock(&wire->lock);
     config_bus_unref(&wire->config);
     wire->config = config ? config_bus_ref(config) : NULL;
     wire->is_new_config = true;
+    uint64_t number = ++wire->configs;
     pthread_cond_broadcast(&wire->news);
     pthread_mutex_unlock(&wire->lock);
+    return number;
 }
 
 static void set_wanted(struct wire *wire, const char *subject, bool is_wanted, struct follow *follow) {

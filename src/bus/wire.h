@@ -57,6 +57,7 @@ void wire_out_free(struct wire_out *out);
 
 struct wire_server {
     uint64_t connection; /* counted from 1 */
+    uint64_t config;     /* which wire_configure() it is by */
     char name[256];
     size_t most_payload;  /* bytes of a message */
     uint64_t stream_last; /* number of the last message in the stream, if the config has one, which is there then */
@@ -82,8 +83,8 @@ struct wire_events {
 
 struct wire *wire_new(const struct wire_events *events, void *context, struct error *error);
 /* Connects by this config from now on, in place of another, which sends what waits, if there is a connection; NULL: not
- * at all. */
-void wire_configure(struct wire *wire, struct config_bus *config);
+ * at all. Returns which config it is, counted from 1. */
+uint64_t wire_configure(struct wire *wire, struct config_bus *config);
 void wire_subscribe(struct wire *wire, const char *subject);
 void wire_unsubscribe(struct wire *wire, const char *subject);
 /* What the config's stream has and gets of a subject, behind number `after`: with the subjects that they were sent to, and

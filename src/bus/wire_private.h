@@ -43,9 +43,11 @@ struct wire {
     uint64_t ends_at; /* monotonic ns */
     uint64_t count_at; /* when it looks how many messages the library has dropped; 0: it drops none */
     struct config_bus *config;
+    uint64_t configs; /* so far */
 
     /* The wire's thread alone. */
     struct config_bus *using;
+    uint64_t using_number;
     natsConnection *connection;
     jsCtx *stream; /* NULL: the config has none */
     uint64_t stream_last, stream_born;

@@ -160,6 +160,31 @@ describe("the bus", function()
     stuck:reset(1)
   end)
 
+  it("tells nothing to a server that the config names no more when it answers", function()
+    local old, new = nats.start(), nats.start()
+    local at_old, at_new = old:connect(), new:connect()
+    for _, foreign in ipairs { at_old, at_new } do
+      foreign:send "SUB tidewire.> 1\r\n"
+      foreign:flush()
+    end
+    old:pause()
+    local a = serve(old, "connect_timeout = 60s", hosts.telling)
+    local ann = join(a)
+    ann:send { sender = "ann", message = "to the new one" }
+    assert(ann:receive())
+    local mark = a:mark()
+    a:configure(hosts.config(new))
+    assert.is_truthy(a:reload())
+    a:wait_for_log("the config has changed", mark)
+    old:go_on()
+    a:wait_for_log("bus: connected to " .. new.url, mark)
+    assert.is_truthy(at_new:wait_for "to the new one")
+    at_old:send "PING\r\n"
+    assert.is_truthy(at_old:wait_for "PONG")
+    assert.is_nil(at_old.rest:find("Tidewire-From", 1, true))
+    assert.equal(0, hosts.figures(ann).losses)
+  end)
+
   it("ends clean while messages come", function()
     local server = nats.start()
     local foreign = server:connect()
