@@ -319,7 +319,7 @@ describe("the history of several hosts", function()
     expect_next(bob, "new", 1, 5)
   end)
 
-  it("is news as far as it comes from the time of the topic, although it was stored before it could be heard", function()
+  it("is news from the topic's beginning on, although it was stored before it could be heard", function()
     local server, other = nats.start { jetstream = true }, nats.start { jetstream = true }
     other:kill()
     local a, b = serve(server), serve(other)
