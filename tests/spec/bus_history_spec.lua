@@ -325,6 +325,8 @@ describe("the history of several hosts", function()
     local a, b = serve(server), serve(other)
     a:wait_for_log "bus: connected"
     local ann, bob = join(a), join(b)
+    bob:send { sender = "bob", message = "1" } -- which comes when the topic has begun
+    expect_next(bob, "bob", 1, 1)
     ann:send { sender = "ann", message = "many 20" }
     expect(ann, "ann", 1, 20)
     b:configure(hosts.config(server, "jetstream { patience = 1h }", "workers = 2"))
