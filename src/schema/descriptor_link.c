@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "schema/descriptor.h"
+#include "schema/wire.h"
 
 enum { MOST_FIELDS = 32767, LARGEST_NUMBER = (1 << 29) - 1, MOST_BY_NUMBER = 64 };
 
@@ -206,6 +207,26 @@ static bool has_no_side_effects(const Google__Protobuf__MethodDescriptorProto *p
                                  GOOGLE__PROTOBUF__METHOD_OPTIONS__IDEMPOTENCY_LEVEL__NO_SIDE_EFFECTS;
 }
 
+/* The option is an extension, so the descriptor has its bytes alone. Several pieces are one message. */
+static void take_http_rule(struct arena *arena, const Google__Protobuf__MethodDescriptorProto *proto,
+                           struct method *method) {
+    enum { HTTP_RULE = 72295728 };
+    const ProtobufCMessage *options = proto->options ? &proto->options->base : NULL;
+    struct buffer rule = {0};
+    size_t length;
+    for (size_t i = 0; options && i < options->n_unknown_fields; i++) {
+        const ProtobufCMessageUnknownField *field = &options->unknown_fields[i];
+        if (field->tag != HTTP_RULE || field->wire_type != PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED) continue;
+        const uint8_t *bytes = wire_read_length(field->data, field->data + field->len, &length);
+        if (bytes) buffer_append(&rule, bytes, length);
+    }
+    if (buffer_length(&rule)) {
+        method->http_rule_length = buffer_length(&rule);
+        method->http_rule = (const uint8_t *)arena_copy(arena, buffer_bytes(&rule), buffer_length(&rule));
+    }
+    buffer_free(&rule);
+}
+
 static bool link_service(struct descriptor_builder *builder, const struct service_source *source,
                          struct service *service) {
     struct arena *arena = &builder->schema->arena;
@@ -227,6 +248,7 @@ static bool link_service(struct descriptor_builder *builder, const struct servic
                                      .is_client_streaming = proto->client_streaming,
                                      .is_server_streaming = proto->server_streaming,
                                      .has_no_side_effects = has_no_side_effects(proto)};
+        take_http_rule(arena, proto, &methods[i]);
     }
     qsort(methods, count, sizeof *methods, compare_methods);
     *service = (struct service){.full_name = source->full_name, .methods = methods, .method_count = count};

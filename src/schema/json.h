@@ -17,6 +17,7 @@ struct json_options {
     bool is_plain;
     bool write_defaults;    /* also implicit-presence fields at their default */
     bool ignore_unknown;    /* reading: unknown names, of enum values too, are skipped instead of refused */
+    bool is_partial;        /* reading: required fields may be missing */
     const struct schema *schema; /* resolves google.protobuf.Any */
     size_t *fault_line;     /* reading: where not NULL, the line of the text that is at fault, from 1 */
 };
@@ -32,4 +33,12 @@ bool json_write(const struct message_type *type, const uint8_t *bytes, size_t le
  * than 100 levels of messages. Memory stays within a small multiple of the text. */
 bool json_read(const struct message_type *type, const char *text, size_t length, const struct json_options *options,
                struct buffer *out, struct error *error);
+
+/* The same for the value of one field alone, of a list or a map for the whole of it. Reading appends the field with its tag,
+ * also when it is zero. Writing takes it out of its message's bytes; a message that is not set is null, all else then has
+ * its default. */
+bool json_read_value(const struct field *field, const char *text, size_t length, const struct json_options *options,
+                     struct buffer *out, struct error *error);
+bool json_write_value(const struct message_type *type, const struct field *field, const uint8_t *bytes, size_t length,
+                      const struct json_options *options, struct buffer *out, struct error *error);
 #endif

@@ -223,6 +223,7 @@ static bool read_members(struct json_reader *reader, const struct object *object
 }
 
 static bool has_required(struct json_reader *reader, const struct object *object) {
+    if (reader->options->is_partial) return true;
     for (size_t i = 0; object->type->has_required && i < object->type->field_count; i++) {
         const struct field *field = &object->type->fields[i];
         if (field->is_required && buffer_bytes(&reader->seen)[object->seen + i] != SET)
@@ -253,23 +254,46 @@ bool json_read_message(struct json_reader *reader, const struct message_type *ty
     return json_read_well_known(reader, type, place, depth);
 }
 
+static bool read_sole_value(struct json_reader *reader, const struct field *field) {
+    struct json_place place = {.kind = JSON_PLACE_FIELD, .name = field->name, .length = strlen(field->name)};
+    if ((field->is_repeated || !takes_null(field)) && json_take_word(&reader->text, "null")) return true;
+    if (field->is_map) return json_read_map(reader, field, &place, 0);
+    if (field->is_repeated) return json_read_list(reader, field, &place, 0);
+    return read_value(reader, field, &place, 0, true) != JSON_BAD;
+}
+
+/* What is read from the reader's text, all of it: `type` or, where that is NULL, the value of `field`. */
+static bool read_all(struct json_reader *reader, const struct message_type *type, const struct field *field) {
+    size_t before = buffer_length(reader->out);
+    bool is_good = type ? json_read_message(reader, type, NULL, 0) : read_sole_value(reader, field);
+    if (is_good && !json_is_done(&reader->text)) {
+        reader->text.fault = "something stands behind the message";
+        is_good = json_fail_syntax(reader);
+    }
+    size_t column;
+    if (!is_good && reader->options->fault_line) *reader->options->fault_line = line_of(&reader->text, &column);
+    if (!is_good) reader->out->end = reader->out->start + before;
+    buffer_free(&reader->scratch);
+    buffer_free(&reader->seen);
+    return is_good;
+}
+
+static const struct json_options plain;
+
 bool json_read(const struct message_type *type, const char *text, size_t length,
                const struct json_options *options, struct buffer *out, struct error *error) {
-    static const struct json_options plain;
     struct json_reader reader = {.text = {.start = text, .at = text, .end = text + length},
                                  .options = options ? options : &plain,
                                  .out = out,
                                  .error = error};
-    size_t before = buffer_length(out);
-    bool is_good = json_read_message(&reader, type, NULL, 0);
-    if (is_good && !json_is_done(&reader.text)) {
-        reader.text.fault = "something stands behind the message";
-        is_good = json_fail_syntax(&reader);
-    }
-    size_t column;
-    if (!is_good && reader.options->fault_line) *reader.options->fault_line = line_of(&reader.text, &column);
-    if (!is_good) out->end = out->start + before;
-    buffer_free(&reader.scratch);
-    buffer_free(&reader.seen);
-    return is_good;
+    return read_all(&reader, type, NULL);
+}
+
+bool json_read_value(const struct field *field, const char *text, size_t length, const struct json_options *options,
+                     struct buffer *out, struct error *error) {
+    struct json_reader reader = {.text = {.start = text, .at = text, .end = text + length},
+                                 .options = options ? options : &plain,
+                                 .out = out,
+                                 .error = error};
+    return read_all(&reader, NULL, field);
 }

@@ -293,17 +293,37 @@ bool json_write_message(struct json_writer *writer, const struct message_type *t
     return is_good;
 }
 
-bool json_write(const struct message_type *type, const uint8_t *bytes, size_t length,
-                const struct json_options *options, struct buffer *out, struct error *error) {
+static bool write_sole_value(struct json_writer *writer, const struct codec_view *view, const struct field *field) {
+    struct json_place place = {.kind = JSON_PLACE_FIELD, .name = field->name, .length = strlen(field->name)};
+    if (codec_bit(view->presence, field->index)) return json_write_field(writer, view, field, &place, 0);
+    if (field->is_repeated || !field->message) return write_default(writer, field, &place, 0);
+    buffer_append_text(writer->out, "null");
+    return true;
+}
+
+/* All of a message or, where `field` is one, the value of that. */
+static bool write_all(const struct message_type *type, const struct field *field, const uint8_t *bytes, size_t length,
+                      const struct json_options *options, struct buffer *out, struct error *error) {
     static const struct json_options plain;
     struct json_writer writer = {.options = options ? options : &plain, .out = out, .error = error};
     struct json_view view;
     place_view(&view, type);
     size_t before = buffer_length(out);
     const char *fault = codec_scan(&view.view, bytes, length);
-    bool is_good = fault ? error_set(error, "no %s: %s", type->full_name, fault)
-                         : write_view(&writer, &view.view, NULL, 0);
+    bool is_good = fault   ? error_set(error, "no %s: %s", type->full_name, fault)
+                   : field ? write_sole_value(&writer, &view.view, field)
+                           : write_view(&writer, &view.view, NULL, 0);
     if (!is_good) out->end = out->start + before;
     json_view_close(&view);
     return is_good;
+}
+
+bool json_write(const struct message_type *type, const uint8_t *bytes, size_t length,
+                const struct json_options *options, struct buffer *out, struct error *error) {
+    return write_all(type, NULL, bytes, length, options, out, error);
+}
+
+bool json_write_value(const struct message_type *type, const struct field *field, const uint8_t *bytes, size_t length,
+                      const struct json_options *options, struct buffer *out, struct error *error) {
+    return write_all(type, field, bytes, length, options, out, error);
 }

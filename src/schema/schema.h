@@ -102,6 +102,8 @@ struct method {
     const struct message_type *request, *response;
     bool is_client_streaming, is_server_streaming;
     bool has_no_side_effects; /* option idempotency_level */
+    const uint8_t *http_rule; /* option google.api.http, as it is serialized; NULL: none */
+    size_t http_rule_length;
     const struct service *service;
 };
 

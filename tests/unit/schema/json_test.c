@@ -541,6 +541,54 @@ static void proto2_messages_have_groups_closed_enums_and_required_fields(void) {
 }
 
 /* The JSON of bytes that have none, which must be the reason. */
+/* One field's value, read, and written again from the bytes of its message. */
+static void value_reads_as(const char *name, const char *text, const char *expected) {
+    struct json_options options = resolving();
+    const struct message_type *type = type_of(".AllTypes");
+    const struct field *field = message_field(type, name, strlen(name));
+    struct buffer wire = {0}, again = {0};
+    bool is_good = json_read_value(field, text, strlen(text), &options, &wire, &error) &&
+                   json_write_value(type, field, wire.data, buffer_length(&wire), &options, &again, &error);
+    if (!is_good) CHECK_INT(buffer_length(&wire), 0);
+    if (!is_good) buffer_append_text(&again, error.text);
+    buffer_append_byte(&again, 0);
+    CHECK_STR((const char *)again.data, expected);
+    buffer_free(&wire);
+    buffer_free(&again);
+}
+
+static void one_value_goes_both_ways(void) {
+    value_reads_as("bool_field", "true", "true");
+    value_reads_as("string_field", "\"a\"", "\"a\"");
+    value_reads_as("repeated_int32", "[1, 2]", "[1,2]");
+    value_reads_as("repeated_int32", "null", "[]");
+    value_reads_as("optional_int64", " 7 ", "\"7\"");
+    value_reads_as("optional_int64", "null", "\"0\"");
+    value_reads_as("timestamp", "\"1970-01-01T00:00:00Z\"", "\"1970-01-01T00:00:00Z\"");
+    value_reads_as("timestamp", "null", "null");
+    value_reads_as("value", "null", "null");
+    value_reads_as("optional_int64", "\"x\"", "optional_int64: expected a number (int64)");
+    value_reads_as("optional_int64", "7, \"bool_field\": true", "line 1, column 2: something stands behind the message");
+    value_reads_as("optional_int64", "", "optional_int64: expected a number (int64)");
+}
+
+/* A zero that is read goes over what was there before. */
+static void one_value_is_written_though_it_is_zero(void) {
+    const struct field *field = message_field(type_of(".AllTypes"), "bool_field", 10);
+    struct buffer wire = {0};
+    CHECK(json_read_value(field, "false", 5, NULL, &wire, &error));
+    CHECK_INT(buffer_length(&wire), 2);
+    buffer_free(&wire);
+}
+
+static void required_fields_may_be_missing_where_that_is_asked_for(void) {
+    const struct json_options options = {.is_partial = true};
+    struct buffer wire = {0};
+    CHECK(json_read(type_of("2.Required"), "{\"id\":1}", 8, &options, &wire, &error));
+    CHECK_MEM(wire.data, buffer_length(&wire), "\10\1", 2);
+    buffer_free(&wire);
+}
+
 static void check_unwritable(const char *name, const void *bytes, size_t length, const char *reason) {
     struct json_options options = resolving();
     struct buffer out = {0};
@@ -619,6 +667,9 @@ int main(void) {
     RUN(texts_that_only_open_are_refused_where_they_get_too_deep);
     RUN(searches_for_the_type_of_an_any_are_bounded);
     RUN(proto2_messages_have_groups_closed_enums_and_required_fields);
+    RUN(one_value_goes_both_ways);
+    RUN(one_value_is_written_though_it_is_zero);
+    RUN(required_fields_may_be_missing_where_that_is_asked_for);
     RUN(bytes_without_a_json_form_are_refused);
     schema_unref(&schema);
     return 0;
