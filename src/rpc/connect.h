@@ -24,8 +24,6 @@ bool connect_is_get(const struct request *request);
 
 /* The value of a parameter in a query, as it is written there. False: there is none. */
 bool connect_query_find(struct text query, const char *name, struct text *value);
-/* Appends what a value means. False: a "%" is followed by no two digits. */
-bool connect_query_decode(struct buffer *out, struct text value);
 
 /* ---- connect_text.c ---- */
 
@@ -45,4 +43,8 @@ const struct schema *connect_schema(const struct rpc_call *call);
 
 /* An HTTP status and an error as JSON. */
 void connect_refuse(const struct arrival *arrival, enum refusal refusal, enum status status, const char *text);
+/* The whole answer of a call with one reply, which is queued; its metadata stand among the headers. */
+void connect_send_reply(struct rpc_call *call);
+/* The same for one that has failed, with this body in place of a reply. */
+void connect_send_error(struct rpc_call *call, const struct buffer *json);
 #endif

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "rpc/call_private.h"
 #include "rpc/connect.h"
+#include "rpc/parameter.h"
 #include "rpc/timeout.h"
 
 static bool is(const struct http_header *header, const char *name) {
@@ -32,29 +33,6 @@ bool connect_query_find(struct text query, const char *name, struct text *value)
     }
     *value = (struct text){0};
     return false;
-}
-
-static int digit_of(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-bool connect_query_decode(struct buffer *out, struct text value) {
-    for (size_t i = 0; i < value.length; i++) {
-        char c = value.data[i];
-        if (c == '%') {
-            int high = value.length - i > 2 ? digit_of(value.data[i + 1]) : -1;
-            int low = value.length - i > 2 ? digit_of(value.data[i + 2]) : -1;
-            if (high < 0 || low < 0) return false;
-            c = (char)(high << 4 | low);
-            i += 2;
-        } else if (c == '+') {
-            c = ' ';
-        }
-        buffer_append_byte(out, (uint8_t)c);
-    }
-    return true;
 }
 
 bool connect_is_get(const struct request *request) {
@@ -175,8 +153,8 @@ static bool decode_base64(struct buffer *out, struct buffer *text) {
 static bool decode(struct text query, struct text value, struct buffer *text, struct buffer *out) {
     struct text flag;
     bool is_base64 = connect_query_find(query, "base64", &flag) && text_is(flag, "1");
-    if (!is_base64) return connect_query_decode(out, value);
-    return connect_query_decode(text, value) && decode_base64(out, text);
+    if (!is_base64) return parameter_decode(out, value);
+    return parameter_decode(text, value) && decode_base64(out, text);
 }
 
 void connect_begin_get(struct rpc_call *call, const struct arrival *arrival) {

@@ -1,14 +1,12 @@
 /* rpc/connect_text.c - see connect.h */
 #include <ctype.h>
-#include <stdlib.h>
 
 #include "rpc/call_private.h"
 #include "rpc/connect.h"
 #include "rpc/router.h"
+#include "rpc/status_details.h"
 #include "rpc/status_text.h"
-#include "schema/json.h"
 #include "schema/json_text.h"
-#include "schema/wire.h"
 
 const char *connect_http_status(enum refusal refusal, enum status status) {
     static const char *const of_refusal[] = {[REFUSED_PATH] = "404",
@@ -48,87 +46,36 @@ static void write_code(struct buffer *out, enum status status) {
     buffer_append_byte(out, '"');
 }
 
-static void quote(struct buffer *out, const char *text, size_t length) {
-    struct buffer clean = {0};
-    status_text_clean(&clean, text, length);
-    json_quote(out, buffer_bytes(&clean), buffer_length(&clean));
-    buffer_free(&clean);
-}
-
 static void write_base64(struct buffer *out, const void *bytes, size_t length) {
     buffer_append_byte(out, '"');
     base64_write(out, bytes, length, false);
     buffer_append_byte(out, '"');
 }
 
-/* ---- details: a list of google.protobuf.Any ---- */
+/* ---- details ---- */
 
-struct bytes {
-    const uint8_t *data;
-    size_t length;
-};
-
-/* The last bytes field of that number from *at on, which moves behind it; false when there is none, or no more. */
-static bool next_bytes(const uint8_t **at, const uint8_t *end, uint32_t wanted, struct bytes *bytes) {
-    uint32_t number;
-    unsigned type;
-    while (*at && *at < end) {
-        const uint8_t *value = wire_read_tag(*at, end, &number, &type);
-        if (!value) return false;
-        if (number == wanted && type == WIRE_BYTES) {
-            if (!(*at = wire_read_length(value, end, &bytes->length))) return false;
-            bytes->data = *at;
-            *at += bytes->length;
-            return true;
-        }
-        *at = wire_skip(value, end, number, type, WIRE_DEPTH);
-    }
-    return false;
-}
-
-static struct bytes find_bytes(struct bytes message, uint32_t number) {
-    struct bytes found = {0};
-    const uint8_t *at = message.data;
-    while (next_bytes(&at, message.data + message.length, number, &found)) {
-    }
-    return found;
-}
-
-static void write_debug(struct buffer *out, struct bytes name, struct bytes value, const struct schema *schema) {
-    const struct json_options options = {.schema = schema};
-    struct error unused;
-    if (!schema || !name.length) return;
-    char *text = memory_copy(name.data, name.length);
-    const struct message_type *type = schema_message(schema, text);
-    free(text);
+static void write_detail(struct buffer *out, const struct status_detail *detail, const struct schema *schema) {
     struct buffer json = {0};
-    if (type && json_write(type, value.data, value.length, &options, &json, &unused)) {
+    const struct message_type *type;
+    buffer_append_text(out, "{\"type\":");
+    status_text_quote(out, detail->name.length ? detail->name.data : "", detail->name.length);
+    buffer_append_text(out, ",\"value\":");
+    write_base64(out, detail->value.data, detail->value.length);
+    if (status_detail_write(&json, detail, schema, &type)) {
         buffer_append_text(out, ",\"debug\":");
         buffer_append(out, buffer_bytes(&json), buffer_length(&json));
     }
     buffer_free(&json);
-}
-
-static void write_detail(struct buffer *out, struct bytes any, const struct schema *schema) {
-    struct bytes name = find_bytes(any, 1), value = find_bytes(any, 2);
-    const uint8_t *slash = name.length ? memrchr(name.data, '/', name.length) : NULL;
-    if (slash) name = (struct bytes){slash + 1, (size_t)(name.data + name.length - slash - 1)};
-    buffer_append_text(out, "{\"type\":");
-    quote(out, name.length ? (const char *)name.data : "", name.length);
-    buffer_append_text(out, ",\"value\":");
-    write_base64(out, value.data, value.length);
-    write_debug(out, name, value, schema);
     buffer_append_byte(out, '}');
 }
 
 static void write_details(struct buffer *out, const void *details, size_t length, const struct schema *schema) {
-    if (!length) return;
-    const uint8_t *at = details, *end = at + length;
-    struct bytes any;
+    struct status_details list = status_details_begin(details, length);
+    struct status_detail detail;
     bool is_first = true;
-    while (next_bytes(&at, end, 3, &any)) {
+    while (status_details_next(&list, &detail)) {
         buffer_append_text(out, is_first ? ",\"details\":[" : ",");
-        write_detail(out, any, schema);
+        write_detail(out, &detail, schema);
         is_first = false;
     }
     if (!is_first) buffer_append_byte(out, ']');
@@ -140,7 +87,7 @@ void connect_write_error(struct buffer *out, enum status status, const char *tex
     write_code(out, status);
     if (text && *text) {
         buffer_append_text(out, ",\"message\":");
-        quote(out, text, strlen(text));
+        status_text_quote(out, text, strlen(text));
     }
     write_details(out, details, details_length, schema);
     buffer_append_byte(out, '}');

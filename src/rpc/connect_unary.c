@@ -67,7 +67,7 @@ static void add_metadata(const struct rpc_call *call, struct header_block *block
     add_trailers(block, call->trailers);
 }
 
-static void send_reply(struct rpc_call *call) {
+void connect_send_reply(struct rpc_call *call) {
     struct header_block *block = &call->call.rpc->block;
     const struct text *type = &call->dialect->types[call->codec];
     char digits[24];
@@ -82,12 +82,8 @@ static void send_reply(struct rpc_call *call) {
     if (call->outbox.bytes) http_stream_finish(call->stream, NULL, 0);
 }
 
-static void send_error(struct rpc_call *call, const void *details, size_t details_length) {
-    struct rpc *rpc = call->call.rpc;
-    struct header_block *block = &rpc->block;
-    struct buffer *json = &rpc->scratch;
-    buffer_clear(json);
-    connect_write_error(json, (enum status)call->status, call->text, details, details_length, connect_schema(call));
+void connect_send_error(struct rpc_call *call, const struct buffer *json) {
+    struct header_block *block = &call->call.rpc->block;
     header_block_begin(block, names_length(call->trailers), call->headers, call->trailers);
     header_block_add(block, ":status", 7, connect_http_status(REFUSED_AS_STATUS, (enum status)call->status), 3);
     HEADER_BLOCK_ADD(block, "content-type", "application/json");
@@ -95,9 +91,16 @@ static void send_error(struct rpc_call *call, const void *details, size_t detail
     call_respond_whole(call, block, buffer_bytes(json), buffer_length(json));
 }
 
+static void send_error(struct rpc_call *call, const void *details, size_t details_length) {
+    struct buffer *json = &call->call.rpc->scratch;
+    buffer_clear(json);
+    connect_write_error(json, (enum status)call->status, call->text, details, details_length, connect_schema(call));
+    connect_send_error(call, json);
+}
+
 static void send_end(struct rpc_call *call, const void *details, size_t details_length) {
     call->has_sent_headers = true;
-    if (call->status == STATUS_OK) send_reply(call);
+    if (call->status == STATUS_OK) connect_send_reply(call);
     else send_error(call, details, details_length);
 }
 

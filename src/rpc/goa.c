@@ -5,6 +5,7 @@
 
 #include "rpc/call_private.h"
 #include "rpc/connect.h"
+#include "rpc/parameter.h"
 #include "rpc/status_text.h"
 #include "schema/json_text.h"
 #include "schema/wire.h"
@@ -68,23 +69,6 @@ static bool is_of(const struct field *field, const struct http_header *header) {
     return true;
 }
 
-static bool is_word(const struct http_header *header, const char *word) {
-    return header->value_length == strlen(word) && memcmp(header->value, word, header->value_length) == 0;
-}
-
-/* Numbers may be read from strings; what a bool is must be a word. */
-static void write_value(struct buffer *out, const struct field *field, const struct http_header *header) {
-    bool is_bool = field->type == FIELD_BOOL && (is_word(header, "true") || is_word(header, "false"));
-    if (!is_bool) {
-        struct buffer clean = {0};
-        status_text_clean(&clean, header->value, header->value_length);
-        json_quote(out, buffer_bytes(&clean), buffer_length(&clean));
-        buffer_free(&clean);
-    } else {
-        buffer_append(out, header->value, header->value_length);
-    }
-}
-
 static void write_field(struct buffer *out, const struct field *field, const struct http_header *headers, size_t count,
                         bool *is_first) {
     size_t values = 0;
@@ -98,7 +82,7 @@ static void write_field(struct buffer *out, const struct field *field, const str
         } else {
             buffer_append_byte(out, ',');
         }
-        write_value(out, field, &headers[i]);
+        parameter_write(out, field, (struct text){headers[i].value, headers[i].value_length});
     }
     if (values && field->is_repeated) buffer_append_byte(out, ']');
 }
@@ -177,20 +161,13 @@ static void read_status_field(void *context, uint32_t number, const uint8_t *val
     each_field((const uint8_t *)any.value.data, any.value.length, error, read_error_field);
 }
 
-static void quote(struct buffer *out, struct text text) {
-    struct buffer clean = {0};
-    status_text_clean(&clean, text.data, text.length);
-    json_quote(out, buffer_bytes(&clean), buffer_length(&clean));
-    buffer_free(&clean);
-}
-
 static void write_error(struct buffer *out, const struct goa_error *error) {
     buffer_append_text(out, "{\"name\":");
-    quote(out, error->name);
+    status_text_quote(out, error->name.data, error->name.length);
     buffer_append_text(out, ",\"id\":");
-    quote(out, error->id);
+    status_text_quote(out, error->id.data, error->id.length);
     buffer_append_text(out, ",\"message\":");
-    quote(out, error->message);
+    status_text_quote(out, error->message.data, error->message.length);
     buffer_format(out, ",\"temporary\":%s,\"timeout\":%s,\"fault\":%s}\n", error->is_temporary ? "true" : "false",
                   error->is_timeout ? "true" : "false", error->is_fault ? "true" : "false");
 }

@@ -3,6 +3,8 @@
 
 #include <stdbool.h>
 
+#include "schema/json_text.h"
+
 /* The length of the UTF-8 character at `text`, or 0 when there is none (RFC 3629: no surrogates, no overlong
  * forms). */
 static size_t character_length(const uint8_t *text, size_t length) {
@@ -70,6 +72,13 @@ static int digit_of(char c) {
     if (c >= '0' && c <= '9') return c - '0';
     if (c >= 'A' && c <= 'F') return c - 'A' + 10;
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+void status_text_quote(struct buffer *out, const char *text, size_t length) {
+    struct buffer clean = {0};
+    status_text_clean(&clean, text, length);
+    json_quote(out, buffer_bytes(&clean), buffer_length(&clean));
+    buffer_free(&clean);
 }
 
 void status_text_decode(struct buffer *out, const char *text, size_t length) {

@@ -15,6 +15,8 @@ enum { STATUS_TEXT_MOST = 4096 };
 size_t status_text_encode(char *out, size_t most, const char *text, size_t length);
 /* Appends the text; bytes that are no UTF-8 become U+FFFD. */
 void status_text_clean(struct buffer *out, const char *text, size_t length);
+/* The same as a string of JSON, in quotes. */
+void status_text_quote(struct buffer *out, const char *text, size_t length);
 /* Appends the decoded text; a bad escape stays as it is (gRPC over HTTP/2: decoding must not fail). */
 void status_text_decode(struct buffer *out, const char *text, size_t length);
 

@@ -5,6 +5,7 @@
 #include "rpc/call_private.h"
 #include "rpc/connect.h"
 #include "rpc/cors.h"
+#include "rpc/parameter.h"
 #include "rpc/path_template.h"
 #include "rpc/websocket.h"
 #include "websocket/deflate.h"
@@ -12,7 +13,6 @@
 enum {
     KEY_LENGTH = 24, /* base64 of 16 bytes */
     EXTENSION_MOST = 256,
-    PARAMETERS_MOST = 100, /* a header list has a price for each field, a query has none */
 };
 
 static bool is(const struct http_header *header, const char *name) {
@@ -154,7 +154,7 @@ static bool add_query(struct arrival *arrival, struct header_block *block, struc
         if (!is_name(name) || is_for_others(name)) continue;
         if (is_among(block, headers, name)) continue; /* several values of one name are fine, but not beside a header's */
         size_t before = block->text.end;
-        if (!connect_query_decode(&block->text, value))
+        if (!parameter_decode(&block->text, value))
             return refuse_malformed(arrival, "a parameter of the query is malformed");
         struct text decoded = {(const char *)block->text.data + before, block->text.end - before};
         if (has_control_byte(decoded)) return refuse_malformed(arrival, "a parameter of the query is malformed");
