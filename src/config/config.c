@@ -153,6 +153,10 @@ void config_free(struct config **config) {
     free(old->script_path);
     for (size_t i = 0; i < old->route_count; i++) {
         free(old->routes[i].websocket);
+        free(old->routes[i].http);
+        free(old->routes[i].body);
+        free(old->routes[i].response_body);
+        free(old->routes[i].event_id);
         free(old->routes[i].method);
     }
     free(old->routes);

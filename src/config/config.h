@@ -201,8 +201,10 @@ struct config_service {
 
 /* A path of its own for a method. */
 struct config_route {
-    char *websocket; /* "GET /path" */
+    char *websocket; /* "GET /path"; or NULL */
+    char *http;      /* "GET /path"; or NULL: one of the two is there */
     char *method;    /* "pkg.Service/Method" */
+    char *body, *response_body, *event_id; /* with `http`: names of fields; or NULL */
     enum { DIALECT_TIDEWIRE, DIALECT_GOA } dialect;
     const char *file;
     int line;

@@ -502,13 +502,26 @@ const struct key keys[] = {
              "always as a `string` (for ids that are keys), or always `exact`. All three are accepted on the "
              "way out."},
 
+    {SECTION_ROUTE, "http", VALUE_TEXT, .example = "\"GET /v1/{room=rooms/*}/messages\"", AT(config_route, http),
+     .help = "The requests of HTTP that are calls of the method: `{field}` stands for one part of the path, `{field=rooms/*}` "
+             "and `{field=**}` for several, and what is in their places is a field of the request; a word behind a colon, as in "
+             "`/v1/{id}:cancel`, ends it. A method that has such a route is called by none of the paths that its option "
+             "`google.api.http` names."},
     {SECTION_ROUTE, "websocket", VALUE_TEXT, .example = "\"GET /logs/{component}\"", AT(config_route, websocket),
      .help = "The path by which a WebSocket calls the method: `{name}` stands for one part, `{name=**}` for the rest. What "
              "is in their places is metadata of that name."},
     {SECTION_ROUTE, "method", VALUE_TEXT, .example = "\"logger.Logger/Monitor\"", AT(config_route, method),
      .help = "The method that is called: `pkg.Service/Method`."},
+    {SECTION_ROUTE, "body", VALUE_TEXT, .example = "\"*\"", AT(config_route, body),
+     .help = "With `http`: the field of the request that the body is, as JSON, or `*`: all of it. The rest stands in the query. "
+             "Without it there is no body."},
+    {SECTION_ROUTE, "response_body", VALUE_TEXT, .example = "\"messages\"", AT(config_route, response_body),
+     .help = "With `http`: the field of the response that the answer is. Without it, all of it is."},
+    {SECTION_ROUTE, "event_id", VALUE_TEXT, .example = "\"position\"", AT(config_route, event_id),
+     .help = "With `http`: the field of the response that is the `id` of its Server-Sent Event. A client that comes back says "
+             "the last one as the metadata `last-event-id`."},
     {SECTION_ROUTE, "dialect", VALUE_WORD, .standard = "tidewire", .words = dialect_words, AT(config_route, dialect),
-     .help = "What is spoken there: what is spoken at `/pkg.Service/Method` too, or what clients that Goa has generated "
+     .help = "With `websocket`: what is spoken there: what is spoken at `/pkg.Service/Method` too, or what clients that Goa has generated "
              "expect of the design's endpoint."},
 
     {SECTION_LIMITS, "message", VALUE_SIZE, .is_per_call = true, .standard = "4MiB", .least = 1, .most = GIB,

@@ -112,7 +112,7 @@ static struct worker_generation *load(struct worker *worker, struct revision *re
     }
     generation_set_upstreams(generation->scripts, generation->upstreams);
     router_set_schema(generation->router, revision->schema);
-    routes_add(generation->router, revision->config);
+    routes_add(generation->router, revision->config, revision->schema);
     router_set_pages(generation->router, revision->pages);
     pass_add_routes(generation->router, revision->config, generation->upstreams);
     generation_add_routes(generation->scripts, generation->router);

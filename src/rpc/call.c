@@ -16,6 +16,7 @@
 #include "rpc/grpc_client.h"
 #include "rpc/meter.h"
 #include "rpc/raw.h"
+#include "rpc/rest.h"
 #include "rpc/router_private.h"
 #include "rpc/websocket.h"
 
@@ -111,6 +112,7 @@ static void edge_free(struct edge *edge) {
     if (!edge) return;
     buffer_free(&edge->ahead);
     websocket_call_free(&edge->websocket);
+    rest_call_free(&edge->rest);
     free(edge->method);
     free(edge);
 }

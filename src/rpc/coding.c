@@ -5,6 +5,7 @@
 
 #include "rpc/call_private.h"
 #include "rpc/goa.h"
+#include "rpc/rest.h"
 #include "rpc/websocket.h"
 #include "schema/json.h"
 
@@ -34,14 +35,21 @@ static struct json_options options_of(const struct rpc_call *call) {
     return (struct json_options){.ignore_unknown = true, .schema = route ? router_schema(route->router) : NULL};
 }
 
+static bool read_text(const struct rpc_call *call, const void *data, size_t length, struct buffer *out,
+                      struct error *error) {
+    const struct json_options options = options_of(call);
+    const struct rest_call *rest = rest_of(call->edge);
+    const struct message_type *type = call->call.method->request;
+    if (rest) return rest_json_read(rest, data, length, options, out, error);
+    if (call->is_goa) return goa_json_read(type, data, length, options, out, error);
+    return json_read(type, data, length, &options, out, error);
+}
+
 static struct message *read_json(struct rpc_call *call, const void *data, size_t length) {
     struct buffer *out = &call->call.rpc->coded;
-    const struct json_options options = options_of(call);
     struct error error;
     buffer_clear(out);
-    bool is_fine = call->is_goa ? goa_json_read(call->call.method->request, data, length, options, out, &error)
-                                : json_read(call->call.method->request, data, length, &options, out, &error);
-    if (is_fine)
+    if (read_text(call, data, length, out, &error))
         return message_copy(buffer_bytes(out), buffer_length(out));
     call_fault(call, STATUS_INVALID_ARGUMENT, REASON_CLIENT, "the request is no %s: %s",
                call->call.method->request->full_name, error.text);
@@ -91,8 +99,14 @@ void coding_twin_free(struct coding_twin **handle) {
     free(twin);
 }
 
+/* One field of a message may be all that a route shows. */
+static bool is_in_parts(const struct rpc_call *call) {
+    const struct rest_call *rest = rest_of(call->edge);
+    return rest && rest->route->answer;
+}
+
 static bool is_twin(const struct coding_twin *twin, const struct rpc_call *call, const struct message *shared) {
-    return shared && twin->of == shared && twin->type == call->call.method->response &&
+    return shared && !is_in_parts(call) && twin->of == shared && twin->type == call->call.method->response &&
            twin->router == call->call.route->router && twin->is_goa == call->is_goa;
 }
 
@@ -109,14 +123,21 @@ static void remember(struct coding_twin *twin, const struct rpc_call *call, stru
 
 /* ---- writing ---- */
 
+static bool write_text(const struct rpc_call *call, const void *data, size_t length, struct buffer *out,
+                       struct error *error) {
+    const struct json_options options = options_of(call);
+    const struct rest_call *rest = rest_of(call->edge);
+    const struct message_type *type = call->call.method->response;
+    if (rest) return rest_json_write(rest, data, length, &options, out, error);
+    if (call->is_goa) return goa_json_write(type, data, length, options, out, error);
+    return json_write(type, data, length, &options, out, error);
+}
+
 static struct message *write_json(struct rpc_call *call, const void *data, size_t length) {
     struct buffer *out = &call->call.rpc->coded;
-    const struct json_options options = options_of(call);
     struct error error;
     buffer_clear(out);
-    bool is_fine = call->is_goa ? goa_json_write(call->call.method->response, data, length, options, out, &error)
-                                : json_write(call->call.method->response, data, length, &options, out, &error);
-    if (is_fine)
+    if (write_text(call, data, length, out, &error))
         return message_copy(buffer_bytes(out), buffer_length(out));
     call->is_mute = true;
     call_fault(call, STATUS_INTERNAL, REASON_HANDLER, "a reply has no JSON form: %s", error.text);
@@ -128,7 +149,7 @@ static struct message *json_of(struct rpc_call *call, const void *data, size_t l
     struct coding_twin *twin = call->call.rpc->twin;
     if (is_twin(twin, call, shared)) return message_ref(twin->json);
     struct message *json = write_json(call, data, length);
-    if (json && shared) remember(twin, call, shared, json);
+    if (json && shared && !is_in_parts(call)) remember(twin, call, shared, json);
     return json;
 }
 
@@ -158,8 +179,10 @@ bool coding_queue(struct rpc_call *call, const void *data, size_t length, struct
         *queued = call->is_compressing && length ? queue_compressed(call, data, length) : coding_pack(call, data, length, 0);
         return true;
     }
+    struct rest_call *rest = rest_of(call->edge);
     struct message *json = json_of(call, data, length, shared);
     if (!json) return false;
+    if (rest) rest_note_id(rest, data, length);
     *queued = queue_json(call, json);
     message_unref(&json);
     return true;

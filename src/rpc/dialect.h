@@ -28,6 +28,8 @@ struct rpc_call;
 struct router;
 struct rpc_connection;
 struct websocket_call;
+struct path_route;
+struct rest_call;
 
 /* How a WebSocket carries a call: what its messages are, and what is said besides them. */
 enum websocket_form {
@@ -56,6 +58,10 @@ struct arrival {
     enum codec codec;
     struct text query;              /* of a GET */
     struct websocket_handshake websocket;
+    struct {
+        const struct path_route *route; /* NULL: the path is known, but not with this verb */
+        struct text target;             /* path and query, as they came */
+    } rest;
     const struct call_route *route; /* NULL: nobody answers this path */
     const struct method *method;    /* NULL: the bytes are passed on; or its types are not known */
     bool is_known_service;
@@ -121,6 +127,7 @@ struct dialect {
 struct edge {
     struct buffer ahead;         /* leaves before the next message, once what has begun to leave has */
     struct websocket_call *websocket;
+    struct rest_call *rest;
     struct base64_stream text;   /* of a body that is base64 */
     bool is_reply_compressed;    /* the one reply that is queued */
     struct method *method;       /* whose types nobody knows; or NULL */
@@ -135,7 +142,7 @@ void dialect_recognise(struct arrival *arrival);
 bool dialect_type_is_grpc(struct text type);
 
 extern const struct dialect grpc_dialect, grpc_web_dialect, grpc_web_text_dialect;
-extern const struct dialect websocket_dialect;
+extern const struct dialect websocket_dialect, rest_dialect;
 extern const struct dialect connect_unary_dialect, connect_get_dialect, connect_stream_dialect;
 
 /* ---- arrival.c ---- */

@@ -2,6 +2,7 @@
 #include <strings.h>
 
 #include "rpc/connect.h"
+#include "rpc/rest.h"
 
 /* By the content type up to its suffix or parameters; compared whole, so that none is the beginning of another. */
 static const struct door {
@@ -32,9 +33,12 @@ void dialect_recognise(struct arrival *arrival) {
         return;
     }
     const struct door *door = find_door(request->type, &arrival->codec);
-    if (door) arrival->dialect = door->dialect;
+    bool may_be_rest = !door || door->dialect == &connect_unary_dialect; /* the others' types are theirs alone */
+    if (may_be_rest && rest_recognise(arrival)) arrival->dialect = &rest_dialect;
+    else if (door) arrival->dialect = door->dialect;
     else if (!request->type.length && connect_is_get(request)) arrival->dialect = &connect_get_dialect;
-    if (door && door->codec) arrival->codec = arrival->codec == CODEC_PLAIN ? door->codec : CODEC_UNKNOWN;
+    if (door && door->codec && arrival->dialect == door->dialect)
+        arrival->codec = arrival->codec == CODEC_PLAIN ? door->codec : CODEC_UNKNOWN;
 }
 
 bool dialect_type_is_grpc(struct text type) {

@@ -315,5 +315,6 @@ void outbox_clear(struct outbox *outbox, struct outbox_pool *pool) {
         outbox->first = piece->next;
         piece_free(pool, piece);
     }
-    *outbox = (struct outbox){.is_raw = outbox->is_raw, .is_cut = outbox->is_cut || outbox->left};
+    *outbox = (struct outbox){.is_raw = outbox->is_raw, .is_cut = outbox->is_cut || outbox->left,
+                              .dropped = outbox->dropped + outbox->messages};
 }

@@ -41,6 +41,7 @@ struct outbox {
     uint32_t messages; /* of which some byte is still here */
     uint32_t left;     /* bytes still here of the message that has begun to leave; 0: none has */
     size_t begun;      /* place in the last chunk of the prefix of a message that is being encoded; 0: none */
+    uint32_t dropped;  /* messages of which some byte was here when they were forgotten */
     bool is_cut;       /* a message had begun to leave when the rest was forgotten */
     bool is_raw;       /* what is in it is not messages: none are counted */
 };

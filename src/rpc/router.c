@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "limit/book.h"
 #include "rpc/path_template.h"
+#include "rpc/rest.h"
 #include "rpc/router_private.h"
 
 /* No name of a method is longer: what a path names beyond it is unknown. */
@@ -128,11 +129,17 @@ const struct call_route *router_find(const struct router *router, const char *se
     return *is_known_service && route && !route->is_rest ? NULL : route;
 }
 
+/* Their paths do; a path may be there for each verb. */
+static bool means_the_same(const struct path_route *one, const struct path_route *other) {
+    if (one->way != other->way) return false;
+    return one->way != PATH_HTTP || strcmp(one->rest->verb, other->rest->verb) == 0;
+}
+
 bool router_add_path(struct router *router, const struct path_route *route) {
     size_t place = 0;
     while (place < router->path_count && path_template_compare(router->paths[place].path, route->path) < 0) place++;
-    for (size_t i = place; i < router->path_count && !path_template_compare(router->paths[i].path, route->path); i++)
-        if (router->paths[i].way == route->way) return false;
+    for (; place < router->path_count && !path_template_compare(router->paths[place].path, route->path); place++)
+        if (means_the_same(&router->paths[place], route)) return false;
     router->paths = memory_resize(router->paths, (router->path_count + 1) * sizeof *router->paths);
     memmove(router->paths + place + 1, router->paths + place, (router->path_count - place) * sizeof *router->paths);
     router->paths[place] = *route;
@@ -142,8 +149,14 @@ bool router_add_path(struct router *router, const struct path_route *route) {
 
 const struct path_route *router_find_path(const struct router *router, int way, struct text path,
                                           struct path_match *match) {
-    for (size_t i = 0; i < router->path_count; i++) {
-        const struct path_route *route = &router->paths[i];
+    size_t place = 0;
+    return router_next_path(router, way, path, match, &place);
+}
+
+const struct path_route *router_next_path(const struct router *router, int way, struct text path, struct path_match *match,
+                                          size_t *place) {
+    while (*place < router->path_count) {
+        const struct path_route *route = &router->paths[(*place)++];
         if ((int)route->way == way && path_template_match(route->path, path, match)) return route;
     }
     return NULL;
@@ -172,6 +185,7 @@ void router_free(struct router **router) {
     map_free(&r->listeners, free);
     for (size_t i = 0; i < r->path_count; i++) {
         path_template_free(&r->paths[i].path);
+        rest_route_free(&r->paths[i].rest);
         free(r->paths[i].method);
     }
     free(r->paths);

@@ -37,13 +37,15 @@ struct router;
 struct pages;
 struct path_match;
 struct path_template;
+struct rest_route;
 struct text;
 
 /* A path of its own for a method. */
 struct path_route {
     struct path_template *path;
     char *method; /* "/pkg.Service/Method" */
-    enum { PATH_WEBSOCKET } way;
+    enum { PATH_WEBSOCKET, PATH_HTTP } way;
+    struct rest_route *rest; /* of PATH_HTTP */
     bool is_goa; /* as clients that Goa has generated speak */
 };
 
@@ -73,6 +75,9 @@ bool router_add_path(struct router *router, const struct path_route *route);
 /* NULL: none fits. */
 const struct path_route *router_find_path(const struct router *router, int way, struct text path,
                                           struct path_match *match);
+/* The same for all that fit, the most specific first; *place begins as 0. NULL: there are no more. */
+const struct path_route *router_next_path(const struct router *router, int way, struct text path, struct path_match *match,
+                                          size_t *place);
 /* The types of the messages, for whoever needs them by name. Borrowed: it lives as long as the router. NULL at first. */
 void router_set_schema(struct router *router, const struct schema *schema);
 const struct schema *router_schema(const struct router *router);

@@ -4,6 +4,7 @@ local gateway = require "support.gateway"
 local client = require "support.client"
 local doors = require "support.doors"
 local hosts = require "support.hosts"
+local http1 = require "support.http1"
 local nats = require "support.nats"
 local page = require "support.page"
 local process = require "support.process"
@@ -288,6 +289,28 @@ describe(path, function()
     bob:half_close()
     assert.equal(1000, (bob:closed()))
     assert.equal(403, websocket.refused(gw.address, "/rooms/lobby", { origin = "http://elsewhere" }).status)
+  end)
+
+  recipe("rest", "curl is answered as the page shows it, and who comes back goes on where it was", function(one)
+    local shown = terminal.open()
+    finally(function() shown:close() end)
+    shown:write_file("rest.conf", one.conf .. 'proto_path = "proto"\nproto = { "greet.proto", "chat.proto" }\nscript_path = "."\n')
+    for name, text in pairs(one.scripts) do shown:write_file(name, text) end
+    shown:expect(shown:start("gateway", "tidewire run -c rest.conf"), "… generation 1 is in force", true)
+    for _, block in ipairs(one.blocks) do
+      if block.mark.kind == "terminal" then shown:play(block) end
+    end
+    local speaker = client.connect(shown.address):open "chat.ChatService/Chat"
+    for i = 1, 3 do speaker:send { sender = "ann", message = tostring(i) } end
+    local ids = {}
+    for i = 1, 3 do ids[i] = speaker:receive().timestamp end
+    local wire = http1.connect(shown.address)
+    wire:send("GET /v1/chat HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\nLast-Event-ID: " .. ids[1] .. "\r\n\r\n")
+    assert.equal(200, wire:head().status)
+    local text = ""
+    repeat text = text .. assert(wire:chunk()) until text:find(ids[3] .. "\n", 1, true)
+    assert.matches("^id: " .. ids[2] .. "\ndata: ", text)
+    speaker:cancel()
   end)
 
   recipe("goa", "a path of a design is served as Goa's clients expect it", function()

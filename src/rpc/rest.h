@@ -1,0 +1,109 @@
+/* rpc/rest.h - calls as plain HTTP, whose path, query and body are the request (google/api/http.proto), over any version
+ * of HTTP.
+ *
+ *   rest_route.c    what a path stands for, checked against the types when it is loaded
+ *   rest_request.c  which requests are such calls, and in gRPC's words
+ *   rest_message.c  path, query and body as a message; replies as bodies
+ *   rest_call.c     the dialect: one reply; a stream of them as lines, as a list, or as Server-Sent Events
+ *   rest_events.c   Server-Sent Events: what is said while nothing happens
+ *   rest_text.c     errors: google.rpc.Status as JSON
+ *
+ * Messages that a client sends in a stream are lines of JSON. */
+#ifndef TIDEWIRE_RPC_REST_H
+#define TIDEWIRE_RPC_REST_H
+#include "net/loop.h"
+#include "rpc/dialect.h"
+#include "rpc/parameter.h"
+#include "rpc/path_template.h"
+#include "schema/json.h"
+
+struct path_route;
+
+/* ---- rest_route.c ---- */
+
+/* As a config or an annotation says it. */
+struct rest_rule {
+    struct text verb;          /* "GET"; "*": any */
+    struct text body;          /* the field of the request that the body is; "*": all of it; empty: there is none */
+    struct text response_body; /* the field of the response that the answer is; empty: all of it */
+    struct text event_id;      /* the field of the response that is the id of its event; empty: none */
+};
+
+struct rest_route {
+    char *verb;
+    const struct method *method;
+    struct parameter variables[PATH_VARIABLES_MOST]; /* of the path, in its order */
+    size_t variable_count;
+    bool has_body;
+    const struct field *body;     /* NULL: all of the request */
+    const struct field *answer;   /* NULL: all of the response */
+    const struct field *event_id; /* or NULL */
+};
+
+/* NULL, and a sentence: the method's types have no such fields, or the fields cannot stand there. */
+struct rest_route *rest_route_new(const struct path_template *path, const struct rest_rule *rule,
+                                  const struct method *method, struct error *error);
+void rest_route_free(struct rest_route **route);
+/* Requests with this verb are for it; HEAD is, where GET is. */
+bool rest_route_takes(const struct rest_route *route, struct text verb);
+
+/* ---- what a call keeps ---- */
+
+enum rest_form {
+    REST_WHOLE,  /* the one reply */
+    REST_LINES,  /* {"result":…} or {"error":…}, each in a line */
+    REST_LIST,   /* [ …, … ], of which the last may be {"error":…} */
+    REST_EVENTS, /* Server-Sent Events */
+};
+
+struct rest_call {
+    struct rpc_call *call;
+    const struct rest_route *route; /* lives as long as the router */
+    struct buffer bound;            /* what path and query say, in bytes of the request */
+    struct buffer id;               /* of the event that is packed next; empty: none */
+    struct timer idle;
+    struct task begin;  /* events: the headers leave, once the handler has had a turn */
+    uint64_t said;      /* when an event or a comment was last queued */
+    uint8_t form;       /* enum rest_form */
+    bool has_elements;  /* of the list */
+    bool is_untyped;    /* the request has no content-type: it may have no body */
+};
+
+static inline struct rest_call *rest_of(const struct edge *edge) { return edge ? edge->rest : NULL; }
+
+/* ---- rest_request.c ---- */
+
+/* Fills `rest` of an arrival whose path and verb are for a route, or whose path is with other verbs alone. */
+bool rest_recognise(struct arrival *arrival);
+bool rest_translate(struct arrival *arrival);
+
+/* ---- rest_message.c ---- */
+
+/* Path and query become `bound`. False, and a sentence that tells the client what is wrong with them. */
+bool rest_bind(struct rest_call *rest, const struct path_template *path, struct text target, struct error *error);
+/* As json_read() and json_write(), of what is in a body. */
+bool rest_json_read(const struct rest_call *rest, const char *text, size_t length, struct json_options options,
+                    struct buffer *out, struct error *error);
+bool rest_json_write(const struct rest_call *rest, const uint8_t *bytes, size_t length,
+                     const struct json_options *options, struct buffer *out, struct error *error);
+/* Keeps the id of the reply that is sent next. */
+void rest_note_id(struct rest_call *rest, const uint8_t *bytes, size_t length);
+
+/* ---- rest_events.c ---- */
+
+void rest_events_begin(struct rest_call *rest);
+void rest_events_end(struct rest_call *rest);
+/* Appends an event; `name` NULL: one that has no other name than the usual one, and is a message with its id. */
+void rest_events_write(struct rest_call *rest, struct buffer *out, const char *name, const void *data, size_t length);
+
+/* ---- rest_call.c ---- */
+
+void rest_call_free(struct rest_call **rest);
+
+/* ---- rest_text.c ---- */
+
+/* google.rpc.Status: `details` is one, serialized; those whose types `schema` (or NULL) knows are written out. */
+void rest_write_status(struct buffer *out, enum status status, const char *text, const void *details,
+                       size_t details_length, const struct schema *schema);
+void rest_refuse(const struct arrival *arrival, enum refusal refusal, enum status status, const char *text);
+#endif

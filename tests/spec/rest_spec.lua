@@ -1,0 +1,174 @@
+-- Calls as plain HTTP: paths by annotation and by config, bodies, and streams as lines, lists and events.
+local gateway = require "support.gateway"
+local http1 = require "support.http1"
+
+local proto = [[
+syntax = "proto3";
+package rooms;
+import "google/api/annotations.proto";
+message Note { int64 position = 1; string room = 2; string text = 3; }
+message Wanted { string room = 1; int32 count = 2; string since = 3; }
+message Notes { repeated Note notes = 1; }
+service Rooms {
+  rpc Post(Note) returns (Note) { option (google.api.http) = { post: "/v1/{room=rooms/*}/notes" body: "*" }; }
+  rpc List(Wanted) returns (Notes) {
+    option (google.api.http) = { get: "/v1/{room=rooms/*}/notes" response_body: "notes" };
+  }
+  rpc Many(stream Note) returns (Notes) { option (google.api.http) = { post: "/v1/notes:many" body: "*" }; }
+  rpc Follow(Wanted) returns (stream Note);
+}
+]]
+
+local script = [[
+local tidewire = require "tidewire"
+local rooms = {}
+
+local function topic(name) return tidewire.topic(name, { type = "rooms.Note", history = 100, position = "position" }) end
+
+function rooms.Post(stream, note)
+  if note.text == "" then tidewire.fail("INVALID_ARGUMENT", "say something", { tidewire.message.new("rooms.Note", { room = note.room }) }) end
+  topic(note.room):publish(note)
+  stream:set_header("x-says", stream:metadata "x-word" or stream.protocol)
+  return note
+end
+
+function rooms.List(_, wanted)
+  local notes = {}
+  for i = 1, wanted.count do notes[i] = { room = wanted.room, text = tostring(i) } end
+  return { notes = notes }
+end
+
+function rooms.Many(stream)
+  local notes = {}
+  for note in stream:messages() do notes[#notes + 1] = note end
+  return { notes = notes }
+end
+
+function rooms.Follow(stream, wanted)
+  if wanted.room == "rooms/none" then tidewire.fail("NOT_FOUND", "no such room") end
+  topic(wanted.room):subscribe(stream, { since = stream:metadata "last-event-id" or "all" })
+  stream:on_close(function(_, code) tidewire.log.info("a follower is gone: " .. code) end)
+  tidewire.sleep(3600)
+end
+
+return rooms
+]]
+
+local config = [[
+proto = { "rooms.proto" }
+service "rooms.Rooms" { script = "rooms.lua" }
+route { http = "GET /v1/{room=rooms/*}:follow" method = "rooms.Rooms/Follow" event_id = position }
+]]
+
+local json = { "content-type: application/json" }
+
+-- Status, headers, body.
+local function ask(gw, method, target, headers, body)
+  local lines = { ("%s %s HTTP/1.1"):format(method, target), "host: a" }
+  for _, line in ipairs(headers or {}) do lines[#lines + 1] = line end
+  if body then lines[#lines + 1] = "content-length: " .. #body end
+  return http1.ask(gw.address, table.concat(lines, "\r\n") .. "\r\n\r\n" .. (body or ""))
+end
+
+-- A stream that is read piece by piece; each event with its lines.
+local function follow(gw, headers)
+  local wire = http1.connect(gw.address)
+  wire:send("GET /v1/rooms/a:follow HTTP/1.1\r\nhost: a\r\naccept: text/event-stream\r\n" .. (headers or "") .. "\r\n")
+  local head = wire:head()
+  assert.same({ 200, "text/event-stream", "no-store" },
+    { head.status, head.headers["content-type"], head.headers["cache-control"] })
+  local stream, text = { wire = wire }, ""
+  function stream.event()
+    while not text:find("\n\n", 1, true) do text = text .. assert(wire:chunk()) end
+    local event, rest = text:match "^(.-)\n\n(.*)$"
+    text = rest
+    return event
+  end
+  return stream
+end
+
+describe("A client of REST", function()
+  local gw
+  setup(function()
+    gw = gateway.start { protos = { ["rooms.proto"] = proto }, scripts = { ["rooms.lua"] = script }, config = config }
+  end)
+  teardown(gateway.stop_all)
+
+  local function post(room, text)
+    local answer = ask(gw, "POST", "/v1/rooms/" .. room .. "/notes", json, ('{"text":"%s"}'):format(text))
+    assert.equal(200, answer.status)
+  end
+
+  it("asks by path, query and body, and is answered in JSON", function()
+    local answer = ask(gw, "POST", "/v1/rooms/x%20y/notes", { json[1], "x-word: w" }, '{"text":"t"}')
+    assert.same({ 200, "application/json", "w", '{"room":"rooms/x y","text":"t"}' },
+      { answer.status, answer.headers["content-type"], answer.headers["x-says"], answer.body })
+    answer = ask(gw, "POST", "/v1/rooms/x/notes", json, '{"text":"t"}')
+    assert.equal("rest", answer.headers["x-says"])
+    answer = ask(gw, "GET", "/v1/rooms/x/notes?count=2")
+    assert.same({ 200, '[{"room":"rooms/x","text":"1"},{"room":"rooms/x","text":"2"}]' }, { answer.status, answer.body })
+    answer = ask(gw, "HEAD", "/v1/rooms/x/notes?count=2")
+    assert.same({ 200, nil }, { answer.status, answer.body })
+    assert.equal("61", answer.headers["content-length"])
+    answer = ask(gw, "POST", "/v1/notes:many", { "content-type: application/x-ndjson" }, '{"text":"1"}\n{"text":"2"}\n')
+    assert.equal('{"notes":[{"text":"1"},{"text":"2"}]}', answer.body)
+  end)
+
+  it("is told what was wrong", function()
+    local answer = ask(gw, "POST", "/v1/rooms/x/notes", json, '{}')
+    assert.same({ 400, '{"code":3,"message":"say something","details":[{"@type":"type.googleapis.com/rooms.Note",' ..
+      '"room":"rooms/x"}]}' }, { answer.status, answer.body })
+    answer = ask(gw, "PUT", "/v1/rooms/x/notes", json, '{}')
+    assert.same({ 405, "GET, HEAD, POST" }, { answer.status, answer.headers.allow })
+    answer = ask(gw, "GET", "/v1/rooms/x/notes?count=many")
+    assert.same({ 400, '{"code":3,"message":"the query: count: expected a number (int32)","details":[]}' },
+      { answer.status, answer.body })
+    answer = ask(gw, "GET", "/v1/rooms/none:follow", { "accept: text/event-stream" })
+    assert.same({ 404, "application/json" }, { answer.status, answer.headers["content-type"] })
+    answer = ask(gw, "POST", "/v1/rooms/x/notes", { "content-type: text/plain" }, '{}')
+    assert.equal(415, answer.status)
+  end)
+
+  it("follows a stream of events, and comes back where it was", function()
+    post("a", "1")
+    post("a", "2")
+    local stream = follow(gw)
+    local id = stream.event():match '^id: (%d+)\ndata: {"position":"%d+","room":"rooms/a","text":"1"}$'
+    assert(id)
+    assert.matches('"text":"2"}$', stream.event())
+    post("a", "3")
+    assert.matches('"text":"3"}$', stream.event())
+    local mark = gw:mark()
+    stream.wire:close()
+    gw:wait_for_log("a follower is gone: CANCELLED", mark)
+    post("a", "4")
+    stream = follow(gw, "last-event-id: " .. id .. "\r\n")
+    for i = 2, 4 do assert.matches(('"text":"%d"}$'):format(i), stream.event()) end
+  end)
+
+  it("works for curl over both versions", function()
+    for _, version in ipairs { "--http1.1", "--http2-prior-knowledge" } do
+      assert.equal('{"room":"rooms/c","text":"hi"}', http1.curl(gw, { version, "-H", json[1], "-d", '{"text":"hi"}',
+        "http://" .. gw.address .. "/v1/rooms/c/notes" }))
+      local list = http1.curl(gw, { version, "-H", "grpc-timeout: 2S", "-H", "accept: application/json",
+        "http://" .. gw.address .. "/v1/rooms/c:follow" })
+      assert.matches('^%[{"position":"%d+","room":"rooms/c","text":"hi"},\n.*{"error":{"code":4,.*}}%]\n$', list)
+    end
+  end)
+
+  it("is refused what could mean two things, when the config is read", function()
+    local function fault_of(more)
+      local folder = gateway.prepare { protos = { ["rooms.proto"] = proto }, scripts = { ["rooms.lua"] = script },
+        config = config .. more }
+      local code, output = gateway.run { "check", "-c", folder:path "tidewire.conf" }
+      assert.equal(1, code)
+      return output:match "error: ([^\n]*)"
+    end
+    assert.equal("{rom}: rooms.Note has no such field", fault_of 'route { http = "GET /a/{rom}" method = "rooms.Rooms/Post" }')
+    assert.matches('^another route has the path "/v1/notes:many"', fault_of(
+      'route { http = "POST /v1/notes:many" method = "rooms.Rooms/Post" }\n' ..
+      'route { http = "POST /v1/notes:many" method = "rooms.Rooms/List" }'))
+    assert.matches('^the option google.api.http of rooms.Rooms/Many: another route has the path "/v1/notes:many"',
+      fault_of 'route { http = "POST /v1/notes:many" method = "rooms.Rooms/Post" }')
+  end)
+end)
