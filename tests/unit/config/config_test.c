@@ -626,6 +626,20 @@ static void a_peer_is_an_upstream_with_an_id(void) {
     config_free(&config);
 }
 
+static void a_route_is_of_http_or_of_a_websocket(void) {
+    struct config *config = read_text(LISTEN "route { http = \"PATCH /v1/{a.b=x/*}:go\" method = a.B/C body = \"*\"\n"
+                                             "response_body = c event_id = d }\n"
+                                             "route { websocket = \"GET /a\" method = a.B/D dialect = goa }");
+    CHECK_INT(config->route_count, 2);
+    CHECK_STR(config->routes[0].http, "PATCH /v1/{a.b=x/*}:go");
+    CHECK_STR(config->routes[0].method, "a.B/C");
+    CHECK_STR(config->routes[0].body, "*");
+    CHECK_STR(config->routes[0].response_body, "c");
+    CHECK_STR(config->routes[0].event_id, "d");
+    CHECK(!config->routes[0].websocket && !config->routes[1].http && config->routes[1].dialect == DIALECT_GOA);
+    config_free(&config);
+}
+
 static void words_and_comments_read_as_the_reference_says(void) {
     struct config *config =
         read_text("\xef\xbb\xbf# one\n// two\n/* three\n{ = \" */ workers=2 // end\n" LISTEN
@@ -858,7 +872,8 @@ static void the_default_file_reads_with_its_comments_taken_away(void) {
         bool is_code = mark && (strstr(line, " = ") || line[strlen(line) - 1] == '{' || mark[2] == '}');
         bool is_left_out = strstr(line, "mode =") || strstr(line, "client_certificate = none") ||
                            strstr(line, "hash_key =") || strstr(line, " upstream = ") ||
-                           strstr(line, " token =") || strstr(line, " credentials =") || strstr(line, " nkey");
+                           strstr(line, " token =") || strstr(line, " credentials =") || strstr(line, " nkey") ||
+                           strstr(line, " websocket =");
         if (is_code && !is_left_out) memset(mark, ' ', 1);
         buffer_format(&bare, "%s\n", is_left_out ? "" : line);
         if (strstr(line, "client_ca = ")) buffer_append_text(&bare, "client_certificate = required\n");
@@ -926,6 +941,7 @@ int main(void) {
     RUN(every_key_is_read);
     RUN(a_bus_has_urls_and_says_who_we_are);
     RUN(a_peer_is_an_upstream_with_an_id);
+    RUN(a_route_is_of_http_or_of_a_websocket);
     RUN(words_and_comments_read_as_the_reference_says);
     RUN(variables_are_filled_in);
     RUN(the_environment_goes_before_the_file_for_the_log);
