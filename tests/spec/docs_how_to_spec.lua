@@ -294,7 +294,8 @@ describe(path, function()
   recipe("rest", "curl is answered as the page shows it, and who comes back goes on where it was", function(one)
     local shown = terminal.open()
     finally(function() shown:close() end)
-    shown:write_file("rest.conf", one.conf .. 'proto_path = "proto"\nproto = { "greet.proto", "chat.proto" }\nscript_path = "."\n')
+    local types = 'proto_path = "proto"\nproto = { "greet.proto", "chat.proto" }\nscript_path = "."\n'
+    shown:write_file("rest.conf", one.conf .. types)
     for name, text in pairs(one.scripts) do shown:write_file(name, text) end
     shown:expect(shown:start("gateway", "tidewire run -c rest.conf"), "… generation 1 is in force", true)
     for _, block in ipairs(one.blocks) do
@@ -305,7 +306,8 @@ describe(path, function()
     local ids = {}
     for i = 1, 3 do ids[i] = ("%.0f"):format(speaker:receive().timestamp) end
     local wire = http1.connect(shown.address)
-    wire:send("GET /v1/chat HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\nLast-Event-ID: " .. ids[1] .. "\r\n\r\n")
+    wire:send(("GET /v1/chat HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\nLast-Event-ID: %s\r\n\r\n")
+      :format(ids[1]))
     assert.equal(200, wire:head().status)
     local text, deadline = "", process.now() + gateway.patience
     repeat

@@ -23,10 +23,14 @@ local script = [[
 local tidewire = require "tidewire"
 local rooms = {}
 
-local function topic(name) return tidewire.topic(name, { type = "rooms.Note", history = 100, position = "position" }) end
+local function topic(name)
+  return tidewire.topic(name, { type = "rooms.Note", history = 100, position = "position" })
+end
 
 function rooms.Post(stream, note)
-  if note.text == "" then tidewire.fail("INVALID_ARGUMENT", "say something", { tidewire.message.new("rooms.Note", { room = note.room }) }) end
+  if note.text == "" then
+    tidewire.fail("INVALID_ARGUMENT", "say something", { tidewire.message.new("rooms.Note", { room = note.room }) })
+  end
   topic(note.room):publish(note)
   stream:set_header("x-says", stream:metadata "x-word" or stream.protocol)
   return note
@@ -110,7 +114,8 @@ describe("A client of REST", function()
     answer = ask(gw, "HEAD", "/v1/rooms/x/notes?count=2")
     assert.same({ 200, nil }, { answer.status, answer.body })
     assert.equal("61", answer.headers["content-length"])
-    answer = ask(gw, "POST", "/v1/notes:many", { "content-type: application/x-ndjson" }, '{"text":"1"}\n{"text":"2"}\n')
+    answer = ask(gw, "POST", "/v1/notes:many", { "content-type: application/x-ndjson" },
+      '{"text":"1"}\n{"text":"2"}\n')
     assert.equal('{"notes":[{"text":"1"},{"text":"2"}]}', answer.body)
   end)
 
@@ -164,7 +169,8 @@ describe("A client of REST", function()
       assert.equal(1, code)
       return output:match "error: ([^\n]*)"
     end
-    assert.equal("{rom}: rooms.Note has no such field", fault_of 'route { http = "GET /a/{rom}" method = "rooms.Rooms/Post" }')
+    assert.equal("{rom}: rooms.Note has no such field",
+      fault_of 'route { http = "GET /a/{rom}" method = "rooms.Rooms/Post" }')
     assert.matches('^another route has the path "/v1/notes:many"', fault_of(
       'route { http = "POST /v1/notes:many" method = "rooms.Rooms/Post" }\n' ..
       'route { http = "POST /v1/notes:many" method = "rooms.Rooms/List" }'))
