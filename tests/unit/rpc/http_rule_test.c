@@ -21,8 +21,10 @@ static size_t rules_of(const char *method, struct http_rule *rules) {
 }
 
 static void is(const struct http_rule *rule, const char *verb, const char *path, const char *body, const char *answer) {
-    CHECK(text_is(rule->verb, verb) && text_is(rule->path, path));
-    CHECK(text_is(rule->body, body) && text_is(rule->response_body, answer));
+    CHECK_MEM(rule->verb.data, rule->verb.length, verb, strlen(verb));
+    CHECK_MEM(rule->path.data, rule->path.length, path, strlen(path));
+    CHECK_MEM(rule->body.data, rule->body.length, body, strlen(body));
+    CHECK_MEM(rule->response_body.data, rule->response_body.length, answer, strlen(answer));
 }
 
 static void an_option_is_read_from_descriptors(void) {
