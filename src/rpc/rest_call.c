@@ -49,9 +49,10 @@ static void send_plainly(struct rpc_call *call) {
 /* The request stands in the path and in the query alone. */
 static void put_bound(struct rpc_call *call) {
     const struct buffer *bound = &rest_in(call)->bound;
+    size_t length = buffer_length(bound);
     call->reads_json = false;
     call->encoding = ENCODING_IDENTITY;
-    inbound_put(call, message_copy(buffer_bytes(bound), buffer_length(bound)), false, 0);
+    inbound_put(call, length ? message_copy(buffer_bytes(bound), length) : message_new(0), false, 0);
 }
 
 static void begin(struct rpc_call *call, const struct arrival *arrival) {

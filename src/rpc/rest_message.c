@@ -3,8 +3,10 @@
 #include "rpc/rest.h"
 #include "schema/wire.h"
 
+/* One that nothing was ever written to has no memory. */
 static struct text text_of(const struct buffer *buffer) {
-    return (struct text){(const char *)buffer_bytes(buffer), buffer_length(buffer)};
+    size_t length = buffer_length(buffer);
+    return (struct text){length ? (const char *)buffer_bytes(buffer) : "", length};
 }
 
 /* ---- the path ---- */
@@ -38,7 +40,7 @@ struct query {
 
 static bool fail(const struct query *query, const char *text) {
     int length = buffer_length(&query->name) < 100 ? (int)buffer_length(&query->name) : 100;
-    return error_set(query->error, "the parameter \"%.*s\" %s", length, (const char *)buffer_bytes(&query->name), text);
+    return error_set(query->error, "the parameter \"%.*s\" %s", length, text_of(&query->name).data, text);
 }
 
 /* What stands in the path or in the body is not asked for again. */
@@ -111,7 +113,8 @@ bool rest_json_read(const struct rest_call *rest, const char *text, size_t lengt
     bool is_fine = is_blank(text, length) ||
                    (route->body ? json_read_value(route->body, text, length, &options, out, error)
                                 : json_read(route->method->request, text, length, &options, out, error));
-    if (is_fine) buffer_append(out, buffer_bytes(&rest->bound), buffer_length(&rest->bound));
+    struct text bound = text_of(&rest->bound);
+    if (is_fine) buffer_append(out, bound.data, bound.length);
     return is_fine;
 }
 

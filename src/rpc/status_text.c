@@ -77,7 +77,8 @@ static int digit_of(char c) {
 void status_text_quote(struct buffer *out, const char *text, size_t length) {
     struct buffer clean = {0};
     status_text_clean(&clean, text, length);
-    json_quote(out, buffer_bytes(&clean), buffer_length(&clean));
+    size_t size = buffer_length(&clean); /* of nothing there is no memory */
+    json_quote(out, size ? buffer_bytes(&clean) : NULL, size);
     buffer_free(&clean);
 }
 

@@ -47,8 +47,10 @@ static void check(const struct rest_call *rest, const char *body, size_t length)
     const struct json_options options = {.ignore_unknown = true, .schema = schema};
     struct buffer out = {0}, json = {0};
     struct error error;
-    CHECK(!codec_check(type, buffer_bytes(&rest->bound), buffer_length(&rest->bound)));
+    if (buffer_length(&rest->bound))
+        CHECK(!codec_check(type, buffer_bytes(&rest->bound), buffer_length(&rest->bound)));
     if (rest_json_read(rest, body, length, options, &out, &error)) {
+        buffer_reserve(&out, 1);
         CHECK(!codec_check(type, buffer_bytes(&out), buffer_length(&out)));
         CHECK(json_write(type, buffer_bytes(&out), buffer_length(&out), &options, &json, &error));
     } else {
