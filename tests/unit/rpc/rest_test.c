@@ -211,7 +211,9 @@ static void a_body_is_json_and_says_so(void) {
 }
 
 static void other_ways_in_keep_theirs(void) {
+    const struct rest_rule all = {text_of("POST"), text_of("*"), text_of(""), text_of("")};
     open_library();
+    add_route(service_method(library, "Get", 3), &all, text_of("/{name=**}"));
     struct http_stream *stream = ask("POST", "/library.Library/Plain", "application/json", NULL);
     fake_receive(stream, "{}", 2, true);
     CHECK_STR(call_protocol(record.call), "connect");
