@@ -136,13 +136,15 @@ static int next_byte(struct text text, size_t *at) {
     return high < 0 || low < 0 ? -1 : high << 4 | low;
 }
 
-static bool is_literal(struct text written, struct text literal) {
+/* What is malformed is no literal. */
+int path_compare_literal(struct text literal, struct text written) {
     size_t length = 0;
-    for (size_t at = 0; at < written.length;) {
+    for (size_t at = 0; at < written.length; length++) {
         int byte = next_byte(written, &at);
-        if (byte < 0 || length == literal.length || (uint8_t)literal.data[length++] != byte) return false;
+        if (byte < 0 || length == literal.length || (uint8_t)literal.data[length] < byte) return -1;
+        if ((uint8_t)literal.data[length] > byte) return 1;
     }
-    return length == literal.length;
+    return length < literal.length;
 }
 
 bool path_value_decode(const struct path_template *template, size_t variable, struct text value, struct buffer *out) {
@@ -177,7 +179,7 @@ bool path_template_match(const struct path_template *template, struct text path,
         if (segment->kind == PATH_REST) slash = NULL;
         if (has_ended && segment->kind != PATH_REST) return false;
         places[i] = has_ended ? (struct text){end, 0} : (struct text){at, (size_t)((slash ? slash : end) - at)};
-        if (segment->kind == PATH_LITERAL && !is_literal(places[i], segment->literal)) return false;
+        if (segment->kind == PATH_LITERAL && path_compare_literal(segment->literal, places[i])) return false;
         if (segment->kind == PATH_ONE && !places[i].length) return false;
         has_ended = !slash;
         if (slash) at = slash + 1;

@@ -46,6 +46,8 @@ struct path_template *path_template_parse(const char *text, struct error *error)
 void path_template_free(struct path_template **path_template);
 /* `path` is without a query. Literals are compared as they are written, or percent-encoded. */
 bool path_template_match(const struct path_template *path_template, struct text path, struct path_match *match);
+/* Less than 0: the literal goes before what a path has written, percent-encoded or not, in the order of templates. */
+int path_compare_literal(struct text literal, struct text written);
 /* Appends what a value means: for "**" a "%2F" is left, as the others are separators. False: it is malformed. */
 bool path_value_decode(const struct path_template *path_template, size_t variable, struct text value,
                        struct buffer *out);

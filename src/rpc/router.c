@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "base/memory.h"
 #include "limit/book.h"
+#include "rpc/path_search.h"
 #include "rpc/path_template.h"
 #include "rpc/rest.h"
 #include "rpc/router_private.h"
@@ -136,8 +137,7 @@ static bool means_the_same(const struct path_route *one, const struct path_route
 }
 
 bool router_add_path(struct router *router, const struct path_route *route) {
-    size_t place = 0;
-    while (place < router->path_count && path_template_compare(router->paths[place].path, route->path) < 0) place++;
+    size_t place = path_search_place(router->paths, router->path_count, route->path);
     for (; place < router->path_count && !path_template_compare(router->paths[place].path, route->path); place++)
         if (means_the_same(&router->paths[place], route)) return false;
     router->paths = memory_resize(router->paths, (router->path_count + 1) * sizeof *router->paths);
@@ -155,7 +155,7 @@ const struct path_route *router_find_path(const struct router *router, int way, 
 
 const struct path_route *router_next_path(const struct router *router, int way, struct text path, struct path_match *match,
                                           size_t *place) {
-    while (*place < router->path_count) {
+    while ((*place = path_search(router->paths, router->path_count, path, *place)) < router->path_count) {
         const struct path_route *route = &router->paths[(*place)++];
         if ((int)route->way == way && path_template_match(route->path, path, match)) return route;
     }

@@ -1,6 +1,11 @@
 #include "rpc/router.h"
 
+#include <stdlib.h>
+
+#include "base/buffer.h"
+#include "base/memory.h"
 #include "check.h"
+#include "rpc/path_template.h"
 #include "rpc/router_private.h"
 
 static const struct method greet = {.full_name = "greet.Service/Greet"},
@@ -116,11 +121,76 @@ static void idle_is_told_once_after_retirement(void) {
     router_free(&router);
 }
 
+/* ---- paths ---- */
+
+static unsigned draw(unsigned most) {
+    static uint64_t state = 1;
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (unsigned)(state >> 33) % most;
+}
+
+/* Of few words, so that many begin with the same ones, and are the same but for their ends. */
+static void write_path(struct buffer *out, const char *const *words, unsigned count) {
+    static const char *const verbs[] = {"", "", ":list", ":a"};
+    buffer_clear(out);
+    for (unsigned left = draw(5); left; left--) buffer_format(out, "/%s", words[draw(count)]);
+    if (!buffer_length(out)) buffer_append_byte(out, '/');
+    buffer_append_text(out, verbs[draw(4)]);
+    buffer_append_byte(out, 0);
+}
+
+static struct path_route new_route(const char *text, int way) {
+    struct error error;
+    return (struct path_route){.path = path_template_parse(text, &error), .method = memory_copy_string(text), .way = way};
+}
+
+/* What a look at each of them would find, in the order of path_template_compare(). */
+static void every_path_that_fits_is_found_in_order(void) {
+    static const char *const templates[] = {"a", "b", "aa", "list", "*", "{x}", "{y=a/*}", "**"};
+    static const char *const paths[] = {"a", "b", "aa", "a%61", "list", "c", "", "%zz", "a:b"};
+    enum { ROUTES = 300 };
+    struct router *router = router_new(1, NULL, NULL);
+    struct path_template *all[ROUTES];
+    struct buffer text = {0};
+    size_t count = 0, found = 0;
+    while (count < ROUTES) {
+        write_path(&text, templates, 8);
+        struct path_route route = new_route((const char *)buffer_bytes(&text), PATH_WEBSOCKET);
+        if (route.path && router_add_path(router, &route)) {
+            all[count++] = route.path;
+        } else {
+            path_template_free(&route.path);
+            free(route.method);
+        }
+    }
+    for (int i = 0; i < 4000; i++) {
+        struct path_match match;
+        size_t fits = 0, place = 0;
+        const struct path_route *route, *last = NULL;
+        write_path(&text, paths, 9);
+        struct text path = {(const char *)buffer_bytes(&text), buffer_length(&text) - 1};
+        for (size_t j = 0; j < count; j++) fits += path_template_match(all[j], path, &match);
+        found += fits;
+        for (; (route = router_next_path(router, PATH_WEBSOCKET, path, &match, &place)); last = route) {
+            CHECK(path_template_match(route->path, path, &match));
+            CHECK(!last || path_template_compare(last->path, route->path) < 0);
+            fits--;
+        }
+        CHECK_INT(fits, 0);
+        place = 0;
+        CHECK(!router_next_path(router, PATH_HTTP, path, &match, &place));
+    }
+    CHECK(found > 4000); /* else it has tried little */
+    buffer_free(&text);
+    router_free(&router);
+}
+
 int main(void) {
     RUN(methods_are_found_by_their_whole_names);
     RUN(adding_a_method_again_replaces_it);
     RUN(the_longest_pattern_counts);
     RUN(the_rest_of_a_service_has_a_pattern_of_its_own);
     RUN(idle_is_told_once_after_retirement);
+    RUN(every_path_that_fits_is_found_in_order);
     return 0;
 }
