@@ -105,5 +105,8 @@ void rest_call_free(struct rest_call **rest);
 /* google.rpc.Status: `details` is one, serialized; those whose types `schema` (or NULL) knows are written out. */
 void rest_write_status(struct buffer *out, enum status status, const char *text, const void *details,
                        size_t details_length, const struct schema *schema);
+enum { REST_RETRY_MOST = 24 };
+/* The value of retry-after, where a google.rpc.RetryInfo is among the details; returns its length, 0: none is. */
+size_t rest_write_retry(char text[REST_RETRY_MOST], const void *details, size_t details_length);
 void rest_refuse(const struct arrival *arrival, enum refusal refusal, enum status status, const char *text);
 #endif

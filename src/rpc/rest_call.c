@@ -177,10 +177,19 @@ static void write_status(struct rpc_call *call, struct buffer *out, const void *
     rest_write_status(out, (enum status)call->status, call->text, details, details_length, connect_schema(call));
 }
 
+/* Unless the handler has said it. */
+static void add_retry(struct rpc_call *call, const void *details, size_t details_length) {
+    char text[REST_RETRY_MOST];
+    size_t length = rest_write_retry(text, details, details_length), place = 0;
+    if (length && !(call->headers && metadata_find(call->headers, "retry-after", 11, &place)))
+        metadata_add(call_headers(&call->call), "retry-after", 11, text, length);
+}
+
 static void send_error(struct rpc_call *call, const void *details, size_t details_length) {
     struct buffer *json = &call->call.rpc->scratch;
     buffer_clear(json);
     write_status(call, json, details, details_length);
+    add_retry(call, details, details_length);
     connect_send_error(call, json);
 }
 

@@ -1,4 +1,7 @@
 /* rpc/rest_text.c - see rest.h */
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "rpc/call_private.h"
 #include "rpc/connect.h"
 #include "rpc/meter.h"
@@ -46,6 +49,11 @@ void rest_write_status(struct buffer *out, enum status status, const char *text,
     buffer_append_text(out, "]}");
 }
 
+size_t rest_write_retry(char text[REST_RETRY_MOST], const void *details, size_t details_length) {
+    uint64_t seconds = status_details_retry(status_details_begin(details, details_length));
+    return seconds ? (size_t)snprintf(text, REST_RETRY_MOST, "%" PRIu64, seconds) : 0;
+}
+
 /* ---- refusing ---- */
 
 /* The verbs that the path is served with: a list in the block's memory. */
@@ -57,7 +65,9 @@ static void add_allow(const struct arrival *arrival, struct header_block *block,
     buffer_clear(list);
     while ((route = router_next_path(arrival_router(arrival), PATH_HTTP, path, &match, &place))) {
         const char *verb = route->rest->verb;
-        if (buffer_length(list)) buffer_append_text(list, ", ");
+        size_t length = buffer_length(list);
+        if (length && text_lists((struct text){(const char *)buffer_bytes(list), length}, verb)) continue;
+        if (length) buffer_append_text(list, ", ");
         buffer_append_text(list, strcmp(verb, "GET") == 0 ? "GET, HEAD" : verb);
     }
     header_block_add(block, "allow", 5, (const char *)buffer_bytes(list), buffer_length(list));
@@ -67,13 +77,16 @@ void rest_refuse(const struct arrival *arrival, enum refusal refusal, enum statu
     struct rpc *rpc = arrival->connection->rpc;
     struct header_block *block = &rpc->block;
     uint8_t details[METER_DETAILS_MOST];
+    char retry[REST_RETRY_MOST];
     size_t details_length = arrival->verdict ? meter_write_details(arrival->verdict, details) : 0;
+    size_t retry_length = rest_write_retry(retry, details, details_length);
     const struct router *router = arrival_router(arrival);
     buffer_clear(&rpc->scratch);
     rest_write_status(&rpc->scratch, status, text, details, details_length, router ? router_schema(router) : NULL);
     header_block_begin(block, 0, NULL, NULL);
     header_block_add(block, ":status", 7, connect_http_status(refusal, status), 3);
     HEADER_BLOCK_ADD(block, "content-type", "application/json");
+    if (retry_length) header_block_add(block, "retry-after", 11, retry, retry_length);
     if (refusal == REFUSED_VERB) add_allow(arrival, block, &rpc->framed);
     if (refusal == REFUSED_ENCODING) HEADER_BLOCK_ADD(block, "accept-encoding", "gzip");
     if (refusal == REFUSED_TYPE) HEADER_BLOCK_ADD(block, "accept-post", "application/json, application/x-ndjson");

@@ -25,6 +25,8 @@ struct status_detail {
 struct status_details status_details_begin(const void *details, size_t length);
 /* False: there are no more. */
 bool status_details_next(struct status_details *details, struct status_detail *detail);
+/* After how many seconds another try makes sense, as a google.rpc.RetryInfo among them says, rounded up; 0: none does. */
+uint64_t status_details_retry(struct status_details details);
 /* Its value as JSON; false, and nothing appended: the schema (or NULL) does not know its type, or it has no such form. */
 bool status_detail_write(struct buffer *out, const struct status_detail *detail, const struct schema *schema,
                          const struct message_type **type);

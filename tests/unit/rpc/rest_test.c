@@ -174,7 +174,9 @@ static void what_is_no_request_is_refused_with_a_reason(void) {
 }
 
 static void a_path_names_the_verbs_that_it_is_served_with(void) {
+    const struct rest_rule wide = {text_of("GET"), text_of(""), text_of(""), text_of("")};
     open_library();
+    add_route(service_method(library, "Get", 3), &wide, text_of("/{name=**}")); /* the same verb again */
     struct http_stream *stream = request("DELETE", "/v1/shelves/1/books", NULL);
     CHECK(strstr(fake_text(&stream->headers), "\nallow: POST, GET, HEAD\n"));
     close_library(stream);
@@ -283,6 +285,45 @@ static void a_failure_is_a_status_as_json(void) {
                     "{\"@type\":\"t.x/google.protobuf.Timestamp\",\"value\":\"1970-01-01T00:00:01Z\"},"
                     "{\"@type\":\"a/x.Y\",\"value\":\"/w==\"}]}");
     close_library(stream);
+}
+
+/* google.rpc.RetryInfo { retry_delay } */
+static void a_client_is_told_when_to_come_again(void) {
+    static const struct {
+        const char *delay;
+        size_t length;
+        const char *own, *seconds;
+    } rows[] = {
+        {"\12\2\10\7", 4, NULL, "7"},               /* 7 s */
+        {"\12\3\20\200\1", 5, NULL, "1"},           /* 128 ns */
+        {"\12\5\10\7\20\200\1", 7, NULL, "8"},      /* 7 s, 128 ns */
+        {"\12\2\10\7", 4, "9", "9"},                /* as the handler has it */
+        {"\12\2\10\0", 4, NULL, NULL},
+        {"\12\13\10\377\377\377\377\377\377\377\377\377\1", 13, NULL, NULL}, /* -1 s */
+        {"\12\7\10", 3, NULL, NULL},                /* cut */
+        {"", 0, NULL, NULL},
+    };
+    static const char url[] = "\n\50type.googleapis.com/google.rpc.RetryInfo\22";
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct buffer details = {0};
+        open_library();
+        struct http_stream *stream = request("GET", "/v1/books/a", NULL);
+        buffer_append_byte(&details, 3 << 3 | 2);
+        buffer_append_byte(&details, (uint8_t)(sizeof url + rows[i].length));
+        buffer_append(&details, url, sizeof url - 1);
+        buffer_append_byte(&details, (uint8_t)rows[i].length);
+        buffer_append(&details, rows[i].delay, rows[i].length);
+        if (rows[i].own) metadata_add(call_headers(record.call), "retry-after", 11, rows[i].own, strlen(rows[i].own));
+        call_finish(record.call, STATUS_UNAVAILABLE, "later", buffer_bytes(&details), buffer_length(&details));
+        is_status(stream, "503");
+        const char *said = strstr(fake_text(&stream->headers), "\nretry-after: ");
+        char seconds[24] = "";
+        if (said) CHECK_INT(sscanf(said, "\nretry-after: %23[0-9]\n", seconds), 1);
+        CHECK_STR(seconds, rows[i].seconds ? rows[i].seconds : "");
+        CHECK(!said || !strstr(said + 1, "\nretry-after: "));
+        buffer_free(&details);
+        close_library(stream);
+    }
 }
 
 static struct http_stream *follow(const char *accept) {
@@ -419,6 +460,7 @@ int main(void) {
     RUN(lines_of_a_body_are_messages);
     RUN(a_reply_is_the_body_or_a_field_of_it);
     RUN(a_failure_is_a_status_as_json);
+    RUN(a_client_is_told_when_to_come_again);
     RUN(a_stream_is_lines_a_list_or_events);
     RUN(an_empty_stream_is_an_empty_one_of_its_form);
     RUN(a_list_that_fails_stays_json);
