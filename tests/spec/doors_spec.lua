@@ -67,10 +67,14 @@ route { websocket = "GET /goa/doors.Doors/Client" method = "doors.Doors/Client" 
 route { websocket = "GET /goa/doors.Doors/Bidi" method = "doors.Doors/Bidi" dialect = goa }
 limits { message = 3MiB }
 ]]
+for _, method in ipairs { "Unary", "Safe", "Server", "Client", "Bidi", "Nobody" } do
+  config = config .. ('route { http = "POST /rest/%s" method = "doors.Doors/%s" body = "*" }\n'):format(method, method)
+end
 
--- `says` is stream.protocol; `is_gradual`: a call that streams both ways may go on as it comes. `kinds`: where not all
--- kinds of methods can be called so; `unary`: the method that is, where not all can. `is_terse`: the dialect has no
--- trailers, details and deadlines, and behind the handshake only one kind of failure.
+-- `says` is stream.protocol; `is_gradual`: a call that streams both ways may go on as it comes, and is read so. `kinds`:
+-- where not all kinds of methods can be called so; `unary`: the method that is, where not all can. `is_terse`: the dialect
+-- has no trailers, details and deadlines, and behind the handshake only one kind of failure. `packs_one`: only what is one
+-- message can be compressed.
 local ways = {
   { name = "gRPC", says = "grpc", is_gradual = true, versions = { 2 },
     connect = function(address) return client.connect(address) end },
@@ -91,6 +95,11 @@ for _, codec in ipairs { "proto", "json" } do
 end
 ways[#ways + 1] = { name = "Goa", says = "websocket", is_gradual = true, is_terse = true, versions = { 1 },
   kinds = "Server Client Bidi", options = { protocol = "goa", codec = "json" } }
+
+for _, form in ipairs { "rest", "rest-list", "rest-events" } do
+  ways[#ways + 1] = { name = form, says = "rest", is_gradual = form ~= "rest-list", packs_one = true,
+    versions = { 1, 2 }, options = { protocol = form, codec = "json" } }
+end
 
 local gw
 
@@ -242,7 +251,7 @@ local function check(way, version)
       if has(way, "Unary") then
         assert.equal(way.says .. " " .. text, packing:call(unary, { text = text }).message.text)
       end
-      if not has(way, "Bidi") then return end
+      if way.packs_one or not has(way, "Bidi") then return end
       local stream = packing:open "doors.Doors/Bidi"
       stream:send { text = text }
       stream:half_close()

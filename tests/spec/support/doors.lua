@@ -1,5 +1,5 @@
--- Clients of gRPC-Web, Connect and gRPC as JSON, over either version of HTTP; see doors_client.py. Used as
--- support.client is:
+-- Clients of gRPC-Web, Connect, WebSocket, REST and gRPC as JSON, over either version of HTTP; see doors_client.py.
+-- Used as support.client is:
 --
 --   local channel = doors.connect(gw.address, { protocol = "grpc-web", codec = "json", http = 1 })
 --   local reply = channel:call("doors.Doors/Unary", { text = "a" })               -- reply.message, .code, .text, …
@@ -28,8 +28,8 @@ local function ask(request, options)
   return python:ask(request, options)
 end
 
--- options: protocol = "grpc", "triple", "grpc-web", "grpc-web-text", "connect", "websocket" or "goa";
--- codec = "proto" or "json"; http = 1 or 2.
+-- options: protocol = "grpc", "triple", "grpc-web", "grpc-web-text", "connect", "websocket", "goa", or "rest",
+-- "rest-list", "rest-events": by routes "POST /rest/Method"; codec = "proto" or "json"; http = 1 or 2.
 -- Calls of the same method go by Connect's form without envelopes with `protocol = "connect-unary"`, "connect-get", or
 -- as Triple names it "triple-unary".
 function doors.connect(address, options)

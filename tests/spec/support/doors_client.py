@@ -1,4 +1,5 @@
-"""A client of gRPC's JSON, gRPC-Web, Connect, Triple and what Goa generates, over HTTP/1.1 and HTTP/2, that a spec steers by JSON lines.
+"""A client of gRPC's JSON, gRPC-Web, Connect, WebSocket, Triple, what Goa generates, and REST, over HTTP/1.1 and HTTP/2,
+that a spec steers by JSON lines.
 
 usage: doors_client.py DESCRIPTOR_SET
 
@@ -15,7 +16,7 @@ import time
 import traceback
 import urllib.parse
 
-from google.protobuf import json_format
+from google.protobuf import descriptor_pb2, json_format
 
 import websocket_frames
 from http_wires import Http1, Http2, Late
@@ -539,7 +540,146 @@ class Goa(WebSocket):
             raise ValueError("closed with %s" % self.closed)
 
 
-PROTOCOLS = {"websocket": WebSocket, "goa": Goa, "triple": Triple, "triple-unary": TripleUnary, "grpc": Grpc, "grpc-web": GrpcWeb, "grpc-web-text": GrpcWebText, "connect": Connect,
+class Rest(Call):
+    """Routes of the method's name, with all of the request in the body; a stream of answers is lines."""
+    base, accept = "application/json", "application/x-ndjson"
+
+    def begin(self, request):
+        self.data, self.text_left, self.has_ended = b"", "", False
+        method = descriptor_pb2.MethodDescriptorProto()
+        self.schema.method(request["method"]).CopyToProto(method)
+        self.is_stream = method.server_streaming
+        headers = [("accept", self.accept), ("te", "trailers")]
+        if request.get("timeout"):
+            headers.append(("grpc-timeout", "%dm" % (request["timeout"] * 1000)))
+        if self.compresses:
+            headers += [("content-encoding", "gzip"), ("accept-encoding", "gzip")]
+        self.ask(request, headers, path="/rest/" + method.name)
+
+    def type(self):
+        return self.base
+
+    def send(self, plain, seconds):
+        data = json_format.MessageToJson(from_plain(self.request_class(), plain), indent=None).encode() + b"\n"
+        self.write(gzip.compress(data) if self.compresses else data, seconds)
+
+    def on_header(self, name, value):
+        if name.startswith("trailer-"):
+            put(self.trailers, name[len("trailer-"):], value)
+        elif name not in ("cache-control", "x-accel-buffering"):
+            super().on_header(name, value)
+
+    def on_head(self):
+        self.is_stream = self.is_stream and self.status == 200
+        expected = self.accept if self.is_stream else self.base
+        if self.fields["content-type"] != expected:
+            raise ValueError("%s in place of %s" % (self.fields["content-type"], expected))
+
+    def on_data(self, data):
+        self.data += data
+        if self.is_stream: # a piece may end inside of a character, but none has the byte of a line's end in it
+            whole, newline, self.data = self.data.rpartition(b"\n")
+            self.text_left += (whole + newline).decode()
+            self.read_stream()
+
+    def read_stream(self):
+        *lines, self.text_left = self.text_left.split("\n")
+        for line in lines:
+            self.take_element(*json.loads(line).items())
+
+    def take_element(self, pair):
+        if self.has_ended:
+            raise ValueError("something stands behind the end")
+        name, value = pair
+        if name == "error":
+            self.end_stream(value)
+        elif name == "result":
+            self.messages.append(self.decode_value(value))
+        else:
+            raise ValueError("neither a result nor an error: %s" % name)
+
+    def end_stream(self, status):
+        self.has_ended = True
+        self.take_error(status)
+
+    def decode_value(self, value):
+        return to_plain(json_format.ParseDict(value, self.reply_class(), descriptor_pool=self.schema.pool))
+
+    def take_error(self, status):
+        if set(status) != {"code", "message", "details"}:
+            raise ValueError("a status with other keys: %s" % status)
+        for detail in status["details"]:
+            any_ = self.schema.named("google.protobuf.Any")()
+            json_format.ParseDict(detail, any_, descriptor_pool=self.schema.pool)
+            self.details.append({"type": any_.type_url.rpartition("/")[2], "value": any_.value.decode("latin-1")})
+        self.finish(CODES[status["code"]], wire(status["message"]))
+
+    def on_end(self):
+        for name, value in self.wire.trailers:
+            put(self.trailers, name, value)
+        if self.wire.reset:
+            self.finish("CANCELLED", self.wire.reset)
+        elif self.is_stream:
+            self.on_stream_end()
+        elif self.status == 200:
+            is_packed = self.fields.get("content-encoding") == "gzip"
+            self.messages.append(self.decode_value(json.loads(gzip.decompress(self.data) if is_packed else self.data)))
+        else:
+            self.take_error(json.loads(self.data))
+        self.finish("OK", "")
+
+    def on_stream_end(self):
+        if self.text_left or self.data:
+            raise ValueError("the answer ends inside of a line")
+
+    def receive(self, seconds):
+        while not self.messages and not self.code and (self.read_more(seconds) or self.messages):
+            pass
+        if not self.messages:
+            raise Refused("end")
+        return {"message": self.messages.pop(0)}
+
+    def result(self, seconds):
+        while not self.wire.has_ended and self.read_more(seconds):
+            pass
+        return {"code": self.code, "text": self.text, "headers": self.headers, "trailers": self.trailers,
+                "details": self.details, "http_status": self.status}
+
+
+class RestList(Rest):
+    """Read when it is whole."""
+    accept = "application/json"
+
+    def on_data(self, data):
+        self.data += data
+
+    def on_stream_end(self):
+        for value in json.loads(self.data):
+            self.take_element(("error", value["error"]) if set(value) == {"error"} else ("result", value))
+
+
+class RestEvents(Rest):
+    accept = "text/event-stream"
+
+    def read_stream(self):
+        *events, self.text_left = self.text_left.split("\n\n")
+        for event in events:
+            fields = dict(line.split(": ", 1) for line in event.split("\n") if not line.startswith(":"))
+            name = fields.pop("event", "result")
+            if name == "end":
+                self.has_ended = True
+            elif fields:
+                self.take_element((name, json.loads(fields["data"])))
+
+    def on_stream_end(self):
+        super().on_stream_end()
+        if not self.has_ended:
+            raise ValueError("the answer has no end")
+
+
+PROTOCOLS = {"websocket": WebSocket, "goa": Goa, "rest": Rest, "rest-list": RestList, "rest-events": RestEvents,
+             "triple": Triple, "triple-unary": TripleUnary,
+             "grpc": Grpc, "grpc-web": GrpcWeb, "grpc-web-text": GrpcWebText, "connect": Connect,
              "connect-unary": ConnectUnary, "connect-get": ConnectGet}
 
 
