@@ -99,10 +99,10 @@ void coding_twin_free(struct coding_twin **handle) {
     free(twin);
 }
 
-/* One field of a message may be all that a route shows. */
+/* One field of a message may be all that a route shows, or it is no JSON. */
 static bool is_in_parts(const struct rpc_call *call) {
     const struct rest_call *rest = rest_of(call->edge);
-    return rest && rest->route->answer;
+    return rest && (rest->route->answer || rest->route->is_answer_raw);
 }
 
 static bool is_twin(const struct coding_twin *twin, const struct rpc_call *call, const struct message *shared) {
@@ -126,7 +126,7 @@ static void remember(struct coding_twin *twin, const struct rpc_call *call, stru
 static bool write_text(const struct rpc_call *call, const void *data, size_t length, struct buffer *out,
                        struct error *error) {
     const struct json_options options = options_of(call);
-    const struct rest_call *rest = rest_of(call->edge);
+    struct rest_call *rest = rest_of(call->edge);
     const struct message_type *type = call->call.method->response;
     if (rest) return rest_json_write(rest, data, length, &options, out, error);
     if (call->is_goa) return goa_json_write(type, data, length, options, out, error);

@@ -43,8 +43,9 @@ const struct schema *connect_schema(const struct rpc_call *call);
 
 /* An HTTP status and an error as JSON. */
 void connect_refuse(const struct arrival *arrival, enum refusal refusal, enum status status, const char *text);
-/* The whole answer of a call with one reply, which is queued; its metadata stand among the headers. */
-void connect_send_reply(struct rpc_call *call);
+/* The whole answer of a call with one reply, which is queued, and of which type; its metadata stand among the headers.
+ * `is_bare`: the client has asked for the headers alone. */
+void connect_send_reply(struct rpc_call *call, struct text type, bool is_bare);
 /* The same for one that has failed, with this body in place of a reply. */
 void connect_send_error(struct rpc_call *call, const struct buffer *json);
 #endif

@@ -67,17 +67,17 @@ static void add_metadata(const struct rpc_call *call, struct header_block *block
     add_trailers(block, call->trailers);
 }
 
-void connect_send_reply(struct rpc_call *call) {
+void connect_send_reply(struct rpc_call *call, struct text type, bool is_bare) {
     struct header_block *block = &call->call.rpc->block;
-    const struct text *type = &call->dialect->types[call->codec];
     char digits[24];
     int digit_count = snprintf(digits, sizeof digits, "%zu", call->outbox.bytes);
     header_block_begin(block, names_length(call->trailers), call->headers, call->trailers);
     HEADER_BLOCK_ADD(block, ":status", "200");
-    header_block_add(block, "content-type", 12, type->data, type->length);
+    header_block_add(block, "content-type", 12, type.data, type.length);
     if (call->edge && call->edge->is_reply_compressed) HEADER_BLOCK_ADD(block, "content-encoding", "gzip");
     header_block_add(block, "content-length", 14, digits, (size_t)digit_count);
     add_metadata(call, block);
+    if (is_bare) call_drop_queued(call);
     call_respond(call, block, !call->outbox.bytes);
     if (call->outbox.bytes) http_stream_finish(call->stream, NULL, 0);
 }
@@ -100,7 +100,7 @@ static void send_error(struct rpc_call *call, const void *details, size_t detail
 
 static void send_end(struct rpc_call *call, const void *details, size_t details_length) {
     call->has_sent_headers = true;
-    if (call->status == STATUS_OK) connect_send_reply(call);
+    if (call->status == STATUS_OK) connect_send_reply(call, call->dialect->types[call->codec], false);
     else send_error(call, details, details_length);
 }
 

@@ -60,7 +60,7 @@ struct arrival {
     struct websocket_handshake websocket;
     struct {
         const struct path_route *route; /* NULL: the path is known, but not with this verb */
-        struct text target;             /* path and query, as they came */
+        struct text verb, target;       /* the target is path and query, as they came */
     } rest;
     const struct call_route *route; /* NULL: nobody answers this path */
     const struct method *method;    /* NULL: the bytes are passed on; or its types are not known */

@@ -1,7 +1,7 @@
 /* rpc/http_rule.c - see http_rule.h */
 #include "rpc/http_rule.h"
 
-#include "schema/wire.h"
+#include "rpc/wire_text.h"
 
 /* Fields of google.api.HttpRule and CustomHttpPattern. */
 enum { GET = 2, PUT, POST, DELETE, PATCH, BODY = 7, CUSTOM = 8, ADDITIONAL_BINDINGS = 11, RESPONSE_BODY = 12 };
@@ -13,28 +13,11 @@ struct reader {
     struct error *error;
 };
 
-/* The next field that is text or a message; moves *at behind it. False at the end, or (*at is NULL) where it is broken. */
-static bool next(const uint8_t **at, const uint8_t *end, uint32_t *number, struct text *value) {
-    unsigned type;
-    while (*at && *at < end) {
-        const uint8_t *inside = wire_read_tag(*at, end, number, &type);
-        if (!inside || type != WIRE_BYTES) {
-            *at = inside ? wire_skip(inside, end, *number, type, WIRE_DEPTH) : NULL;
-            continue;
-        }
-        if (!(*at = wire_read_length(inside, end, &value->length))) return false;
-        value->data = (const char *)*at;
-        *at += value->length;
-        return true;
-    }
-    return false;
-}
-
 static bool read_custom(struct http_rule *rule, struct text custom) {
     const uint8_t *at = (const uint8_t *)custom.data, *end = at + custom.length;
     uint32_t number;
     struct text value;
-    while (next(&at, end, &number, &value)) {
+    while (wire_text_next(&at, end, &number, &value)) {
         if (number == CUSTOM_KIND) rule->verb = value;
         if (number == CUSTOM_PATH) rule->path = value;
     }
@@ -53,7 +36,7 @@ static bool read_rule(struct reader *reader, struct text bytes, bool is_addition
     if (reader->count == HTTP_RULES_MOST) return error_set(reader->error, "too many additional_bindings");
     struct http_rule *rule = &reader->rules[reader->count++];
     *rule = (struct http_rule){0};
-    while (next(&at, end, &number, &value)) {
+    while (wire_text_next(&at, end, &number, &value)) {
         switch (number) {
         case GET: set_path(rule, "GET", value); break;
         case PUT: set_path(rule, "PUT", value); break;

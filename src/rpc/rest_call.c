@@ -14,6 +14,7 @@ void rest_call_free(struct rest_call **handle) {
     if (!rest) return;
     if (rest->form == REST_EVENTS) rest_events_end(rest);
     buffer_free(&rest->bound);
+    buffer_free(&rest->type);
     buffer_free(&rest->id);
     free(rest);
 }
@@ -30,8 +31,9 @@ static const struct {
                 {"application/jsonl", REST_LINES}};
 
 /* The first of the types that the client names, and that is spoken here. */
-static enum rest_form form_of(const struct method *method, struct text list) {
-    if (!method->is_server_streaming) return REST_WHOLE;
+static enum rest_form form_of(const struct rest_route *route, struct text list) {
+    if (!route->method->is_server_streaming) return REST_WHOLE;
+    if (route->is_answer_raw) return REST_RAW;
     while (list.length) {
         struct text parameters, type = text_cut(text_cut(list, ',', &list), ';', &parameters);
         for (size_t i = 0; i < sizeof accepted / sizeof *accepted; i++)
@@ -62,8 +64,10 @@ static void begin(struct rpc_call *call, const struct arrival *arrival) {
     call_edge(call)->rest = rest;
     rest->call = call;
     rest->route = route->rest;
-    rest->form = (uint8_t)form_of(call->call.method, arrival->request.accept);
-    rest->is_untyped = !arrival->request.type.length;
+    rest->form = (uint8_t)form_of(route->rest, arrival->request.accept);
+    rest->is_head = text_is(arrival->rest.verb, "HEAD");
+    rest->is_untyped = !arrival->request.type.length && !route->rest->is_body_raw;
+    if (route->rest->is_body_raw) buffer_append(&rest->type, arrival->request.type.data, arrival->request.type.length);
     if (rest->form != REST_WHOLE) send_plainly(call);
     if (rest->form == REST_EVENTS) rest_events_begin(rest);
     if (!rest_bind(rest, route->path, arrival->rest.target, &error)) {
@@ -126,14 +130,52 @@ static void end(struct rpc_call *call) {
 
 /* ---- the answer ---- */
 
+static struct text type_of_reply(const struct rpc_call *call) {
+    static const struct text octets = TEXT("application/octet-stream");
+    const struct rest_call *rest = rest_in(call);
+    if (!rest->route->is_answer_raw) return call->dialect->types[call->codec];
+    return buffer_length(&rest->type) ? rest_text_of(&rest->type) : octets;
+}
+
 static void write_element(struct rest_call *rest, struct buffer *out, const void *data, size_t length) {
     buffer_append_text(out, rest->has_elements ? ",\n" : "[");
     buffer_append(out, data, length);
     rest->has_elements = true;
 }
 
+/* An outbox holds nothing that has no bytes. */
 static size_t queue(struct rpc_call *call, const void *data, size_t length) {
+    if (!length) return 0;
     return outbox_add_packed(&call->outbox, &call->call.rpc->outboxes, message_copy(data, length));
+}
+
+static void respond(struct rpc_call *call, struct text type) {
+    struct header_block *block = &call->call.rpc->block;
+    header_block_begin(block, 0, call->headers, NULL);
+    HEADER_BLOCK_ADD(block, ":status", "200");
+    header_block_add(block, "content-type", 12, type.data, type.length);
+    if (rest_in(call)->form == REST_EVENTS) {
+        HEADER_BLOCK_ADD(block, "cache-control", "no-store");
+        HEADER_BLOCK_ADD(block, "x-accel-buffering", "no"); /* a proxy that is asked so does not collect them */
+    }
+    header_block_add_metadata(block, call->headers);
+    call_respond(call, block, false);
+}
+
+/* What has one reply keeps its headers until the status is known, what is raw until the type is. */
+static void send_headers(struct rpc_call *call) {
+    static const struct text types[] = {[REST_LINES] = TEXT("application/x-ndjson"),
+                                        [REST_LIST] = TEXT("application/json"),
+                                        [REST_EVENTS] = TEXT("text/event-stream")};
+    uint8_t form = rest_in(call)->form;
+    call->has_sent_headers = true;
+    if (form != REST_WHOLE && form != REST_RAW) respond(call, types[form]);
+}
+
+static void begin_raw(struct rpc_call *call) {
+    struct rest_call *rest = rest_in(call);
+    if (!rest->has_begun) respond(call, type_of_reply(call));
+    rest->has_begun = true;
 }
 
 static size_t pack(struct rpc_call *call, const void *data, size_t length, uint8_t flags) {
@@ -148,29 +190,10 @@ static size_t pack(struct rpc_call *call, const void *data, size_t length, uint8
         break;
     case REST_LIST: write_element(rest_in(call), text, data, length); break;
     case REST_EVENTS: rest_events_write(rest_in(call), text, NULL, data, length); break;
+    case REST_RAW: begin_raw(call); return queue(call, data, length);
     default: return queue(call, data, length);
     }
     return queue(call, buffer_bytes(text), buffer_length(text));
-}
-
-/* What has one reply keeps its headers until the status is known. */
-static void send_headers(struct rpc_call *call) {
-    static const struct text types[] = {[REST_LINES] = TEXT("application/x-ndjson"),
-                                        [REST_LIST] = TEXT("application/json"),
-                                        [REST_EVENTS] = TEXT("text/event-stream")};
-    struct header_block *block = &call->call.rpc->block;
-    uint8_t form = rest_in(call)->form;
-    call->has_sent_headers = true;
-    if (form == REST_WHOLE) return;
-    header_block_begin(block, 0, call->headers, NULL);
-    HEADER_BLOCK_ADD(block, ":status", "200");
-    header_block_add(block, "content-type", 12, types[form].data, types[form].length);
-    if (form == REST_EVENTS) {
-        HEADER_BLOCK_ADD(block, "cache-control", "no-store");
-        HEADER_BLOCK_ADD(block, "x-accel-buffering", "no"); /* a proxy that is asked so does not collect them */
-    }
-    header_block_add_metadata(block, call->headers);
-    call_respond(call, block, false);
 }
 
 static void write_status(struct rpc_call *call, struct buffer *out, const void *details, size_t details_length) {
@@ -195,7 +218,8 @@ static void send_error(struct rpc_call *call, const void *details, size_t detail
 
 /* The status, as each form says it behind its messages; nothing where there is no need. */
 static void write_tail(struct rpc_call *call, struct buffer *out, const struct buffer *failure) {
-    struct rest_call *rest = call->edge->rest;
+    struct rest_call *rest = rest_in(call);
+    if (rest->form == REST_RAW) return;
     const char *data = failure ? (const char *)buffer_bytes(failure) : "{}";
     size_t length = failure ? buffer_length(failure) : 2;
     struct buffer wrapped = {0};
@@ -233,16 +257,27 @@ static void send_tail(struct rpc_call *call, const void *details, size_t details
     http_stream_finish(call->stream, block->headers, block->count);
 }
 
+/* Nothing in such a body could say it. */
+static void break_off(struct rpc_call *call) {
+    http_stream_reset(call->stream, HTTP_INTERNAL_ERROR);
+    if (call->state < CALL_OVER) call_settle(call);
+}
+
 static void send_end(struct rpc_call *call, const void *details, size_t details_length) {
-    bool is_whole = rest_in(call)->form == REST_WHOLE, has_failed = call->status != STATUS_OK;
-    if (has_failed && (is_whole || !call->has_sent_headers)) {
+    const struct rest_call *rest = rest_in(call);
+    bool has_failed = call->status != STATUS_OK, is_whole = rest->form == REST_WHOLE;
+    bool has_answered = rest->form == REST_RAW ? rest->has_begun : call->has_sent_headers && !is_whole;
+    if (has_failed && !has_answered) {
         call->has_sent_headers = true;
         send_error(call, details, details_length);
+    } else if (has_failed && rest->form == REST_RAW) {
+        break_off(call);
     } else if (is_whole) {
         call->has_sent_headers = true;
-        connect_send_reply(call);
+        connect_send_reply(call, type_of_reply(call), rest->is_head);
     } else {
         if (!call->has_sent_headers) send_headers(call);
+        if (rest->form == REST_RAW) begin_raw(call);
         send_tail(call, details, details_length);
     }
 }

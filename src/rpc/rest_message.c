@@ -3,12 +3,6 @@
 #include "rpc/rest.h"
 #include "schema/wire.h"
 
-/* One that nothing was ever written to has no memory. */
-static struct text text_of(const struct buffer *buffer) {
-    size_t length = buffer_length(buffer);
-    return (struct text){length ? (const char *)buffer_bytes(buffer) : "", length};
-}
-
 /* ---- the path ---- */
 
 static bool bind_path(struct rest_call *rest, const struct path_template *path, struct text target,
@@ -21,7 +15,7 @@ static bool bind_path(struct rest_call *rest, const struct path_template *path, 
         struct error why;
         buffer_clear(&value);
         if (!path_value_decode(path, i, match.values[i], &value)) is_fine = error_set(error, "the path is malformed");
-        else if (!parameter_bind(&rest->bound, &route->variables[i], text_of(&value), &why))
+        else if (!parameter_bind(&rest->bound, &route->variables[i], rest_text_of(&value), &why))
             is_fine = error_set(error, "the path: %s", why.text);
     }
     buffer_free(&value);
@@ -40,7 +34,7 @@ struct query {
 
 static bool fail(const struct query *query, const char *text) {
     int length = buffer_length(&query->name) < 100 ? (int)buffer_length(&query->name) : 100;
-    return error_set(query->error, "the parameter \"%.*s\" %s", length, text_of(&query->name).data, text);
+    return error_set(query->error, "the parameter \"%.*s\" %s", length, rest_text_of(&query->name).data, text);
 }
 
 /* What stands in the path or in the body is not asked for again. */
@@ -56,7 +50,7 @@ static bool bind_parameter(struct query *query) {
     const struct rest_route *route = query->rest->route;
     struct parameter *parameter = &query->seen[query->seen_count];
     struct error why;
-    switch (parameter_find(route->method->request, text_of(&query->name), parameter)) {
+    switch (parameter_find(route->method->request, rest_text_of(&query->name), parameter)) {
     case PARAMETER_UNKNOWN: return true;
     case PARAMETER_OF_MESSAGE: return fail(query, "is a message: only its fields can be named");
     case PARAMETER_OK: break;
@@ -65,7 +59,7 @@ static bool bind_parameter(struct query *query) {
     for (size_t i = 0; i < query->seen_count; i++)
         if (parameters_clash(&query->seen[i], parameter)) return fail(query, "stands twice, or beside another of its oneof");
     query->seen_count++;
-    return parameter_bind(&query->rest->bound, parameter, text_of(&query->value), &why) ||
+    return parameter_bind(&query->rest->bound, parameter, rest_text_of(&query->value), &why) ||
            error_set(query->error, "the query: %s", why.text);
 }
 
@@ -110,17 +104,23 @@ bool rest_json_read(const struct rest_call *rest, const char *text, size_t lengt
                     struct buffer *out, struct error *error) {
     const struct rest_route *route = rest->route;
     options.is_partial = true;
-    bool is_fine = is_blank(text, length) ||
-                   (route->body ? json_read_value(route->body, text, length, &options, out, error)
-                                : json_read(route->method->request, text, length, &options, out, error));
-    struct text bound = text_of(&rest->bound);
+    bool is_fine = true;
+    if (route->is_body_raw) rest_body_read(rest, (struct text){length ? text : "", length}, out);
+    else if (is_blank(text, length)) is_fine = true;
+    else if (route->body) is_fine = json_read_value(route->body, text, length, &options, out, error);
+    else is_fine = json_read(route->method->request, text, length, &options, out, error);
+    struct text bound = rest_text_of(&rest->bound);
     if (is_fine) buffer_append(out, bound.data, bound.length);
     return is_fine;
 }
 
-bool rest_json_write(const struct rest_call *rest, const uint8_t *bytes, size_t length,
-                     const struct json_options *options, struct buffer *out, struct error *error) {
+bool rest_json_write(struct rest_call *rest, const uint8_t *bytes, size_t length, const struct json_options *options,
+                     struct buffer *out, struct error *error) {
     const struct rest_route *route = rest->route;
+    if (route->is_answer_raw) {
+        rest_body_write(rest, (struct text){(const char *)bytes, length}, out);
+        return true;
+    }
     if (route->answer) return json_write_value(route->method->response, route->answer, bytes, length, options, out, error);
     return json_write(route->method->response, bytes, length, options, out, error);
 }

@@ -41,6 +41,7 @@ bool rest_recognise(struct arrival *arrival) {
         route = router_next_path(router, PATH_HTTP, path, &match, &place);
     if (!route && is_page(arrival, router)) return false;
     arrival->rest.route = route;
+    arrival->rest.verb = arrival->request.method;
     arrival->rest.target = arrival->request.path;
     return true;
 }
@@ -56,6 +57,7 @@ static bool refuse(const struct arrival *arrival, enum refusal refusal, const ch
 static bool is_read(const struct rest_route *route, struct text type) {
     enum codec codec;
     struct text base = request_type_split(type, &codec);
+    if (route->is_body_raw) return true;
     if (codec == CODEC_JSON || is_type(base, "application/json")) return true;
     if (!route->method->is_client_streaming) return false;
     return is_type(base, "application/x-ndjson") || is_type(base, "application/ndjson") || is_type(base, "application/jsonl");

@@ -46,6 +46,18 @@ static bool check_body(const struct rest_route *route, struct error *error) {
     return true;
 }
 
+/* What is inside of the field, or all of it; NULL: no message, or several. */
+static const struct message_type *sole_message(const struct field *field, const struct message_type *all) {
+    return !field ? all : field->is_repeated ? NULL : field->message;
+}
+
+static void find_raw(struct rest_route *route) {
+    const struct method *method = route->method;
+    bool is_sole = route->has_body && !method->is_client_streaming;
+    route->is_body_raw = is_sole && rest_body_is(sole_message(route->body, method->request));
+    route->is_answer_raw = rest_body_is(sole_message(route->answer, method->response));
+}
+
 static bool check_event_id(const struct field *field, struct error *error) {
     if (!field) return true;
     bool is_fine = !field->is_repeated && (field->type == FIELD_STRING || field->type == FIELD_INT64 ||
@@ -61,6 +73,7 @@ static bool fill(struct rest_route *route, const struct path_template *path, con
     if (!find_field(method->request, "body", rule->body, &route->body, error)) return false;
     if (!find_field(method->response, "response_body", rule->response_body, &route->answer, error)) return false;
     if (!find_field(method->response, "event_id", rule->event_id, &route->event_id, error)) return false;
+    find_raw(route);
     return check_body(route, error) && check_event_id(route->event_id, error);
 }
 
@@ -82,7 +95,11 @@ void rest_route_free(struct rest_route **handle) {
     free(route);
 }
 
+bool rest_route_takes_head(const struct rest_route *route) {
+    return strcmp(route->verb, "GET") == 0 && !route->method->is_server_streaming;
+}
+
 bool rest_route_takes(const struct rest_route *route, struct text verb) {
     if (text_is(verb, route->verb) || strcmp(route->verb, "*") == 0) return true;
-    return text_is(verb, "HEAD") && strcmp(route->verb, "GET") == 0;
+    return text_is(verb, "HEAD") && rest_route_takes_head(route);
 }

@@ -68,7 +68,7 @@ static void add_allow(const struct arrival *arrival, struct header_block *block,
         size_t length = buffer_length(list);
         if (length && text_lists((struct text){(const char *)buffer_bytes(list), length}, verb)) continue;
         if (length) buffer_append_text(list, ", ");
-        buffer_append_text(list, strcmp(verb, "GET") == 0 ? "GET, HEAD" : verb);
+        buffer_append_text(list, rest_route_takes_head(route->rest) ? "GET, HEAD" : verb);
     }
     header_block_add(block, "allow", 5, (const char *)buffer_bytes(list), buffer_length(list));
 }

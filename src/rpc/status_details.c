@@ -4,35 +4,9 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "rpc/wire_text.h"
 #include "schema/json.h"
 #include "schema/wire.h"
-
-/* The next bytes field of that number from *at on, which moves behind it; false when there is none, or no more. */
-static bool next_bytes(const uint8_t **at, const uint8_t *end, uint32_t wanted, struct text *bytes) {
-    uint32_t number;
-    unsigned type;
-    while (*at && *at < end) {
-        const uint8_t *value = wire_read_tag(*at, end, &number, &type);
-        if (!value) return false;
-        if (number == wanted && type == WIRE_BYTES) {
-            if (!(*at = wire_read_length(value, end, &bytes->length))) return false;
-            bytes->data = (const char *)*at;
-            *at += bytes->length;
-            return true;
-        }
-        *at = wire_skip(value, end, number, type, WIRE_DEPTH);
-    }
-    return false;
-}
-
-/* The last one counts. */
-static struct text find_bytes(struct text message, uint32_t number) {
-    struct text found = {0};
-    const uint8_t *at = (const uint8_t *)message.data, *end = at + message.length;
-    while (next_bytes(&at, end, number, &found)) {
-    }
-    return found;
-}
 
 struct status_details status_details_begin(const void *details, size_t length) {
     const uint8_t *at = details;
@@ -40,18 +14,22 @@ struct status_details status_details_begin(const void *details, size_t length) {
 }
 
 bool status_details_next(struct status_details *details, struct status_detail *detail) {
+    enum { DETAILS = 3 };
     struct text any;
-    if (!next_bytes(&details->at, details->end, 3, &any)) return false;
-    struct text url = find_bytes(any, 1), name = url;
+    uint32_t number;
+    do {
+        if (!wire_text_next(&details->at, details->end, &number, &any)) return false;
+    } while (number != DETAILS);
+    struct text url = wire_text_find(any, 1), name = url;
     const char *slash = url.length ? memrchr(url.data, '/', url.length) : NULL;
     if (slash) name = (struct text){slash + 1, (size_t)(url.data + url.length - slash - 1)};
-    *detail = (struct status_detail){.url = url, .name = name, .value = find_bytes(any, 2)};
+    *detail = (struct status_detail){.url = url, .name = name, .value = wire_text_find(any, 2)};
     return true;
 }
 
 /* RetryInfo { Duration retry_delay = 1; }, Duration { int64 seconds = 1; int32 nanos = 2; } */
 static uint64_t read_delay(struct text info) {
-    struct text duration = find_bytes(info, 1);
+    struct text duration = wire_text_find(info, 1);
     const uint8_t *at = (const uint8_t *)duration.data, *end = at + duration.length;
     int64_t seconds = 0, nanos = 0;
     while (at && at < end) {

@@ -33,12 +33,9 @@ static void add_route(const struct method *method, const struct rest_rule *rule,
     free(template);
 }
 
-static void open_library(void) {
-    record = (struct record){0};
-    fake_start(NULL);
-    router_set_schema(fake_router, schema);
-    for (size_t i = 0; i < library->method_count; i++) {
-        const struct method *method = &library->methods[i];
+static void add_service(const struct service *service) {
+    for (size_t i = 0; i < service->method_count; i++) {
+        const struct method *method = &service->methods[i];
         struct http_rule rules[HTTP_RULES_MOST];
         struct error error;
         router_add(fake_router, method, &record_handler, &record, &limits);
@@ -49,6 +46,14 @@ static void open_library(void) {
             add_route(method, &rule, rules[j].path);
         }
     }
+}
+
+static void open_library(void) {
+    record = (struct record){0};
+    fake_start(NULL);
+    router_set_schema(fake_router, schema);
+    add_service(library);
+    add_service(schema_service(schema, "library.Scans", 13));
     session = fake_accept();
 }
 
@@ -271,6 +276,96 @@ static void a_reply_is_the_body_or_a_field_of_it(void) {
     }
 }
 
+static void the_headers_alone_are_an_answer_too(void) {
+    open_library();
+    struct http_stream *stream = request("HEAD", "/v1/books/a", NULL);
+    reply("{\"title\":\"T\"}");
+    call_finish(record.call, STATUS_OK, NULL, NULL, 0);
+    body_is(stream, "");
+    CHECK_STR(fake_text(&stream->headers), ":status: 200\ncontent-type: application/json\ncontent-length: 13\n");
+    CHECK_INT(record.status, STATUS_OK);
+    close_library(stream);
+    open_library();
+    stream = request("HEAD", "/v1/shelves/1:watch", NULL); /* it may have no end */
+    is_status(stream, "405");
+    CHECK(strstr(fake_text(&stream->headers), "\nallow: GET\n"));
+    close_library(stream);
+}
+
+/* ---- google.api.HttpBody ---- */
+
+static void a_body_may_be_no_json(void) {
+    static const struct {
+        const char *verb, *target, *type, *body, *message;
+    } rows[] = {
+        {"PUT", "/v1/scans/1", "image/png", "\211PNG", "{\"name\":\"scans/1\",\"file\":{\"contentType\":\"image/png\",\"data\":\"iVBORw==\"}}"},
+        {"PUT", "/v1/scans/1?note=n&file.data=QQ", "text/plain", " ",
+         "{\"name\":\"scans/1\",\"file\":{\"contentType\":\"text/plain\",\"data\":\"IA==\"},\"note\":\"n\"}"},
+        {"PUT", "/v1/scans/1", NULL, "", "{\"name\":\"scans/1\",\"file\":{}}"},
+        {"PUT", "/v1/scans/1", "a/b\377", "{}", "{\"name\":\"scans/1\",\"file\":{\"data\":\"e30=\"}}"},
+        {"POST", "/v1/scans:turn", "application/json", "{}", "{\"contentType\":\"application/json\",\"data\":\"e30=\"}"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        open_library();
+        struct http_stream *stream = fake_request(session, rows[i].target, false, ":method", rows[i].verb, "content-type",
+                                                  rows[i].type, NULL);
+        fake_receive(stream, rows[i].body, strlen(rows[i].body), true);
+        if (!record.call) check_failed(__FILE__, __LINE__, rows[i].target);
+        got(rows[i].message);
+        close_library(stream);
+    }
+}
+
+static void a_reply_may_be_no_json(void) {
+    static const struct {
+        const char *verb, *target, *reply, *type, *body;
+    } rows[] = {
+        {"GET", "/v1/scans/1", "{\"contentType\":\"text/csv\",\"data\":\"YSxi\"}", "text/csv", "a,b"},
+        {"GET", "/v1/scans/1", "{\"contentType\":\"a/b\\nx-y: z\",\"data\":\"YSxi\"}", "application/octet-stream", "a,b"},
+        {"GET", "/v1/scans/1", "{}", "application/octet-stream", ""},
+        {"PUT", "/v1/scans/1", "{\"file\":{\"contentType\":\"image/png\",\"data\":\"YQ==\"}}", "image/png", "a"},
+        {"PUT", "/v1/scans/1", "{\"name\":\"a\"}", "application/octet-stream", ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char expected[256];
+        open_library();
+        bool is_put = *rows[i].verb == 'P';
+        struct http_stream *stream = ask(rows[i].verb, rows[i].target, is_put ? "a/b" : NULL, NULL);
+        fake_receive(stream, NULL, 0, is_put);
+        reply(rows[i].reply);
+        call_finish(record.call, STATUS_OK, NULL, NULL, 0);
+        body_is(stream, rows[i].body);
+        snprintf(expected, sizeof expected, ":status: 200\ncontent-type: %s\ncontent-length: %zu\n", rows[i].type,
+                 strlen(rows[i].body));
+        CHECK_STR(fake_text(&stream->headers), expected);
+        close_library(stream);
+    }
+}
+
+static void a_stream_may_be_no_json(void) {
+    for (int replies = 0; replies < 3; replies++) {
+        for (int has_failed = 0; has_failed < 2; has_failed++) {
+            open_library();
+            struct http_stream *stream = request("GET", "/v1/scans/1:read", NULL);
+            call_send_headers(record.call);
+            if (replies > 0) reply("{\"contentType\":\"image/png\"}");
+            if (replies > 1) reply("{\"contentType\":\"text/plain\",\"data\":\"YSxi\"}");
+            fake_turn();
+            call_finish(record.call, has_failed ? STATUS_NOT_FOUND : STATUS_OK, "no", NULL, 0);
+            fake_turn();
+            const char *type = replies ? "image/png" : has_failed ? "application/json" : "application/octet-stream";
+            is_status(stream, has_failed && !replies ? "404" : "200");
+            CHECK(strstr(fake_text(&stream->headers), type));
+            if (replies > 0 && has_failed) CHECK_INT(stream->reset, HTTP_INTERNAL_ERROR);
+            else body_is(stream, has_failed ? "{\"code\":5,\"message\":\"no\",\"details\":[]}" : replies > 1 ? "a,b" : "");
+            if (replies > 0 && has_failed) CHECK_INT(record.status, STATUS_NOT_FOUND);
+            close_library(stream);
+        }
+    }
+}
+
+/* ---- failures ---- */
+
 /* google.rpc.Status { details: [Any] } of a type that is known, of one with its own form, and of one that is not known. */
 static void a_failure_is_a_status_as_json(void) {
     static const char status[] = "\32\32\n\23t.x/library.GetBook\22\3\n\1a"
@@ -459,6 +554,10 @@ int main(void) {
     RUN(other_ways_in_keep_theirs);
     RUN(lines_of_a_body_are_messages);
     RUN(a_reply_is_the_body_or_a_field_of_it);
+    RUN(the_headers_alone_are_an_answer_too);
+    RUN(a_body_may_be_no_json);
+    RUN(a_reply_may_be_no_json);
+    RUN(a_stream_may_be_no_json);
     RUN(a_failure_is_a_status_as_json);
     RUN(a_client_is_told_when_to_come_again);
     RUN(a_stream_is_lines_a_list_or_events);
