@@ -1,4 +1,5 @@
 -- Calls as plain HTTP: paths by annotation and by config, bodies, and streams as lines, lists and events.
+local events = require "support.events"
 local gateway = require "support.gateway"
 local http1 = require "support.http1"
 
@@ -6,9 +7,11 @@ local proto = [[
 syntax = "proto3";
 package rooms;
 import "google/api/annotations.proto";
+import "google/api/httpbody.proto";
 message Note { int64 position = 1; string room = 2; string text = 3; }
 message Wanted { string room = 1; int32 count = 2; string since = 3; }
 message Notes { repeated Note notes = 1; }
+message File { string name = 1; google.api.HttpBody body = 2; }
 service Rooms {
   rpc Post(Note) returns (Note) { option (google.api.http) = { post: "/v1/{room=rooms/*}/notes" body: "*" }; }
   rpc List(Wanted) returns (Notes) {
@@ -17,6 +20,11 @@ service Rooms {
   rpc Many(stream Note) returns (Notes) { option (google.api.http) = { post: "/v1/notes:many" body: "*" }; }
   rpc Some(Wanted) returns (stream Note) { option (google.api.http) = { get: "/v1/{room=rooms/*}:some" }; }
   rpc Follow(Wanted) returns (stream Note);
+  rpc Keep(File) returns (File) {
+    option (google.api.http) = { put: "/v1/files/{name=**}" body: "body" response_body: "body" };
+  }
+  rpc Pieces(File) returns (stream google.api.HttpBody) { option (google.api.http) = { get: "/v1/files/{name=**}" }; }
+  rpc Seldom(Wanted) returns (Notes) { option (google.api.http) = { get: "/v1/seldom" }; }
 }
 ]]
 
@@ -61,12 +69,33 @@ function rooms.Follow(stream, wanted)
   tidewire.sleep(3600)
 end
 
+local files = {}
+
+function rooms.Keep(_, file)
+  files[file.name] = { type = file.body.content_type, data = file.body.data }
+  return file
+end
+
+function rooms.Pieces(stream, wanted)
+  local file = files[wanted.name] or tidewire.fail("NOT_FOUND", "no such file")
+  for i = 1, #file.data, 10000 do
+    stream:send { content_type = file.type, data = file.data:sub(i, i + 9999) }
+  end
+end
+
+function rooms.Seldom() return {} end
+
 return rooms
 ]]
 
 local config = [[
 proto = { "rooms.proto" }
-service "rooms.Rooms" { script = "rooms.lua" }
+workers = 1
+service "rooms.Rooms" {
+  script = "rooms.lua"
+  method "Seldom" { limit = seldom }
+}
+limit seldom { per = service  streams_per_second = 0.001 }
 route { http = "GET /v1/{room=rooms/*}:follow" method = "rooms.Rooms/Follow" event_id = position }
 ]]
 
@@ -78,23 +107,6 @@ local function ask(gw, method, target, headers, body)
   for _, line in ipairs(headers or {}) do lines[#lines + 1] = line end
   if body then lines[#lines + 1] = "content-length: " .. #body end
   return http1.ask(gw.address, table.concat(lines, "\r\n") .. "\r\n\r\n" .. (body or ""))
-end
-
--- A stream that is read piece by piece; each event with its lines.
-local function follow(gw, headers)
-  local wire = http1.connect(gw.address)
-  wire:send("GET /v1/rooms/a:follow HTTP/1.1\r\nhost: a\r\naccept: text/event-stream\r\n" .. (headers or "") .. "\r\n")
-  local head = wire:head()
-  assert.same({ 200, "text/event-stream", "no-store" },
-    { head.status, head.headers["content-type"], head.headers["cache-control"] })
-  local stream, text = { wire = wire }, ""
-  function stream.event()
-    while not text:find("\n\n", 1, true) do text = text .. assert(wire:chunk()) end
-    local event, rest = text:match "^(.-)\n\n(.*)$"
-    text = rest
-    return event
-  end
-  return stream
 end
 
 describe("A client of REST", function()
@@ -139,23 +151,30 @@ describe("A client of REST", function()
     assert.same({ 404, "application/json" }, { answer.status, answer.headers["content-type"] })
     answer = ask(gw, "POST", "/v1/rooms/x/notes", { "content-type: text/plain" }, '{}')
     assert.equal(415, answer.status)
+    assert.equal(200, ask(gw, "GET", "/v1/seldom").status)
+    answer = ask(gw, "GET", "/v1/seldom")
+    local wait = tonumber(answer.headers["retry-after"])
+    assert.equal(429, answer.status)
+    assert.matches('^{"code":8,.*google.rpc.RetryInfo', answer.body)
+    assert.is_true(wait > 0 and wait <= 1000)
   end)
 
   it("follows a stream of events, and comes back where it was", function()
     post("a", "1")
     post("a", "2")
-    local stream = follow(gw)
-    local id = stream.event():match '^id: (%d+)\ndata: {"position":"%d+","room":"rooms/a","text":"1"}$'
-    assert(id)
-    assert.matches('"text":"2"}$', stream.event())
+    local stream = events.follow(gw.address, "/v1/rooms/a:follow")
+    assert.equal("no-store", stream.head.headers["cache-control"])
+    local first = stream:next()
+    assert.same({ id = first.id, data = ('{"position":"%s","room":"rooms/a","text":"1"}'):format(first.id) }, first)
+    assert.equal("2", (stream:message().text))
     post("a", "3")
-    assert.matches('"text":"3"}$', stream.event())
+    assert.equal("3", (stream:message().text))
     local mark = gw:mark()
-    stream.wire:close()
+    stream:close()
     gw:wait_for_log("a follower is gone: CANCELLED", mark)
     post("a", "4")
-    stream = follow(gw, "last-event-id: " .. id .. "\r\n")
-    for i = 2, 4 do assert.matches(('"text":"%d"}$'):format(i), stream.event()) end
+    stream = events.follow(gw.address, "/v1/rooms/a:follow", { last = first.id })
+    for i = 2, 4 do assert.equal(tostring(i), (stream:message().text)) end
   end)
 
   it("works for curl over both versions", function()
@@ -166,6 +185,24 @@ describe("A client of REST", function()
         '{"error":{"code":11,"message":"no more","details":[]}}]\n',
         http1.curl(gw, { version, "-H", "accept: application/json",
           "http://" .. gw.address .. "/v1/rooms/c:some?count=2" }))
+    end
+  end)
+
+  it("sends and gets files as they are, over both versions", function()
+    local bytes = {}
+    for i = 1, 100000 do bytes[i] = string.char(i * 7919 % 256) end
+    local data = table.concat(bytes)
+    gw:write("file", data)
+    for _, version in ipairs { "--http1.1", "--http2-prior-knowledge" } do
+      local url = "http://" .. gw.address .. "/v1/files/a/b" .. version
+      assert.is_true(data == http1.curl(gw, { version, "-H", "content-type: image/png", "-T", gw:path "file", url }))
+      assert.equal("image/png 100000",
+        http1.curl(gw, { version, "-o", gw:path "got", "-w", "%{content_type} %{size_download}", url }))
+      local file = assert(io.open(gw:path "got", "rb"))
+      assert.is_true(data == file:read "*a")
+      file:close()
+      assert.equal("404", http1.curl(gw, { version, "-o", gw:path "got", "-w", "%{http_code}", url .. "/no" }))
+      assert.matches("405.*\nallow: PUT, GET\r\n", http1.curl(gw, { version, "-I", url }))
     end
   end)
 
