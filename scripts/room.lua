@@ -1,8 +1,9 @@
 -- A room in which clients of every kind meet. A browser talks by WebSocket in one call, or listens and says by gRPC-Web
--- in two; what one says, all hear. See docs/demo/ and etc/demo.conf.
+-- or plain HTTP in two; what one says, all hear. See docs/demo/ and etc/demo.conf.
 local tidewire = require "tidewire"
 
-local words = tidewire.topic("room", { type = "room.Word" })
+-- The last hundred words are kept for those who come back.
+local words = tidewire.topic("room", { type = "room.Word", history = 100, ttl = 600, position = "position" })
 
 local room = {}
 
@@ -20,8 +21,9 @@ room.Talk = {
   on_half_close = function(stream) stream:close() end,
 }
 
+-- A browser that has lost its connection says by itself which event was its last, and hears those behind it.
 function room.Listen(stream)
-  words:subscribe(stream)
+  words:subscribe(stream, { since = stream:metadata "last-event-id" })
   stream:send_headers()
   stream:wait()
 end

@@ -1,4 +1,4 @@
-// The same room by two ways, without a library.
+// The same room by three ways, without a library.
 import { talk } from "./websocket.js";
 import { call } from "./grpc_web.js";
 
@@ -23,9 +23,18 @@ call("/room.Room/Listen", {}, {
   onMessage: (word) => hear("grpc-web", word),
 }).then((trailers) => (at("grpc-web-state").textContent = `closed: ${trailers["grpc-status"]}`));
 
+// Server-Sent Events: the browser comes back by itself, and misses nothing that the room still knows.
+const events = new EventSource("/words");
+events.onopen = () => (at("events-state").textContent = "open");
+events.onerror = () => (at("events-state").textContent = events.readyState === EventSource.CLOSED ? "closed" : "lost");
+events.onmessage = (event) => hear("events", JSON.parse(event.data));
+events.addEventListener("end", () => events.close());
+
 const say = {
   websocket: (word) => websocket.send(word),
   "grpc-web": (word) => call("/room.Room/Say", word),
+  events: (word) => fetch("/words", { method: "POST", headers: { "content-type": "application/json" },
+                                      body: JSON.stringify(word) }),
 };
 
 at("form").addEventListener("submit", (event) => {

@@ -1,8 +1,9 @@
-// Chromium on the demo page, and a gRPC client on the other side.
+// Chromium on the demo page, and a gRPC client on the other side; a relay between the two can cut its connections.
 //
 // usage: node browser.js ADDRESS CHROMIUM FOLDER PROTO_FOLDER
 'use strict';
 const assert = require('assert');
+const net = require('net');
 const { spawn } = require('child_process');
 const grpc = require('@grpc/grpc-js');
 const loader = require('@grpc/proto-loader');
@@ -70,8 +71,30 @@ async function openPage(url) {
 // ---- the cases
 
 const heard = (way, text) => `document.getElementById('${way}').innerText.includes(${JSON.stringify(text)})`;
-const ways = ['websocket', 'grpc-web'];
+const ways = ['websocket', 'grpc-web', 'events'];
 let page;
+
+const grpcSay = (text) => new Promise((resolve, reject) => grpcClient.Say({ sender: 'ann', text },
+  (error, reply) => (error ? reject(error) : resolve(reply))));
+
+// Everything that goes through it is cut while it is told so.
+function openRelay() {
+  const sockets = new Set();
+  const relay = { isCut: false };
+  const server = net.createServer((near) => {
+    if (relay.isCut) return near.destroy();
+    const [, host, port] = /^(.*):(\d+)$/.exec(address);
+    const far = net.connect(port, host);
+    for (const [one, other] of [[near, far], [far, near]]) {
+      sockets.add(one);
+      one.on('error', () => {}).on('close', () => { sockets.delete(one); other.destroy(); });
+      one.pipe(other);
+    }
+  });
+  relay.cut = () => { relay.isCut = true; sockets.forEach((socket) => socket.destroy()); };
+  return new Promise((resolve) => server.unref().listen(0, '127.0.0.1',
+    () => resolve(Object.assign(relay, { url: `http://127.0.0.1:${server.address().port}/` }))));
+}
 
 const say = (way, text) => page.evaluate(`(() => {
   document.getElementById('way').value = '${way}';
@@ -91,7 +114,7 @@ const hears = (text) => within(new Promise((resolve) => {
 }), text);
 
 const cases = {
-  async 'the page comes, and both ways stand'() {
+  async 'the page comes, and all ways stand'() {
     await within(new Promise((resolve) => talk.on('metadata', resolve)), 'the room');
     page = await openPage(`http://${address}/`);
     await page.until("document.readyState === 'complete' && !!document.getElementById('form')");
@@ -110,13 +133,36 @@ const cases = {
     for (const way of ways) await page.until(heard(way, 'browser: by fetch (by grpc-web)'));
   },
 
-  async 'what a gRPC client says, the browser hears in both ways'() {
-    const said = await new Promise((resolve, reject) => grpcClient.Say({ sender: 'ann', text: 'hello' },
-      (error, reply) => (error ? reject(error) : resolve(reply))));
-    assert.strictEqual(said.listeners, 3);
+  async 'what the browser says by plain HTTP, all hear'() {
+    await say('events', 'by post');
+    await hears('by post (by rest)');
+    for (const way of ways) await page.until(heard(way, 'browser: by post (by rest)'));
+  },
+
+  async 'what a gRPC client says, the browser hears in every way'() {
+    const said = await grpcSay('hello');
+    assert.strictEqual(said.listeners, 4);
     talk.write({ sender: 'ann', text: 'hello again' });
     for (const text of ['ann: hello (by grpc)', 'ann: hello again (by grpc)'])
       for (const way of ways) await page.until(heard(way, text));
+  },
+
+  async 'events that a browser misses while it is cut off come when it is back, each once'() {
+    const relay = await openRelay();
+    const other = await openPage(relay.url);
+    const isState = (state) => `document.getElementById('events-state')?.textContent === '${state}'`;
+    await other.until(isState('open'));
+    await grpcSay('before');
+    await other.until(heard('events', 'before'));
+    relay.cut();
+    await other.until(isState('lost'));
+    await grpcSay('meanwhile');
+    relay.isCut = false;
+    await other.until(isState('open'));
+    await grpcSay('behind');
+    await other.until(heard('events', 'behind'));
+    const lines = await other.evaluate("[...document.querySelectorAll('#events li')].map((line) => line.textContent)");
+    assert.deepStrictEqual(lines, ['before', 'meanwhile', 'behind'].map((text) => `ann: ${text} (by grpc)`));
   },
 
   async 'a page of another origin is refused'() {
