@@ -169,9 +169,9 @@ static void find_key(struct key *key, const struct codec_view *entry) {
 static void write_key(struct json_writer *writer, const struct field *field, const struct key *key) {
     struct buffer *out = writer->out;
     if (field->type == FIELD_STRING) return json_quote(out, key->data, key->length);
-    bool is_quoted = field->type == FIELD_INT64 || field->type == FIELD_SINT64 ||
-                     field->type == FIELD_SFIXED64 || field->type == FIELD_UINT64 ||
-                     field->type == FIELD_FIXED64;
+    bool is_wide = field->type == FIELD_INT64 || field->type == FIELD_SINT64 || field->type == FIELD_SFIXED64 ||
+                   field->type == FIELD_UINT64 || field->type == FIELD_FIXED64;
+    bool is_quoted = is_wide && !writer->options->is_plain; /* without the quotes of a key */
     if (!is_quoted) buffer_append_byte(out, '"');
     json_write_bits(writer, field, key->bits);
     if (!is_quoted) buffer_append_byte(out, '"');

@@ -69,7 +69,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     struct json_options options = {.schema = schema,
                                    .ignore_unknown = choice & 1,
                                    .use_proto_names = choice & 2,
-                                   .write_defaults = choice & 4};
+                                   .write_defaults = choice & 4,
+                                   .is_plain = choice & 64};
     const struct message_type *type = schema_message(schema, types[choice >> 4 & 3]);
     /* An exact copy, so that a read behind its end is seen. */
     struct buffer in = {.data = memory_resize(NULL, length - 1), .end = length - 1, .capacity = length - 1};

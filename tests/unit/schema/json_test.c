@@ -205,6 +205,14 @@ static void defaults_are_written_when_asked_for(void) {
     CHECK(strstr(round_trip(".AllTypes", "{}", &options), "\"mapInt32\":{}"));
 }
 
+static void plain_json_has_numbers_of_64_bits_but_for_keys(void) {
+    struct json_options options = {.is_plain = true, .schema = schema};
+    const char *text = "{\"int64Field\":-9007199254740993,\"uint64Field\":18446744073709551615,\"mapInt32\":{\"1\":\"a\"},"
+                       "\"mapInt64\":{\"-1\":\"a\"},\"mapUint64\":{\"18446744073709551615\":\"a\"},\"mapBool\":{\"true\":\"a\"},"
+                       "\"mapToInt64\":{\"a\":-1}}";
+    CHECK_STR(round_trip(".AllTypes", text, &options), text);
+}
+
 static void lists_and_maps_go_both_ways(void) {
     check_same(
         "{\"repeatedInt32\":[1,-2,3],\"repeatedString\":[\"\",\"a\"],\"repeatedMessage\":[{},{\"number\":1}],"
@@ -654,6 +662,7 @@ int main(void) {
     RUN(null_means_not_set_but_where_it_is_a_value);
     RUN(presence_decides_what_is_written);
     RUN(defaults_are_written_when_asked_for);
+    RUN(plain_json_has_numbers_of_64_bits_but_for_keys);
     RUN(lists_and_maps_go_both_ways);
     RUN(the_last_entry_of_a_map_and_all_pieces_of_a_message_count);
     RUN(times_go_both_ways);
