@@ -186,13 +186,12 @@ describe("a client that Goa has generated", function()
   end)
 
   it("sends one value at a time", function()
-    for text, reason in pairs {
-      ['"a","other":1'] = "something stands behind the value", ['"a"}'] = "something stands behind the value",
-      ["a"] = "expected a value", [""] = "expected a value",
-    } do
+    for _, text in ipairs { '"a","other":1', '"a"}', "a", "" } do
       local ws = websocket.open(gw.address, "/echoer", token)
       send(ws, text)
-      assert.same({ 1011, "the request is no chatter.EchoerStreamingRequest: field: " .. reason }, { ws:closed() })
+      local code, reason = ws:closed()
+      assert.equal(1011, code)
+      assert.matches("^the request is no chatter%.EchoerStreamingRequest: ", reason)
     end
   end)
 
