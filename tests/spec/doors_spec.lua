@@ -71,10 +71,10 @@ for _, method in ipairs { "Unary", "Safe", "Server", "Client", "Bidi", "Nobody" 
   config = config .. ('route { http = "POST /rest/%s" method = "doors.Doors/%s" body = "*" }\n'):format(method, method)
 end
 
--- `says` is stream.protocol; `is_gradual`: a call that streams both ways may go on as it comes, and is read so. `kinds`:
--- where not all kinds of methods can be called so; `unary`: the method that is, where not all can. `is_terse`: the dialect
--- has no trailers, details and deadlines, and behind the handshake only one kind of failure. `packs_one`: only what is one
--- message can be compressed.
+-- `says` is stream.protocol; `is_gradual`: a call that streams both ways may go on as it comes, and is read so.
+-- `kinds`: where not all kinds of methods can be called so; `unary`: the method that is, where not all can. `is_terse`:
+-- the dialect has no trailers, details and deadlines, and behind the handshake only one kind of failure. `packs_one`:
+-- only what is one message can be compressed.
 local ways = {
   { name = "gRPC", says = "grpc", is_gradual = true, versions = { 2 },
     connect = function(address) return client.connect(address) end },
