@@ -80,6 +80,8 @@ static enum serving look_up(struct health *health, const char *service, size_t l
     return status;
 }
 
+bool health_is_serving(struct health *health) { return look_up(health, "", 0) == SERVING; }
+
 /* ---- telling the workers ---- */
 
 struct notice {

@@ -19,6 +19,8 @@ struct health *health_new(void);
 void health_free(struct health **health);
 /* Any thread. An unknown service becomes known. Nothing after health_shut_down(). */
 void health_set(struct health *health, const char *service, bool is_serving);
+/* Any thread: of the whole server. */
+bool health_is_serving(struct health *health);
 /* Any thread: the services of the config in force. Those that are new become SERVING, those that are gone are
  * forgotten (their watchers get SERVICE_UNKNOWN); what scripts have set stays. `services` is ended by NULL. */
 void health_set_services(struct health *health, const char *const *services);

@@ -234,7 +234,15 @@ static bool is_same_address(const struct config_listener *a, const struct config
     return !strcmp(a->host, b->host) && !strcmp(a->port, b->port) && strcmp(a->port, "0") != 0;
 }
 
-static bool build_address(const struct build *build, cfg_t *section, struct config_listener *listener) {
+static const struct config_listener *find_address(const struct config_listener *listeners, size_t count,
+                                                  const struct config_listener *like) {
+    for (size_t i = 0; i < count; i++)
+        if (&listeners[i] != like && is_same_address(&listeners[i], like)) return &listeners[i];
+    return NULL;
+}
+
+bool build_listen_address(const struct build *build, cfg_t *section, struct config_listener *listener) {
+    const struct config *config = build->config;
     struct place place = tree_place(build->source, section);
     struct address address;
     struct error why;
@@ -244,11 +252,11 @@ static bool build_address(const struct build *build, cfg_t *section, struct conf
     listener->port = address.port;
     listener->path = address.path ? source_resolve(place.file, address.path) : NULL;
     free(address.path);
-    for (struct config_listener *other = build->config->listeners; other < listener; other++)
-        if (is_same_address(other, listener))
-            return place_error(place, build->error,
-                               "`listen \"%s\"` is the same address as \"%s\" in line %d", listener->address,
-                               other->address, other->line);
+    const struct config_listener *other = find_address(config->listeners, config->listener_count, listener);
+    if (!other) other = find_address(config->admins, config->admin_count, listener);
+    if (other)
+        return place_error(place, build->error, "`%s \"%s\"` is the same address as \"%s\" in line %d",
+                           cfg_name(section), listener->address, other->address, other->line);
     if (!listener->path && tree_value(section, "mode", 0))
         return KEY_FAULT(build, section, "mode", "`mode` is for unix sockets only");
     return true;
@@ -258,7 +266,7 @@ static bool build_listener(const struct build *build, cfg_t *section, struct con
     listener->address = memory_copy_string(cfg_title(section));
     listener->line = tree_place(build->source, section).line;
     build_put_section(build, listener, SECTION_LISTEN, section);
-    if (!build_address(build, section, listener) || !build_proxy_from(build, section, listener) ||
+    if (!build_listen_address(build, section, listener) || !build_proxy_from(build, section, listener) ||
         !build_limit_list(build, section, &listener->named))
         return false;
     cfg_t *tls = tree_section(section, "tls", 0), *cors = tree_section(section, "cors", 0);
@@ -502,6 +510,6 @@ bool build_config(struct config *config, const struct source *source, cfg_t *tre
            override_log(build, "TIDEWIRE_LOG_FORMAT", "format") && check_limits(build, limits) &&
            build_named_limits(build) && (!limits || build_limit_list(build, limits, &config->limits.named)) &&
            check_folders(build, "proto_path") && check_folders(build, "script_path") && build_proto(build) &&
-           build_listeners(build) && build_upstreams(build) && build_peers(build) && build_bus(build) && build_dicts(build) &&
+           build_listeners(build) && build_admins(build) && build_upstreams(build) && build_peers(build) && build_bus(build) && build_dicts(build) &&
            build_services(build) && build_routes(build);
 }

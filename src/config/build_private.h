@@ -24,6 +24,12 @@ struct place build_place_of_key(const struct build *build, cfg_t *section, const
 #define SECTION_FAULT(build, section, ...)                                                                   \
     place_error(tree_place((build)->source, section), (build)->error, __VA_ARGS__)
 
+/* build.c: of a `listen` or an `admin`, whose address no other has. */
+bool build_listen_address(const struct build *build, cfg_t *section, struct config_listener *listener);
+
+/* build_admin.c: after build_listeners(). */
+bool build_admins(const struct build *build);
+
 /* build_upstream.c */
 bool build_upstreams(const struct build *build);
 /* Paths of unix sockets become absolute, hosts get their usual form. */

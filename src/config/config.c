@@ -141,9 +141,11 @@ void config_free(struct config **config) {
     *config = NULL;
     if (!old) return;
     for (size_t i = 0; i < old->listener_count; i++) free_listener(&old->listeners[i]);
+    for (size_t i = 0; i < old->admin_count; i++) free_listener(&old->admins[i]);
     for (size_t i = 0; i < old->service_count; i++) free_service(&old->services[i]);
     for (size_t i = 0; i < old->upstream_count; i++) config_upstream_unref(&old->upstreams[i]);
     free(old->listeners);
+    free(old->admins);
     free(old->upstreams);
     free(old->services);
     free_list(old->proto_path);

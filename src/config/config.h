@@ -219,6 +219,8 @@ struct config {
     char *script_path;      /* a folder */
     struct config_listener *listeners;
     size_t listener_count;
+    struct config_listener *admins; /* for who watches the gateway: addresses alone */
+    size_t admin_count;
     char *pages;         /* a folder; NULL: none are shown */
     char *node;          /* our id for peers; NULL: none */
     char **name_servers; /* "127.0.0.1:53"; ended by NULL; NULL: the system's */

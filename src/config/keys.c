@@ -26,6 +26,14 @@ const struct section sections[SECTION_COUNT] = {
          .help = "Which web pages may call here by gRPC-Web, Connect and WebSocket, and read every header of the answers. "
                  "Their browsers' preflights are answered, and no handler hears of them. It keeps nobody else away. "
                  "Without it only pages of the gateway's own origin can call."},
+    [SECTION_ADMIN] = {.name = "admin",
+                       .title = "ADDRESS",
+                       .example = "127.0.0.1:9464",
+                       .help = "An address for those who watch the gateway, written as that of a `listen`: `GET /metrics` for "
+                               "Prometheus, `/health` (the process lives) and `/ready` (it takes calls), by HTTP/1.1 and HTTP/2 "
+                               "without TLS. Nothing else is served there, and nothing of it elsewhere. Whoever "
+                               "reaches the address may read: 127.0.0.1, or a unix socket, is for this machine alone. It "
+                               "stays open while the gateway drains."},
     [SECTION_UPSTREAM] =
         {.name = "upstream",
          .title = "NAME",
@@ -194,6 +202,10 @@ const struct key keys[] = {
     {SECTION_LISTEN, "peers", VALUE_BOOLEAN, .standard = "off", AT(config_listener, takes_peers),
      .help = "Peers may connect here. Without `tls` whoever reaches the address can claim the id of any `peer`; with it "
              "only who has a certificate for the id, so that `client_certificate` is needed."},
+
+    {SECTION_ADMIN, "mode", VALUE_MODE, .standard = "0660", .example = "0660", .most = 0777,
+     AT(config_listener, mode),
+     .help = "Permissions of a unix socket's file, octal. Only for unix: addresses."},
 
     {SECTION_TLS, "certificate", VALUE_PATH, .is_list = true, .example = "\"server.pem\"",
      AT(config_tls, certificates),
@@ -603,7 +615,6 @@ const struct key keys[] = {
 const size_t key_count = sizeof keys / sizeof *keys;
 
 static const struct later later_keys[] = {
-    {SECTION_FILE, "admin"},
     {SECTION_SERVICE, "route"},
 };
 

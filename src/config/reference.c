@@ -12,7 +12,7 @@ enum { LINE_WIDTH = 100 };
 
 /* Sections that can't be empty are only shown. */
 static bool is_shown_only(enum section_id id) {
-    return id == SECTION_TLS || id == SECTION_CORS || id == SECTION_UPSTREAM || id == SECTION_PEER || id == SECTION_BUS ||
+    return id == SECTION_TLS || id == SECTION_CORS || id == SECTION_ADMIN || id == SECTION_UPSTREAM || id == SECTION_PEER || id == SECTION_BUS ||
            id == SECTION_LIMIT || id == SECTION_SERVICE || id == SECTION_METHOD || id == SECTION_ROUTE;
 }
 

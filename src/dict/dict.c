@@ -72,6 +72,13 @@ uint64_t dict_free_space(struct dict *dict) {
     return free;
 }
 
+uint64_t dict_evicted(struct dict *dict) {
+    dict_lock(dict);
+    uint64_t evicted = dict->evicted;
+    dict_unlock(dict);
+    return evicted;
+}
+
 /* ---- values ---- */
 
 static size_t string_length(const struct dict_value *value) { return value->type == DICT_STRING ? value->length : 0; }

@@ -69,6 +69,8 @@ const char *dict_name(const struct dict *dict);
 uint64_t dict_size(const struct dict *dict);
 /* Of the size, what is neither used nor spent on the table itself. */
 uint64_t dict_free_space(struct dict *dict);
+/* Entries, so far, that had not expired and made room for others. */
+uint64_t dict_evicted(struct dict *dict);
 
 /* A string's bytes are put into `bytes`, which is cleared before. `is_stale` NULL: what has expired is DICT_NOT_FOUND; else
  * it is given as long as it is there. DICT_IS_A_LIST. */

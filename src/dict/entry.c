@@ -107,7 +107,9 @@ void entries_sweep(struct dict *dict, size_t needed, uint64_t now) {
 bool entries_evict(struct dict *dict, size_t needed, uint64_t now) {
     bool forcible = false;
     while (dict->blocks.free_count < needed) {
-        forcible = forcible || !entry_has_expired(entry_at(dict, dict->oldest), now);
+        bool is_alive = !entry_has_expired(entry_at(dict, dict->oldest), now);
+        forcible |= is_alive;
+        dict->evicted += is_alive;
         entry_remove(dict, dict->oldest);
     }
     return forcible;

@@ -49,6 +49,7 @@ struct dict {
     _Alignas(BLOCK_SIZE) pthread_mutex_t lock;
     struct blocks blocks;
     uint32_t newest, oldest;
+    uint64_t evicted;
 };
 enum { DICT_MOST_NAME = 64 };
 

@@ -6,7 +6,31 @@
 #include <sys/random.h>
 
 #include "base/clock.h"
+#include "base/figures.h"
 #include "base/memory.h"
+
+static const struct figures_name all_topics = {{""}};
+
+static void open_totals(struct topic_registry *registry) {
+    uint32_t count = registry->workers + 1;
+    registry->figures = figures_new(count, sizeof(struct topic_totals) / sizeof(atomic_uint_least64_t), 1, &all_topics);
+    registry->totals = memory_new(count * sizeof(struct topic_totals *));
+    for (uint32_t i = 0; i < count; i++) registry->totals[i] = figures_open(registry->figures, i, &all_topics);
+}
+
+static void visit_totals(void *context, const struct figures_name *name, const uint64_t *sums) {
+    struct topic_figures *figures = context;
+    (void)name;
+    memcpy(figures->counters, sums, sizeof figures->counters);
+    figures->subscribers = sums[offsetof(struct topic_totals, subscribers) / sizeof *sums];
+}
+
+void topic_registry_figures(struct topic_registry *registry, struct topic_figures *figures) {
+    pthread_mutex_lock(&registry->lock);
+    figures->topics = registry->by_name.count;
+    pthread_mutex_unlock(&registry->lock);
+    figures_each(registry->figures, visit_totals, figures);
+}
 
 struct topic_registry *topic_registry_new(uint32_t workers, uint64_t most_topics) {
     struct topic_registry *registry = memory_new(sizeof *registry);
@@ -15,6 +39,7 @@ struct topic_registry *topic_registry_new(uint32_t workers, uint64_t most_topics
     registry->workers = workers;
     list_init(&registry->lingering);
     registry->sides = memory_new(workers * sizeof(struct topics *));
+    open_totals(registry);
     if (getrandom(&registry->seed, sizeof registry->seed, 0) < 0) registry->seed = (uint64_t)(uintptr_t)registry;
     return registry;
 }
@@ -40,6 +65,8 @@ void topic_registry_free(struct topic_registry **registry) {
     map_free(&(*registry)->by_name, NULL);
     pthread_mutex_destroy(&(*registry)->lock);
     free((*registry)->sides);
+    figures_free(&(*registry)->figures);
+    free((*registry)->totals);
     free(*registry);
     *registry = NULL;
 }
@@ -50,8 +77,8 @@ void topic_registry_set_most(struct topic_registry *registry, uint64_t most_topi
     pthread_mutex_unlock(&registry->lock);
 }
 
-static struct shared_topic *shared_new(uint32_t workers, const char *name, size_t length) {
-    size_t size = sizeof(struct shared_topic) + (workers + 1) * sizeof(struct share);
+static struct shared_topic *shared_new(const struct topic_registry *registry, const char *name, size_t length) {
+    size_t count = registry->workers + 1, size = sizeof(struct shared_topic) + count * sizeof(struct share);
     struct shared_topic *shared = aligned_alloc(64, (size + 63) / 64 * 64);
     if (!shared) abort();
     memset(shared, 0, size);
@@ -60,6 +87,7 @@ static struct shared_topic *shared_new(uint32_t workers, const char *name, size_
     list_init(&shared->lingering);
     list_init(&shared->members);
     pthread_mutex_init(&shared->lock, NULL);
+    for (size_t i = 0; i < count; i++) shared->shares[i].totals = registry->totals[i];
     return shared;
 }
 
@@ -86,7 +114,7 @@ struct shared_topic *shared_open(struct topic_registry *registry, const char *na
     if (shared) list_remove(&shared->lingering);
     else sweep(registry, false);
     if (!shared && has_place(registry)) {
-        shared = shared_new(registry->workers, name, length);
+        shared = shared_new(registry, name, length);
         map_put(&registry->by_name, name, length, shared);
     }
     if (shared) shared_ref(shared);

@@ -11,10 +11,17 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/counter.h"
 #include "base/map.h"
 #include "fanout/carrier.h"
 #include "fanout/history.h"
 #include "fanout/topic.h"
+
+/* What one worker has counted in all topics. A row of the registry's figures. */
+struct topic_totals {
+    atomic_uint_least64_t counters[TOPIC_COUNTERS];
+    atomic_uint_least64_t subscribers;
+};
 
 /* What one worker has of a shared topic, in cache lines of its own: publishers of other workers read the first. */
 struct share {
@@ -29,6 +36,7 @@ struct share {
     atomic_uint in_flight;   /* mails with kept messages; grows under the topic's lock */
     struct topic *topic;     /* the worker's handle, or NULL; from here on only that worker's thread looks */
     int granted;             /* credits, and those that publishers and mails hold */
+    struct topic_totals *totals; /* that worker's */
     _Alignas(64) atomic_uint_least64_t counters[TOPIC_COUNTERS]; /* written by that worker alone */
 };
 
@@ -63,6 +71,8 @@ struct topic_registry {
     atomic_uint_least64_t last_member; /* its number */
     uint32_t workers;
     struct topics **sides;
+    struct figures *figures;     /* struct topic_totals, of the workers and of the carrier */
+    struct topic_totals **totals;
 };
 
 /* With a reference, until shared_unref(); NULL when there are too many. */
@@ -79,7 +89,7 @@ void shared_note_to(struct topic_carrier *carrier, struct shared_topic *shared);
 
 /* In the share's own worker. */
 static inline void share_add(struct share *share, enum topic_counter counter, uint64_t count) {
-    uint64_t before = atomic_load_explicit(&share->counters[counter], memory_order_relaxed);
-    atomic_store_explicit(&share->counters[counter], before + count, memory_order_relaxed);
+    counter_add(&share->counters[counter], count);
+    counter_add(&share->totals->counters[counter], count);
 }
 #endif

@@ -191,6 +191,7 @@ struct subscription *topic_subscribe(struct topic *topic, struct call *call, con
 void topic_joined(struct topic *topic, struct subscription *subscription) {
     topic_place(topic, subscription);
     atomic_fetch_add_explicit(&topic->share->subscribers, 1, memory_order_relaxed);
+    counter_add(&topic->share->totals->subscribers, 1);
     if (subscription->options.policy == TOPIC_BLOCK) credit_blocker_joined(topic);
     member_set(topic, &subscription->member, subscription->options.show, subscription->options.show_length);
     shared_note(topic->topics->registry, topic->shared);
@@ -212,6 +213,7 @@ void topic_place(struct topic *topic, struct subscription *subscription) {
 void topic_left(struct topic *topic, struct subscription *subscription) {
     list_remove(&subscription->of_topic);
     atomic_fetch_sub_explicit(&topic->share->subscribers, 1, memory_order_relaxed);
+    counter_take(&topic->share->totals->subscribers, 1);
     if (subscription->options.policy == TOPIC_BLOCK) credit_blocker_left(topic);
     member_set(topic, &subscription->member, NULL, 0);
     shared_note(topic->topics->registry, topic->shared);

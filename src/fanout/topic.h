@@ -53,6 +53,13 @@ enum topic_counter {
 };
 extern const char *const topic_counter_names[TOPIC_COUNTERS];
 
+/* Of all topics together, those that are no more included. */
+struct topic_figures {
+    uint64_t topics, subscribers;
+    uint64_t counters[TOPIC_COUNTERS];
+};
+void topic_registry_figures(struct topic_registry *registry, struct topic_figures *figures); /* any thread */
+
 struct topic_registry *topic_registry_new(uint32_t workers, uint64_t most_topics);
 void topic_registry_free(struct topic_registry **registry);
 void topic_registry_set_most(struct topic_registry *registry, uint64_t most_topics); /* any thread */

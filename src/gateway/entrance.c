@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/figures.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -18,6 +19,7 @@ struct door {
     struct listener *listener;
     struct tls_server *tls;
     struct cors *cors;
+    struct door_counts *counts;
     bool takes_peers;
     /* While a reload is prepared. */
     const struct config_listener *next; /* the config's; NULL: the door is closed */
@@ -27,18 +29,22 @@ struct door {
 
 struct entrance {
     struct loop *loop;
-    entrance_accept_fn *on_accept;
-    void *context;
+    struct entrance_options options;
     struct list doors;
+    bool is_paused;
 };
 
 static const char *const protocols[] = {"h2", "http/1.1", NULL};
 
-struct entrance *entrance_new(struct loop *loop, entrance_accept_fn *on_accept, void *context) {
+struct figures *doors_new(void) {
+    return figures_new(1, sizeof(struct door_counts) / sizeof(atomic_uint_least64_t), DOORS_MOST,
+                       &(struct figures_name){{"others", "others"}});
+}
+
+struct entrance *entrance_new(struct loop *loop, const struct entrance_options *options) {
     struct entrance *entrance = memory_new(sizeof *entrance);
     entrance->loop = loop;
-    entrance->on_accept = on_accept;
-    entrance->context = context;
+    entrance->options = *options;
     list_init(&entrance->doors);
     return entrance;
 }
@@ -56,13 +62,15 @@ static void door_free(struct door *door) {
 static void accepted(void *context, struct listener *listener, int fd, bool expects_proxy_header) {
     (void)listener;
     struct door *door = context;
+    counter_add(&door->counts->accepted, 1);
     const struct rpc_accepted new = {.fd = fd,
+                                     .gone = &door->counts->gone,
                                      .tls = door->tls ? tls_server_ref(door->tls) : NULL,
                                      .cors = cors_ref(door->cors),
                                      .listener = memory_copy_string(door->address),
                                      .reads_proxy_header = expects_proxy_header,
                                      .takes_peers = door->takes_peers};
-    door->entrance->on_accept(door->entrance->context, &new);
+    door->entrance->options.on_accept(door->entrance->options.context, &new);
 }
 
 static struct tls_server *make_tls(const struct config_tls *tls, struct error *error) {
@@ -108,6 +116,8 @@ static bool prepare_door(struct entrance *entrance, const struct config_listener
         door = memory_new(sizeof *door);
         door->entrance = entrance;
         door->address = memory_copy_string(config->address);
+        door->counts = figures_open(entrance->options.figures, 0,
+                                    &(struct figures_name){{door->address, entrance->options.role}});
         door->is_new = true;
         list_append(&entrance->doors, &door->node);
         if (!open_listener(door, config, error)) return false;
@@ -117,12 +127,13 @@ static bool prepare_door(struct entrance *entrance, const struct config_listener
     return true;
 }
 
-bool entrance_prepare(struct entrance *entrance, const struct config *config, struct error *error) {
-    for (size_t i = 0; i < config->listener_count; i++) {
+bool entrance_prepare(struct entrance *entrance, const char *file, const struct config_listener *listeners, size_t count,
+                      struct error *error) {
+    for (size_t i = 0; i < count; i++) {
         struct error why;
-        if (prepare_door(entrance, &config->listeners[i], &why)) continue;
+        if (prepare_door(entrance, &listeners[i], &why)) continue;
         entrance_discard(entrance);
-        return error_at(error, config->file, config->listeners[i].line, "%s", why.text);
+        return error_at(error, file, listeners[i].line, "%s", why.text);
     }
     return true;
 }
@@ -143,8 +154,8 @@ static void door_take_over(struct door *door) {
     door->next_tls = NULL;
     door->takes_peers = door->next->takes_peers;
     if (door->is_new) {
-        listener_resume(door->listener);
-        log_info(NULL, "listening on %s", listener_address(door->listener));
+        if (!door->entrance->is_paused) listener_resume(door->listener);
+        log_info(NULL, "%s on %s", door->entrance->options.what, listener_address(door->listener));
     } else {
         const struct listener_options options = options_of(door->next);
         struct error why;
@@ -162,7 +173,7 @@ void entrance_commit(struct entrance *entrance) {
             door_take_over(door);
         } else {
             listener_accept_waiting(door->listener);
-            log_info(NULL, "no longer listening on %s", listener_address(door->listener));
+            log_info(NULL, "no longer %s on %s", entrance->options.what, listener_address(door->listener));
             door_free(door);
         }
     }
@@ -175,6 +186,20 @@ void entrance_discard(struct entrance *entrance) {
         tls_server_unref(&door->next_tls);
         door->next = NULL;
         if (door->is_new) door_free(door);
+    }
+}
+
+void entrance_pause(struct entrance *entrance) {
+    entrance->is_paused = true;
+    for (struct list *node = entrance->doors.next; node != &entrance->doors; node = node->next)
+        listener_pause(container_of(node, struct door, node)->listener);
+}
+
+void entrance_resume(struct entrance *entrance) {
+    entrance->is_paused = false;
+    for (struct list *node = entrance->doors.next; node != &entrance->doors; node = node->next) {
+        struct door *door = container_of(node, struct door, node);
+        if (!door->is_new) listener_resume(door->listener);
     }
 }
 

@@ -14,12 +14,15 @@
 
 #include "admin/health.h"
 #include "base/clock.h"
+#include "base/figures.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "bus/bus.h"
 #include "fanout/rate.h"
 #include "fanout/topic.h"
 #include "gateway/entrance.h"
+#include "gateway/lookout.h"
+#include "gateway/metrics.h"
 #include "gateway/paths.h"
 #include "gateway/reading.h"
 #include "gateway/revision.h"
@@ -47,6 +50,10 @@ struct gateway {
     struct loop *loop;
     struct mailbox *reports;
     struct entrance *entrance;
+    struct lookout *lookout;
+    struct figures *doors; /* what has come by them */
+    struct metrics_books books;
+    struct gateway_figures told; /* to who watches */
     struct health *health;
     struct topic_registry *topics;
     struct rate_registry *rates;
@@ -98,11 +105,62 @@ static void accepted(void *context, const struct rpc_accepted *accepted) {
     uint64_t open, most = gateway->in_force->config->limits.connections;
     struct worker *worker = least_loaded(gateway, &open);
     if (most && open >= most) {
+        gateway->told.refused++;
         tell_refused(gateway, most);
         rpc_turn_away(accepted);
         return;
     }
     worker_accept(worker, accepted);
+}
+
+/* ---- who watches ---- */
+
+static bool is_ready(void *context, const char **why) {
+    const struct gateway *gateway = context;
+    if (gateway->state == DRAINING || gateway->state == STOPPING) *why = "draining\n";
+    else if (!health_is_serving(gateway->health)) *why = "not serving\n";
+    else return true;
+    return false;
+}
+
+static void look(void *context, struct metrics_view *view) {
+    struct gateway *gateway = context;
+    view->books = &gateway->books;
+    view->workers = gateway->workers;
+    view->worker_count = gateway->worker_count;
+    view->topics = gateway->topics;
+    view->in_force = gateway->in_force;
+    view->gateway = gateway->told;
+    view->gateway.workers = gateway->worker_count;
+    view->gateway.generation = gateway->in_force ? gateway->in_force->number : 0;
+    view->gateway.generations_alive = atomic_load(&gateway->alive);
+    view->gateway.log_dropped = log_dropped_lines();
+}
+
+static void open_entrances(struct gateway *gateway) {
+    gateway->doors = doors_new();
+    gateway->entrance = entrance_new(gateway->loop, &(struct entrance_options){.what = "listening",
+                                                                               .role = "client",
+                                                                               .figures = gateway->doors,
+                                                                               .on_accept = accepted,
+                                                                               .context = gateway});
+    gateway->lookout = lookout_new(gateway->loop, &(struct lookout_host){.doors = gateway->doors,
+                                                                         .look = look,
+                                                                         .is_ready = is_ready,
+                                                                         .context = gateway});
+}
+
+static bool prepare_entrances(struct gateway *gateway, const struct config *config, struct error *error) {
+    struct entrance *admin = lookout_entrance(gateway->lookout);
+    if (!entrance_prepare(gateway->entrance, config->file, config->listeners, config->listener_count, error)) return false;
+    if (entrance_prepare(admin, config->file, config->admins, config->admin_count, error)) return true;
+    entrance_discard(gateway->entrance);
+    return false;
+}
+
+static void discard_entrances(struct gateway *gateway) {
+    entrance_discard(gateway->entrance);
+    entrance_discard(lookout_entrance(gateway->lookout));
 }
 
 /* ---- taking a revision ---- */
@@ -121,6 +179,7 @@ static void refuse(struct gateway *gateway, const char *text) {
         abort_workers(gateway);
         return;
     }
+    gateway->told.reloads_refused++;
     log_error(NULL, "reload refused, generation %u stays in force: %s", (unsigned)gateway->in_force->number, text);
     gateway->state = SERVING;
 }
@@ -162,7 +221,9 @@ static void take(struct gateway *gateway) {
     if (gateway->in_force) {
         dict_set_tell_changes(gateway->prepared->dicts, gateway->in_force->dicts);
         limit_report_figures(gateway->in_force->limits);
+        gateway->told.reloads++;
     }
+    gateway->told.reloaded_at = clock_wall();
     revision_unref(&gateway->in_force);
     gateway->in_force = gateway->prepared;
     gateway->prepared = NULL;
@@ -177,6 +238,7 @@ static void take(struct gateway *gateway) {
     for (uint32_t i = 0; i < gateway->worker_count; i++) worker_commit(gateway->workers[i]);
     tell_health(gateway);
     entrance_commit(gateway->entrance);
+    entrance_commit(lookout_entrance(gateway->lookout));
     limit_report_unused(gateway->in_force->limits, config);
     log_info(NULL, "generation %u is in force", (unsigned)gateway->in_force->number);
 }
@@ -190,7 +252,7 @@ static void reload_again(struct gateway *gateway) {
 /* All workers have answered. */
 static void decide(struct gateway *gateway) {
     struct error fault = gateway->fault;
-    if (!fault.text[0] && entrance_prepare(gateway->entrance, gateway->prepared->config, &fault)) {
+    if (!fault.text[0] && prepare_entrances(gateway, gateway->prepared->config, &fault)) {
         take(gateway);
     } else {
         for (uint32_t i = 0; i < gateway->worker_count; i++) worker_discard(gateway->workers[i]);
@@ -276,7 +338,7 @@ static void drain_is_over(struct timer *timer) {
 static void begin_drain(struct gateway *gateway) {
     gateway->state = DRAINING;
     revision_unref(&gateway->prepared);
-    entrance_discard(gateway->entrance);
+    discard_entrances(gateway);
     entrance_accept_waiting(gateway->entrance);
     entrance_close(gateway->entrance);
     health_shut_down(gateway->health);
@@ -326,6 +388,7 @@ static bool start_workers(struct gateway *gateway, const struct config *config, 
     topic_registry_set_most_history(gateway->topics, config->limits.history);
     gateway->rates = rate_registry_new();
     gateway->peers = peer_registry_new();
+    metrics_books_open(&gateway->books, config->workers);
     gateway->workers = memory_new(config->workers * sizeof(struct worker *));
     atomic_store(&gateway->census.serving, config->workers);
     atomic_store(&gateway->census.busy, config->workers);
@@ -338,6 +401,7 @@ static bool start_workers(struct gateway *gateway, const struct config *config, 
                                                .workers = gateway->workers,
                                                .census = &gateway->census,
                                                .health = gateway->health,
+                                               .books = &gateway->books,
                                                .lua_path = gateway_lua_path(),
                                                .reports = gateway->reports,
                                                .config = config,
@@ -379,7 +443,7 @@ static void serve(struct gateway *gateway, struct revision *first) {
     struct signal_watch *watches[WATCHED];
     for (int i = 0; i < WATCHED; i++)
         watches[i] = signal_watch_new(gateway->loop, watched[i].number, watched[i].act, gateway);
-    gateway->entrance = entrance_new(gateway->loop, accepted, gateway);
+    open_entrances(gateway);
     gateway->reports = mailbox_new(gateway->loop, gateway, SIZE_MAX, SIZE_MAX);
     gateway->health = health_new();
     timer_init(&gateway->drain_timer, drain_is_over);
@@ -409,6 +473,9 @@ static void serve(struct gateway *gateway, struct revision *first) {
     health_free(&gateway->health);
     mailbox_free(&gateway->reports);
     entrance_free(&gateway->entrance);
+    lookout_free(&gateway->lookout);
+    figures_free(&gateway->doors);
+    metrics_books_close(&gateway->books);
     ignore_signals(); /* one that comes now is too late, and shall not change the exit status */
     for (int i = 0; i < WATCHED; i++) signal_watch_free(&watches[i]);
 }

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "fanout/topic.h"
+#include "gateway/metrics.h"
 #include "gateway/routes.h"
 #include "net/listener.h"
 #include "net/loop.h"
@@ -102,6 +103,7 @@ static struct worker_generation *load(struct worker *worker, struct revision *re
     generation->revision = revision;
     generation->router = router_new(revision->number, router_idle, generation);
     add_limits(generation->router, revision);
+    router_set_tallies(generation->router, worker->options.books->methods, worker->options.index);
     generation->upstreams = upstream_set_new(worker->upstreams, revision->config, error);
     if (generation->upstreams)
         generation->scripts = generation_load(worker->script, revision->config, revision->schema, revision->dicts,
@@ -351,6 +353,7 @@ void worker_accept(struct worker *worker, const struct rpc_accepted *accepted) {
 }
 
 uint32_t worker_connections(const struct worker *worker) { return atomic_load(&worker->connections); }
+const struct rpc_counters *worker_counters(const struct worker *worker) { return rpc_counters(worker->rpc); }
 
 /* ---- the thread ---- */
 
@@ -365,6 +368,7 @@ static void *run(void *context) {
         .rpc = worker->rpc,
         .topics = worker->topics,
         .rates = worker->options.rates,
+        .figures = script_figures_of(worker->options.books->scripts, worker->options.index),
         .worker = worker->options.index,
         .worker_count = worker->options.count,
         .lua_path = worker->options.lua_path,
@@ -419,8 +423,10 @@ struct worker *worker_start(const struct worker_options *options, struct error *
     worker->loop = loop_new();
     worker->mailbox = mailbox_new(worker->loop, worker, SIZE_MAX, SIZE_MAX);
     worker->rpc = rpc_new(worker->loop, &limits);
+    rpc_set_tallies(worker->rpc, options->books->methods, options->index);
     worker->upstreams = upstreams_new(worker->rpc);
     upstreams_set_host(worker->upstreams, &(struct upstreams_host){.registry = options->peers,
+                                                                   .figures = options->books->upstreams,
                                                                    .worker = options->index,
                                                                    .worker_count = options->count,
                                                                    .connect = join,

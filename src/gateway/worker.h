@@ -14,6 +14,7 @@
 
 struct health;
 struct mailbox;
+struct metrics_books;
 struct peer_registry;
 struct rate_registry;
 struct topic_registry;
@@ -40,6 +41,7 @@ struct worker_options {
     struct worker *const *workers; /* all, by index, once the first config is prepared */
     struct worker_census *census;
     struct health *health;
+    const struct metrics_books *books;
     const char *lua_path;
     struct mailbox *reports; /* the main thread's */
     const struct config *config; /* the first one: for limits; not kept */
@@ -64,6 +66,7 @@ void worker_discard(struct worker *worker);
 void worker_accept(struct worker *worker, const struct rpc_accepted *accepted);
 /* Connections that it has or was given. */
 uint32_t worker_connections(const struct worker *worker);
+const struct rpc_counters *worker_counters(const struct worker *worker);
 /* Finish what is open, then stop. */
 void worker_drain(struct worker *worker);
 /* What is still open ends UNAVAILABLE; connections that linger are cut after `grace` ns, and after twice the time the

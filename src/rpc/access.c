@@ -27,7 +27,7 @@ static struct log_access access_line(struct rpc_call *call) {
     };
 }
 
-static const char *const reasons[] = {
+const char *const call_reason_names[CALL_REASONS + 1] = {
     [REASON_HANDLER] = "handler",       [REASON_CLIENT] = "client", [REASON_SERVER] = "server",
     [REASON_DEADLINE] = "deadline",     [REASON_LIMIT] = "limit",   [REASON_DRAIN] = "drain",
     [REASON_CONNECTION] = "connection", [REASON_UPSTREAM] = "upstream",
@@ -62,12 +62,12 @@ void access_closed(struct rpc_call *call) {
     if (call->is_client || call->connection->is_internal || !log_access_is_on()) return;
     struct log_access line = access_line(call);
     line.status = status_name(call->status);
-    line.reason = reasons[call->reason];
+    line.reason = call_reason_names[call->reason];
     if (call->meter) line.limit = meter_verdict_name(&call->meter->verdict);
     log_write_access(&line);
 }
 
-void access_refused(const struct arrival *arrival, enum status status) {
+void access_refused(const struct arrival *arrival, enum status status, enum call_reason reason) {
     struct rpc_connection *connection = arrival->connection;
     const char *path = arrival->request.path.data;
     size_t path_length = arrival->request.path.length;
@@ -84,7 +84,7 @@ void access_refused(const struct arrival *arrival, enum status status) {
                               .peer = rpc_connection_peer(connection),
                               .protocol = arrival->dialect ? arrival->dialect->name : "http",
                               .status = status_name(status),
-                              .reason = reasons[arrival->verdict ? REASON_LIMIT : REASON_CLIENT],
+                              .reason = call_reason_names[reason],
                               .limit = arrival->verdict ? meter_verdict_name(arrival->verdict) : NULL};
     line.scope.method = (const char *)buffer_bytes(method);
     log_write_access(&line);

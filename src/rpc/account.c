@@ -45,7 +45,7 @@ static uint64_t three_quarters(uint64_t n) { return n / 4 * 3; }
  * account does not stop the others. */
 static bool is_over_share(const struct account *account, uint64_t total) {
     const struct rpc *rpc = account->rpc;
-    return rpc->counters.buffered >= three_quarters(total) &&
+    return counter_read(&rpc->counters.buffered) >= three_quarters(total) &&
            account->buffered >= three_quarters(total) / rpc->account_count;
 }
 
@@ -59,14 +59,14 @@ static uint64_t own_bound(const struct account *account) {
 static bool is_at_bound(const struct account *account) {
     const struct rpc *rpc = account->rpc;
     uint64_t total = rpc->limits.buffered_total;
-    return account->buffered >= own_bound(account) || rpc->counters.buffered >= total || is_over_share(account, total);
+    return account->buffered >= own_bound(account) || counter_read(&rpc->counters.buffered) >= total || is_over_share(account, total);
 }
 
 static bool has_room(const struct account *account) {
     const struct rpc *rpc = account->rpc;
     uint64_t total = rpc->limits.buffered_total;
     return account->buffered < three_quarters(own_bound(account)) &&
-           rpc->counters.buffered < total && !is_over_share(account, total);
+           counter_read(&rpc->counters.buffered) < total && !is_over_share(account, total);
 }
 
 static void look_later(struct account *account) {
@@ -133,7 +133,7 @@ void account_charge(struct rpc_call *call, uint64_t bytes) {
     struct rpc *rpc = account->rpc;
     call->buffered += bytes;
     account->buffered += bytes;
-    rpc->counters.buffered += bytes;
+    counter_add(&rpc->counters.buffered, bytes);
     if (!account_is_limited(account) && is_at_bound(account)) limit(account);
 }
 
@@ -142,7 +142,7 @@ void account_discharge(struct rpc_call *call, uint64_t bytes) {
     struct rpc *rpc = account->rpc;
     call->buffered -= bytes;
     account->buffered -= bytes;
-    rpc->counters.buffered -= bytes;
+    counter_take(&rpc->counters.buffered, bytes);
     if (list_is_empty(&rpc->limited)) return;
     for (struct list *node = rpc->limited.next, *next; node != &rpc->limited; node = next) {
         next = node->next;
@@ -190,7 +190,7 @@ static void fail_stalled(struct account *account, uint64_t now) {
     struct rpc_call *call;
     while (account_is_limited(account) && (call = largest_stalled(account, now))) {
         uint64_t before = call->buffered;
-        account->rpc->counters.limited++;
+        counter_add(&account->rpc->counters.limited, 1);
         call_fail(call, STATUS_RESOURCE_EXHAUSTED, REASON_LIMIT,
                   "too much is buffered, and this call made no progress");
         if (call->buffered >= before) break; /* nothing of it could be freed */

@@ -15,11 +15,22 @@ static const struct metadata no_metadata;
 
 /* ---- refusing ---- */
 
+static struct tally *unknown_tally(struct rpc *rpc) { return rpc->unknown ? rpc->unknown : &rpc->elsewhere; }
+
 static void count_refused(const struct arrival *arrival, enum status status) {
     struct rpc *rpc = arrival->connection->rpc;
-    rpc->counters.calls_started++;
-    rpc->counters.calls_ended[status]++;
-    access_refused(arrival, status);
+    enum call_reason reason = arrival->verdict ? REASON_LIMIT : REASON_CLIENT;
+    counter_add(&rpc->counters.calls_started, 1);
+    counter_add(&rpc->counters.calls_ended[status], 1);
+    if (!arrival->dialect) {
+        counter_add(&rpc->counters.strangers, 1);
+    } else if (!arrival->connection->is_internal) {
+        struct tally *tally = arrival->route && arrival->route->tally ? arrival->route->tally : unknown_tally(rpc);
+        counter_add(&tally->started, 1);
+        counter_add(&tally->handled[status], 1);
+        counter_add(&rpc->counters.calls_closed[reason], 1);
+    }
+    access_refused(arrival, status, reason);
 }
 
 void arrival_answer(const struct arrival *arrival, enum status status, struct header_block *block, const void *body,
@@ -162,7 +173,7 @@ static bool check_headers(const struct arrival *arrival, bool is_too_large) {
     const struct request *request = &arrival->request;
     if (is_too_large) {
         static const char text[] = "the headers of the request are too large";
-        arrival->connection->rpc->counters.limited++;
+        counter_add(&arrival->connection->rpc->counters.limited, 1);
         return arrival->dialect ? refuse(arrival, REFUSED_AS_STATUS, STATUS_RESOURCE_EXHAUSTED, text)
                                 : refuse_plain(arrival, "431", STATUS_RESOURCE_EXHAUSTED);
     }
@@ -279,9 +290,18 @@ static bool check_limits(struct arrival *arrival, bool is_raw, struct meter **me
         .header_count = arrival->count};
     struct meter_verdict verdict;
     if (meter_open(&request, meter, &verdict)) return true;
-    connection->rpc->counters.limited++;
+    counter_add(&connection->rpc->counters.limited, 1);
     arrival->verdict = &verdict;
     return refuse(arrival, REFUSED_AS_STATUS, STATUS_RESOURCE_EXHAUSTED, verdict.text);
+}
+
+/* What comes from another worker is counted there. */
+static void begin_tally(struct rpc_call *call) {
+    struct tally *tally = call->call.route->tally;
+    if (!tally || call->connection->is_internal) return;
+    call->call.tally = tally;
+    if (!call->is_raw && call->call.method->is_server_streaming) call->call.sent = &tally->sent;
+    counter_add(&tally->started, 1);
 }
 
 static struct rpc_call *accept_call(const struct arrival *arrival, const struct method *method, struct meter *meter,
@@ -291,6 +311,7 @@ static struct rpc_call *accept_call(const struct arrival *arrival, const struct 
                                      method, route->handler, route->data, &route->limits);
     router_call_opened(route);
     call->call.route = route;
+    begin_tally(call);
     call->stream = arrival->stream;
     call->codec = arrival->codec == CODEC_UNKNOWN ? CODEC_PLAIN : arrival->codec;
     http_stream_set_user(arrival->stream, call);

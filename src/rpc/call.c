@@ -55,8 +55,11 @@ struct rpc_call *call_new(struct rpc_connection *connection, struct account *acc
     list_append(&connection->calls, &call->sibling);
     account_join(account ? account : rpc->own, call);
     timer_init(&call->timer, deadline_passed);
-    rpc->counters.calls++;
-    rpc->counters.calls_started++;
+    call->call.tally = &rpc->elsewhere;
+    call->call.sent = &rpc->elsewhere.sent;
+    counter_add(&rpc->counters.calls, 1);
+    counter_add(&rpc->counters.calls_made, call->is_client);
+    counter_add(&rpc->counters.calls_started, 1);
     return call;
 }
 
@@ -175,7 +178,7 @@ void call_abandon(struct rpc_call *call) {
         call_wake(call, 0);
         return;
     }
-    call->call.rpc->counters.limited++;
+    counter_add(&call->call.rpc->counters.limited, 1);
     call_end(call, STATUS_RESOURCE_EXHAUSTED, REASON_LIMIT, "the call has ended, but its peer takes nothing of it");
 }
 
@@ -300,12 +303,19 @@ static void tell_open(struct rpc_call *call) {
     call->call.handler->on_open(&call->call);
 }
 
+static void count_closed(struct rpc_call *call) {
+    struct rpc_counters *counters = &call->call.rpc->counters;
+    counter_take(&counters->calls, 1);
+    counter_take(&counters->calls_made, call->is_client);
+    counter_add(&counters->calls_ended[call->status], 1);
+    counter_add(&call->call.tally->handled[call->status], 1);
+    if (!call->is_client && !call->connection->is_internal) counter_add(&counters->calls_closed[call->reason], 1);
+}
+
 static void tell_close(struct rpc_call *call) {
-    struct rpc *rpc = call->call.rpc;
     call->state = CALL_TOLD;
     access_closed(call);
-    rpc->counters.calls--;
-    rpc->counters.calls_ended[call->status]++;
+    count_closed(call);
     if (call->was_opened)
         call->call.handler->on_close(&call->call, call->status, call->text ? call->text : "");
     const struct call_route *route = call->call.route;
@@ -461,10 +471,12 @@ void call_finish_for(struct rpc_call *call, enum status status, enum call_reason
                      const void *details, size_t details_length) {
     if (call->is_client || call->state >= CALL_FINISHING) return;
     call->news &= (uint8_t)~NEWS_FAULT;
-    if (status != STATUS_OK && call->outbox.bytes && call_holds_reply(call)) {
+    bool holds_reply = call_holds_reply(call);
+    if (status != STATUS_OK && call->outbox.bytes && holds_reply) {
         call_drop_queued(call);
         call->call.messages_out = call->call.bytes_out = 0;
     }
+    if (holds_reply && !call->is_mute) counter_add(&call->call.tally->sent, call->call.messages_out);
     bool is_unsaid = call->is_mute && status == STATUS_OK; /* the handler believes that its reply was sent */
     if (!is_unsaid) set_status(call, status, reason, text);
     call->state = CALL_FINISHING;

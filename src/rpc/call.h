@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
+#include "base/counter.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/message.h"
@@ -27,6 +28,7 @@
 #include "schema/schema.h"
 
 struct call;
+struct tally;
 struct rpc; /* what the calls of one worker share, rpc/rpc.h */
 
 enum call_next { CALL_MESSAGE, CALL_EMPTY /* none yet */, CALL_END /* half-closed: none will come */ };
@@ -91,6 +93,8 @@ struct call {
     uint64_t deadline;               /* monotonic ns; 0: none */
     uint64_t opened;                 /* monotonic ns */
     uint64_t messages_in, messages_out, bytes_in, bytes_out;
+    struct tally *tally;             /* of its method: rpc/tally.h */
+    atomic_uint_least64_t *sent;     /* in it; or nowhere: a sole reply is counted when it leaves */
     bool took_compressed; /* the message that was taken last came compressed */
     /* what rpc/ keeps for itself follows in rpc/call_private.h */
 };

@@ -37,7 +37,7 @@ enum call_reason {
     REASON_LIMIT,
     REASON_DRAIN,
     REASON_CONNECTION,
-    REASON_UPSTREAM,
+    REASON_UPSTREAM, /* the last of CALL_REASONS */
 };
 
 enum call_encoding {
@@ -162,7 +162,7 @@ void account_ended(struct rpc_call *call);
 /* rpc/access.c: the lines of the access log. */
 void access_opened(struct rpc_call *call);
 void access_closed(struct rpc_call *call);
-void access_refused(const struct arrival *arrival, enum status status);
+void access_refused(const struct arrival *arrival, enum status status, enum call_reason reason);
 
 static inline void call_ask_source(struct call *call) {
     if (call->source) call->source->give(call->source);

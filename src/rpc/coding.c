@@ -18,7 +18,7 @@ struct message *coding_inflate(struct rpc_call *call, const void *data, size_t l
     case INFLATE_OK:
         return inflated;
     case INFLATE_TOO_LARGE:
-        call->call.rpc->counters.limited++;
+        counter_add(&call->call.rpc->counters.limited, 1);
         call_fault(call, STATUS_RESOURCE_EXHAUSTED, REASON_LIMIT,
                    "received message after decompression larger than max");
         break;

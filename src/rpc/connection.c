@@ -24,7 +24,7 @@ struct rpc_connection *rpc_connection_new(struct rpc *rpc, bool is_client, const
     struct rpc_connection *connection = rpc_connection_new_without_wire(rpc, is_client);
     connection->session = http_session_new(rpc->http, !is_client, limits,
                                            is_client ? &rpc_client_events : &rpc_server_events, connection);
-    rpc->counters.connections++;
+    counter_add(&rpc->counters.connections, 1);
     if (is_client) return connection;
     connection->account = account_new(rpc);
     connection->account->connection = connection;
@@ -38,11 +38,12 @@ void rpc_connection_attach(struct rpc_connection *connection, struct connection 
 
 void rpc_connection_free_if_done(struct rpc_connection *connection) {
     if (connection->session || !list_is_empty(&connection->calls) || connection == connection->rpc->waiting) return;
-    connection->rpc->counters.connections--;
+    counter_take(&connection->rpc->counters.connections, 1);
     rpc_connection_free(connection);
 }
 
 void rpc_connection_free(struct rpc_connection *connection) {
+    if (connection->gone) atomic_fetch_add_explicit(connection->gone, 1, memory_order_relaxed);
     if (connection->on_gone) connection->on_gone(connection->context);
     if (connection->account) account_close(&connection->account);
     list_remove(&connection->node);

@@ -51,7 +51,7 @@ static bool prefix_is_fine(struct rpc_call *call, const uint8_t *prefix) {
         call_fault(call, STATUS_INTERNAL, REASON_CLIENT,
                    "a message is marked as compressed, but no grpc-encoding was sent");
     } else if (payload_length(prefix) > call->most_message) {
-        call->call.rpc->counters.limited++;
+        counter_add(&call->call.rpc->counters.limited, 1);
         call_fault(call, STATUS_RESOURCE_EXHAUSTED, REASON_LIMIT,
                    "received message larger than max (%u vs. %u)", payload_length(prefix),
                    call->most_message);
@@ -84,7 +84,7 @@ static uint64_t grown_capacity(const struct rpc_call *call, uint64_t have, uint6
     uint64_t growth = have < DOUBLING ? have : 3 * have;
     if (account_is_limited(account) ||
         account->buffered + growth > account->rpc->limits.buffered_per_connection ||
-        account->rpc->counters.buffered + growth > account->rpc->limits.buffered_total)
+        counter_read(&account->rpc->counters.buffered) + growth > account->rpc->limits.buffered_total)
         growth = have / 8;
     uint64_t capacity = have + growth < need ? need : have + growth;
     if (capacity < FIRST_GROWTH) capacity = FIRST_GROWTH;
@@ -252,7 +252,7 @@ void inbound_end(struct rpc_call *call) {
 static bool refuse_larger(struct rpc_call *call, uint64_t length) {
     if (length <= call->most_message) return false;
     call->inbound.is_faulty = true;
-    call->call.rpc->counters.limited++;
+    counter_add(&call->call.rpc->counters.limited, 1);
     call_fault(call, STATUS_RESOURCE_EXHAUSTED, REASON_LIMIT, "received message larger than max (%llu vs. %u)",
                (unsigned long long)length, call->most_message);
     return true;

@@ -56,6 +56,7 @@ static enum call_next take(struct rpc_call *call, struct framed *framed) {
 
 static enum call_next taken(struct call *call, size_t length) {
     call->messages_in++;
+    counter_add(&call->tally->received, 1);
     call->bytes_in += length;
     return CALL_MESSAGE;
 }
@@ -143,6 +144,7 @@ static bool may_send(struct rpc_call *call) {
 static void queued(struct rpc_call *call, size_t framed, size_t length) {
     if (call->outbox.bytes == framed) call->progress = loop_now(call->call.rpc->loop);
     call->call.messages_out++;
+    counter_add(call->call.sent, 1);
     call->call.bytes_out += length;
     if (call->meter) meter_sent(call, framed);
     account_charge(call, framed);
@@ -219,6 +221,7 @@ bool call_send_run(struct call *public, struct message *run, size_t from, size_t
     if (call->meter) meter_touch(call->meter);
     if (call->outbox.bytes == framed) call->progress = loop_now(public->rpc->loop);
     public->messages_out += count;
+    counter_add(public->sent, count);
     public->bytes_out += framed - (size_t)count * MESSAGE_PREFIX;
     account_charge(call, framed);
     if (call->stream) http_stream_resume(call->stream);

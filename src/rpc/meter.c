@@ -235,7 +235,7 @@ static void arm(struct meter *meter) {
 static void note_end(struct rpc_call *call) {
     struct meter *meter = call->meter;
     if (meter->verdict.limit) limit_table_count(meter->verdict.limit->table, LIMIT_ENDED);
-    call->call.rpc->counters.limited++;
+    counter_add(&call->call.rpc->counters.limited, 1);
     timer_stop(call->call.rpc->loop, &meter->timer);
 }
 

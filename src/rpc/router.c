@@ -12,6 +12,7 @@
 #include "rpc/path_template.h"
 #include "rpc/rest.h"
 #include "rpc/router_private.h"
+#include "rpc/tally.h"
 
 /* No name of a method is longer: what a path names beyond it is unknown. */
 enum { NAME_MOST = 512 };
@@ -25,6 +26,8 @@ struct router {
     const struct schema *schema;
     struct map listeners; /* addresses → struct limit_set */
     const struct limit_book *book; /* NULL: `named` limits mean nothing */
+    struct figures *tallies;       /* NULL: calls are not counted */
+    uint32_t worker;
     const struct pages *pages;
     uint32_t generation;
     bool is_retired;
@@ -42,6 +45,11 @@ struct router *router_new(uint32_t generation, void (*on_idle)(void *context), v
 }
 
 void router_set_limits(struct router *router, const struct limit_book *book) { router->book = book; }
+
+void router_set_tallies(struct router *router, struct figures *tallies, uint32_t worker) {
+    router->tallies = tallies;
+    router->worker = worker;
+}
 
 void router_add_listener(struct router *router, const char *address, const struct config_limit *const *named) {
     struct limit_set *set = limit_book_set(router->book, named, address);
@@ -74,6 +82,7 @@ void router_add(struct router *router, const struct method *method, const struct
                 void *data, const struct call_limits *limits) {
     struct call_route *route = route_new(router, handler, data, limits);
     route->method = method;
+    if (router->tallies) route->tally = tally_of_method(router->tallies, router->worker, method);
     const char *slash = strrchr(method->full_name, '/');
     assert(slash);
     map_put(&router->services, method->full_name, (size_t)(slash - method->full_name), router);
@@ -83,6 +92,7 @@ void router_add(struct router *router, const struct method *method, const struct
 static struct call_route *add_pattern(struct router *router, const char *pattern, const struct call_handler *handler,
                                       void *data, const struct call_limits *limits) {
     struct call_route *route = route_new(router, handler, data, limits);
+    if (router->tallies && handler) route->tally = tally_of_pattern(router->tallies, router->worker, pattern);
     route_free(map_put(&router->patterns, pattern, strlen(pattern), route));
     return route;
 }

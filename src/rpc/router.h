@@ -9,8 +9,10 @@
 #include "config/config.h"
 #include "rpc/call.h"
 
+struct figures;
 struct limit_book;
 struct limit_set;
+struct tally;
 
 struct call_limits {
     uint64_t message;              /* payload of one message, decompressed */
@@ -28,6 +30,7 @@ struct call_route {
     void *data; /* the handler's: for scripts the function or table of hooks; call->data begins as it */
     struct call_limits limits;
     struct limit_set *set; /* of limits.named; or NULL */
+    struct tally *tally;   /* its calls are counted in; or NULL */
     struct router *router;
     uint64_t calls; /* open ones */
     bool is_rest;   /* of a pattern: router_add_rest() */
@@ -55,6 +58,8 @@ void router_add(struct router *router, const struct method *method, const struct
                 const struct call_limits *limits);
 /* What the `named` limits of the routes that are added from now on mean. The book outlives the router. */
 void router_set_limits(struct router *router, const struct limit_book *book);
+/* Where calls of the routes that are added from now on are counted (rpc/tally.h); `worker` is this one's number. */
+void router_set_tallies(struct router *router, struct figures *tallies, uint32_t worker);
 /* Those that hold for every call of connections that were accepted by this listener. */
 void router_add_listener(struct router *router, const char *address, const struct config_limit *const *named);
 /* NULL: none. */

@@ -99,6 +99,11 @@ void rpc_set_limits(struct rpc *rpc, const struct rpc_limits *limits) {
 }
 
 void rpc_set_router(struct rpc *rpc, struct router *router) { rpc->router = router; }
+
+void rpc_set_tallies(struct rpc *rpc, struct figures *tallies, uint32_t worker) {
+    rpc->unknown = tally_unknown(tallies, worker);
+}
+
 struct loop *rpc_loop(const struct rpc *rpc) {
     return rpc->loop;
 }
@@ -127,6 +132,7 @@ void rpc_accept(struct rpc *rpc, const struct rpc_accepted *accepted) {
     connection->takes_peers = accepted->takes_peers;
     connection->listener = accepted->listener;
     connection->cors = accepted->cors;
+    connection->gone = accepted->gone;
     connection->on_gone = accepted->on_gone;
     connection->context = accepted->context;
     struct connection *wire =
@@ -140,6 +146,7 @@ void rpc_accept(struct rpc *rpc, const struct rpc_accepted *accepted) {
 void rpc_turn_away(const struct rpc_accepted *accepted) {
     struct tls_server *tls = accepted->tls;
     struct cors *cors = accepted->cors;
+    if (accepted->gone) atomic_fetch_add_explicit(accepted->gone, 1, memory_order_relaxed);
     if (accepted->fd >= 0) close(accepted->fd);
     tls_server_unref(&tls);
     cors_unref(&cors);

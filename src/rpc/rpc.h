@@ -5,10 +5,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/counter.h"
+#include "base/status.h"
 #include "http/stream.h"
 #include "net/connection.h"
 #include "rpc/router.h"
 
+struct figures;
 struct loop;
 struct rpc;
 
@@ -19,12 +22,20 @@ struct rpc_limits {
     uint64_t stalled;
 };
 
-/* Counters of one worker; read by other threads only through mail. */
+/* Who ended a call, in the order of enum call_reason; ended by NULL. */
+enum { CALL_REASONS = 8 };
+extern const char *const call_reason_names[CALL_REASONS + 1];
+
+/* Counters of one worker, which any thread may read. Ended calls are clients', but for those that come from another worker,
+ * which counts them. */
 struct rpc_counters {
-    uint64_t connections, calls;             /* open now */
-    uint64_t calls_started, calls_ended[17]; /* by status */
-    uint64_t buffered;                       /* bytes, both directions */
-    uint64_t limited;                        /* calls that a limit ended */
+    atomic_uint_least64_t connections, calls; /* open now, those that we have made included */
+    atomic_uint_least64_t calls_made;         /* of them: by us */
+    atomic_uint_least64_t calls_started, calls_ended[STATUS_COUNT];
+    atomic_uint_least64_t calls_closed[CALL_REASONS];
+    atomic_uint_least64_t strangers; /* requests that are no calls in any dialect, and were refused */
+    atomic_uint_least64_t buffered;  /* bytes, both directions */
+    atomic_uint_least64_t limited;   /* calls that a limit ended */
 };
 
 struct rpc *rpc_new(struct loop *loop, const struct rpc_limits *limits);
@@ -32,6 +43,8 @@ void rpc_free(struct rpc **rpc);
 /* New connections and new calls use what is set here; open ones keep what they have. */
 void rpc_set_limits(struct rpc *rpc, const struct rpc_limits *limits);
 void rpc_set_router(struct rpc *rpc, struct router *router);
+/* Where calls are counted that no route is for (rpc/tally.h); `worker` is this one's number. */
+void rpc_set_tallies(struct rpc *rpc, struct figures *tallies, uint32_t worker);
 struct loop *rpc_loop(const struct rpc *rpc);
 const struct rpc_counters *rpc_counters(const struct rpc *rpc);
 
@@ -48,6 +61,7 @@ struct rpc_accepted {
     struct tls_server *tls; /* a reference, which rpc_accept() takes over; or NULL */
     struct cors *cors;      /* the same */
     bool reads_proxy_header;
+    atomic_uint_least64_t *gone; /* grows by one when it has gone, in whatever thread; or NULL */
     void (*on_gone)(void *context);
     void *context;
 };

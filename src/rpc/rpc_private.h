@@ -12,6 +12,7 @@
 #include "rpc/outbox.h"
 #include "rpc/peer_metadata.h"
 #include "rpc/rpc.h"
+#include "rpc/tally.h"
 
 struct rpc_call;
 
@@ -20,6 +21,8 @@ struct rpc {
     struct http_worker *http;
     struct rpc_limits limits; /* no bound: a number that is never reached */
     struct rpc_counters counters;
+    struct tally *unknown;  /* of calls that no route is for */
+    struct tally elsewhere; /* what is counted in it nobody reads */
     struct router *router;
     struct list connections; /* rpc_connection.node */
     struct rpc_connection *waiting; /* without a wire, for calls that have no link yet */
@@ -69,6 +72,7 @@ struct rpc_connection {
     size_t entry_count;
     bool is_client, is_draining, is_internal, is_tunnelled, takes_peers;
     void (*on_idle)(void *context); /* its last call has gone; may be NULL */
+    atomic_uint_least64_t *gone;
     void (*on_gone)(void *context);
     void *context;
 };

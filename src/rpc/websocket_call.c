@@ -47,7 +47,7 @@ struct message *websocket_call_inflate(struct rpc_call *call, const void *data, 
         fault(call, WEBSOCKET_BAD_DATA, STATUS_INVALID_ARGUMENT, "a text is no UTF-8");
         break;
     case WEBSOCKET_INFLATED_TOO_LARGE:
-        call->call.rpc->counters.limited++;
+        counter_add(&call->call.rpc->counters.limited, 1);
         fault(call, WEBSOCKET_TOO_LARGE, STATUS_RESOURCE_EXHAUSTED,
               "received message after decompression larger than max");
         break;

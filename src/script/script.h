@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/counter.h"
 #include "base/error.h"
 #include "base/status.h"
 #include "config/config.h"
@@ -14,11 +15,21 @@
 #include "schema/schema.h"
 
 struct dict_set;
+struct figures;
 struct rate_registry;
 struct topics;
 struct script;
 struct generation;
 struct upstream_set;
+
+/* What a worker's scripts have done: a row of figures, by the worker's number. */
+struct script_figures {
+    atomic_uint_least64_t errors;                     /* that they have let through */
+    atomic_uint_least64_t out_of_time, out_of_memory; /* handlers that were stopped */
+    atomic_uint_least64_t memory;                     /* bytes, after the last turn in which one ran */
+};
+struct figures *script_figures_new(uint32_t workers);
+struct script_figures *script_figures_of(struct figures *figures, uint32_t worker);
 
 /* What the worker gives its scripts. Outlives the script. */
 struct script_host {
@@ -26,6 +37,7 @@ struct script_host {
     struct rpc *rpc;
     struct topics *topics;
     struct rate_registry *rates; /* the process's */
+    struct script_figures *figures; /* NULL: nobody wants them */
     uint32_t worker, worker_count;
     const char *lua_path;  /* the folder that holds tidewire/… (lua/ of the checkout, or where it is installed) */
     /* A script set the health of a service ("" for the whole server). */

@@ -63,6 +63,7 @@ static void collect(struct script *script) {
     struct collector *collector = &script->collector;
     uint64_t now = script_used_bytes(script);
     set_heap_limit(script, now);
+    counter_set(&script->figures->memory, now);
     uint64_t allocated = now > collector->counted ? now - collector->counted : 0;
     if (!collector->is_collecting) {
         if (now < collector->begin_at && !collector->wanted) return;
@@ -143,6 +144,7 @@ static lua_State *open_state(struct script *script) {
 struct script *script_new(const struct script_host *host) {
     struct script *script = memory_new(sizeof *script);
     script->host = *host;
+    script->figures = host->figures ? host->figures : &script->own_figures;
     script->dice.state = clock_monotonic() | 1;
     list_init(&script->generations);
     list_init(&script->idle);
@@ -294,6 +296,7 @@ static const char *push_place(lua_State *L, lua_State *from, const char *text, c
 
 void log_lua_error(struct script *script, lua_State *L, const struct log_scope *scope, const char *what,
                    const struct origin *handler) {
+    counter_add(&script->figures->errors, 1);
     if (!log_is_on(LOG_ERROR)) return;
     lua_State *own = script->L;
     lua_checkstack(L, LUA_MINSTACK);

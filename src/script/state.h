@@ -39,6 +39,7 @@ struct collector {
 
 struct script {
     struct script_host host;
+    struct script_figures *figures, own_figures; /* the host's, where it has some */
     struct heap heap; /* all memory of L */
     uint64_t handler_memory;
     lua_State *L;

@@ -204,6 +204,7 @@ void stream_finish_well(struct stream *stream) {
         return;
     }
     const struct origin *origin = &stream->handler->origin;
+    counter_add(&stream->generation->script->figures->errors, 1);
     log_error(&stream->call->log, "the handler at %s:%d ended without the reply that the method owes",
               origin->file, origin->line);
     stream_finish(stream, STATUS_INTERNAL, "the handler gave no reply", NULL, 0);

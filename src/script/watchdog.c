@@ -81,6 +81,7 @@ RAISES static void check_growth(lua_State *L, struct script *script, lua_Debug *
     lua_gc(L, LUA_GCCOLLECT, 0); /* the collector may have stood still so far */
     watchdog->has_restarted_collector = true;
     if (script_used_bytes(script) <= script->heap.guard.limit) return;
+    counter_add(&script->figures->out_of_memory, 1);
     note_place(watchdog, L, activation);
     lua_pushfstring(L, "%s: the handler has used up its memory (limits.handler_memory) without waiting", watchdog->place);
     *watchdog->place = 0;
@@ -97,7 +98,10 @@ RAISES static void hook(lua_State *L, lua_Debug *activation) {
     }
     if (watchdog->has_barked) {
         /* It is raised again and again on the way out: where it was first is where the handler was. */
-        if (!*watchdog->place) note_place(watchdog, L, activation);
+        if (!*watchdog->place) {
+            counter_add(&script->figures->out_of_time, 1);
+            note_place(watchdog, L, activation);
+        }
         lua_pushfstring(L, "%s: the handler has used up its CPU budget (limits.handler_time) without waiting",
                         watchdog->place);
         lua_error(L);

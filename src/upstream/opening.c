@@ -19,6 +19,7 @@ static void count_waiting(struct opening *opening, bool is_waiting) {
     if (opening->is_counted == is_waiting) return;
     opening->is_counted = is_waiting;
     opening->upstream->waiting_count += is_waiting ? 1 : -1u;
+    counter_add(&opening->upstream->figures->waiting, is_waiting ? 1 : UINT64_MAX);
 }
 
 /* Out of whatever list it waits in. */
@@ -56,12 +57,14 @@ bool opening_attach(struct opening *opening, struct target *target, struct rpc_l
     opening->attached_at = now_of(opening);
     opening->has_paid = false;
     ++*(opening->only ? &target->checks : &target->streams);
+    counter_add(&opening->upstream->figures->streams, !opening->only);
     target->calls++;
     return true;
 }
 
 void opening_refuse(struct opening *opening, const char *text) {
     opening->upstream->refused++;
+    counter_add(&opening->upstream->figures->refused, 1);
     rpc_call_refuse(opening->call, STATUS_UNAVAILABLE, text); /* on_over() frees it */
 }
 
@@ -74,6 +77,7 @@ static void leave(struct opening *opening, const struct rpc_outcome *outcome) {
     opening->target = NULL;
     opening->last = target;
     --*(opening->only ? &target->checks : &target->streams);
+    counter_take(&opening->upstream->figures->streams, !opening->only);
     if (!opening->only) target_judge(target, outcome, opening->attached_at);
     target_free_if_left(target);
 }
@@ -137,6 +141,7 @@ static bool on_failure(void *context, const struct rpc_outcome *outcome) {
     bool is_again = outcome->is_unseen ? may_repeat(opening, &wait) : wants_retry(opening, outcome, &wait);
     if (!is_again) return false;
     upstream->retries++;
+    counter_add(&upstream->figures->retries, 1);
     leave(opening, outcome);
     if (wait) {
         count_waiting(opening, true);
@@ -209,6 +214,7 @@ struct call *opening_start(struct upstream *upstream, const struct upstream_requ
     struct opening *opening = opening_new(upstream, request);
     struct call *call = opening->call; /* the opening may be gone in a moment */
     upstream->calls++;
+    counter_add(&upstream->figures->calls, 1);
     upstream_place(upstream, opening);
     return call;
 }

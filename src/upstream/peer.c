@@ -78,6 +78,8 @@ static void tell_record(struct peer *peer) {
     now.connections = peer_connections(peer);
     if (memcmp(&now, &peer->told, sizeof now) == 0) return;
     peer_record_add(peer->record, &peer->told, &now);
+    counter_add(&peer->upstream->figures->connections, now.connections - peer->told.connections);
+    counter_add(&peer->upstream->figures->dial_failures, now.dial_failures - peer->told.dial_failures);
     peer->told = now;
 }
 

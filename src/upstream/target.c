@@ -86,6 +86,7 @@ static void forget_link(struct upstream_link *link) {
     timer_stop(loop_of(target), &link->linger);
     timer_stop(loop_of(target), &link->age);
     list_remove(&link->node);
+    counter_take(&upstream->figures->connections, link->was_ready);
     rpc_link_free(&link->link);
     free(link);
     target_free_if_left(target);
@@ -152,6 +153,7 @@ static void became_ready(struct upstream_link *link) {
     struct target *target = link->target;
     uint64_t age = target->upstream->config->max_age;
     link->was_ready = true;
+    counter_add(&target->upstream->figures->connections, 1);
     target->is_dialling = false;
     if (rpc_link_is_closing(link->link)) return; /* it greets to send everybody away */
     if (age)

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/figures.h"
 #include "upstream/peer_private.h"
 
 /* ---- life ---- */
@@ -25,6 +26,20 @@ static void become_peer(struct upstream *upstream) {
     if (peer_is_home(upstream)) upstream->peer = peer_new(upstream);
 }
 
+struct figures *upstream_figures_new(uint32_t workers) {
+    return figures_new(workers, sizeof(struct upstream_figures) / sizeof(atomic_uint_least64_t), UPSTREAM_FIGURES_MOST,
+                       &(struct figures_name){{"others"}});
+}
+
+/* The calls of a peer all go by its home, which counts them. */
+static void open_figures(struct upstream *upstream) {
+    const struct upstreams_host *host = &upstream->all->host;
+    bool is_elsewhere = upstream_is_peer(upstream) && !peer_is_home(upstream);
+    upstream->figures = &upstream->own_figures;
+    if (host->figures && !is_elsewhere)
+        upstream->figures = figures_open(host->figures, host->worker, &(struct figures_name){{upstream->config->name}});
+}
+
 struct upstream *upstream_new(struct upstreams *upstreams, struct config_upstream *config, struct tls_client *tls) {
     struct upstream *upstream = memory_new(sizeof *upstream);
     upstream->all = upstreams;
@@ -38,6 +53,7 @@ struct upstream *upstream_new(struct upstreams *upstreams, struct config_upstrea
     task_init(&upstream->again, again);
     timer_init(&upstream->wake, wake);
     list_append(&upstreams->all, &upstream->node);
+    open_figures(upstream);
     if (upstream_is_peer(upstream))
         become_peer(upstream);
     else

@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/counter.h"
 #include "base/error.h"
 #include "config/config.h"
 #include "rpc/client.h"
@@ -24,13 +25,23 @@
 struct upstream;
 struct upstream_set;
 struct upstreams;
+struct figures;
 
 struct upstreams *upstreams_new(struct rpc *rpc);
 
-/* For peers: the other workers of the process. */
+/* What one worker's part of an upstream is doing: a row of figures, by its name. Of a peer, in its home alone. */
+struct upstream_figures {
+    atomic_uint_least64_t connections, streams, waiting;                   /* now */
+    atomic_uint_least64_t calls, retries, refused, failures, dial_failures; /* ever */
+};
+enum { UPSTREAM_FIGURES_MOST = 1024 };
+struct figures *upstream_figures_new(uint32_t workers);
+
+/* The process, and its other workers. */
 struct peer_registry;
 struct upstreams_host {
     struct peer_registry *registry;
+    struct figures *figures; /* NULL: nobody wants them */
     uint32_t worker, worker_count; /* this one's number; of all */
     /* Gives the descriptor to that worker (which may be this one), for upstreams_accept(); takes it and `peer` over. */
     void (*connect)(void *context, uint32_t worker, int fd, struct config_upstream *peer, bool is_arrival);

@@ -77,6 +77,7 @@ struct upstream {
     uint32_t uses;         /* sets that it is in */
     uint32_t waiting_count; /* openings that wait: here, at targets, for their retry */
     uint64_t calls, retries, refused;
+    struct upstream_figures *figures, own_figures;
     uint64_t tokens;       /* that allow retries, in hundredths */
     bool is_started;       /* health is asked */
 };

@@ -29,6 +29,7 @@ void target_dial_failed(struct target *target, const char *reason) {
     uint64_t wait = backoff_after(++target->dial_failures_in_row, config->backoff, 1.6, config->backoff_most,
                                   &target->upstream->all->dice);
     target->dial_failures++;
+    counter_add(&target->upstream->figures->dial_failures, 1);
     target->backoff_until = now_of(target) + wait;
     free(target->error);
     target->error = strstr(reason, target->text) ? memory_copy_string(reason)
@@ -93,6 +94,7 @@ void target_judge(struct target *target, const struct rpc_outcome *outcome, uint
         return;
     }
     target->failures++;
+    counter_add(&target->upstream->figures->failures, 1);
     target->failures_in_row++;
     if (ejection && target->failures_in_row >= ejection->failures && target->ejected_until <= now &&
         may_eject(target->upstream, now))

@@ -118,7 +118,13 @@ static const struct {
      "t.conf:3: error: `method` is \"pkg.Service/Method\", not \"a.B.C\""},
     {LISTEN "route { websocket = \"GET /a\" method = a.B/C }\nroute {\nwebsocket = \"GET /b\" method = a.B/C dialect = go }",
      "t.conf:4: error: `dialect` = \"go\" is unknown (did you mean \"goa\"?)"},
-    {LISTEN "admin \"127.0.0.1:1\" { }", "t.conf:2: error: this version does not serve `admin` yet"},
+    {LISTEN "admin \"127.0.0.1\" { }", "t.conf:2: error: \"127.0.0.1\" is not an address: HOST:PORT, [V6]:PORT, *:PORT or unix:PATH"},
+    {"listen \"127.0.0.1:1\" { }\nadmin \"127.0.0.1:1\" { }",
+     "t.conf:2: error: `admin \"127.0.0.1:1\"` is the same address as \"127.0.0.1:1\" in line 1"},
+    {LISTEN "admin \"127.0.0.1:1\" { }\nadmin \"127.0.0.1:1\" { }",
+     "t.conf:3: error: `admin \"127.0.0.1:1\"` is already in line 2"},
+    {LISTEN "admin \"127.0.0.1:1\" {\n mode = 0600 }", "t.conf:3: error: `mode` is for unix sockets only"},
+    {LISTEN "admin \"127.0.0.1:1\" {\n tls { } }", "t.conf:3: error: `admin` has no section `tls`"},
     /* named limits */
     {LISTEN "limits {\nmessages_per_second = 5 }",
      "t.conf:3: error: `messages_per_second` belongs in limit \"NAME\" { … }; where that is to hold, write limit = \"NAME\""},
@@ -409,6 +415,7 @@ static void a_file_without_keys_has_the_defaults(void) {
     CHECK_INT(config->listeners[0].backlog, 4096);
     CHECK(!config->listeners[0].tls && !config->listeners[0].proxy_from && !config->listeners[0].path);
     CHECK(!config->listeners[0].cors);
+    CHECK_INT(config->admin_count, 0);
     CHECK_INT(config->service_count, 0);
     CHECK_INT(config->limits.message, 4 << 20);
     CHECK_INT(config->limits.headers, 64 << 10);
@@ -714,6 +721,19 @@ static void expect_fault(const char *text, const char *expected) {
     CHECK(!config);
 }
 
+static void addresses_for_who_watches_are_read(void) {
+    struct config *config = read_text(LISTEN "admin \"127.0.0.1:9464\" { }\nadmin \"unix:a.sock\" { mode = 0600 }");
+    CHECK_INT(config->admin_count, 2);
+    CHECK_STR(config->admins[0].address, "127.0.0.1:9464");
+    CHECK_STR(config->admins[0].host, "127.0.0.1");
+    CHECK_STR(config->admins[0].port, "9464");
+    CHECK_INT(config->admins[0].line, 2);
+    CHECK_INT(config->admins[1].mode, 0600);
+    CHECK_STR(config->admins[1].path, "a.sock");
+    CHECK_INT(config->listener_count, 1);
+    config_free(&config);
+}
+
 static void faults_in_included_files_name_them(void) {
     write_file("bad.conf", "\n\nwrokers = 1\n");
     expect_fault(LISTEN "include(bad.conf)",
@@ -946,6 +966,7 @@ int main(void) {
     RUN(variables_are_filled_in);
     RUN(the_environment_goes_before_the_file_for_the_log);
     RUN(included_files_stand_in_the_place_of_their_include);
+    RUN(addresses_for_who_watches_are_read);
     RUN(faults_in_included_files_name_them);
     RUN(a_file_that_includes_itself_is_a_fault);
     RUN(includes_are_bounded);
