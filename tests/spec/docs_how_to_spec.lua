@@ -5,6 +5,7 @@ local client = require "support.client"
 local doors = require "support.doors"
 local hosts = require "support.hosts"
 local http1 = require "support.http1"
+local metrics = require "support.metrics"
 local nats = require "support.nats"
 local page = require "support.page"
 local process = require "support.process"
@@ -520,6 +521,23 @@ describe(path, function()
     assert.same({ "OK", "handler", 1, 1, 1 },
       { ended.status, ended.reason, ended.messages_in, ended.messages_out, ended.generation })
     assert(ended.duration_ms and ended.bytes_in and ended.bytes_out and ended.peer)
+  end)
+
+  recipe("watch", "the page has every metric that the expressions ask for", function()
+    local conf = recipes.watch.conf:gsub('"127%.0%.0%.1:9464"', '"127.0.0.1:0"')
+    local gw = gateway.start { config = conf, scripts = recipes.logs.scripts }
+    local families, asked = metrics.read(gw).families, 0
+    for line in io.lines(path) do
+      if line:find "^| .* | `.*` |$" then
+        for name in line:gmatch "%f[%w_][%a_]*_[%a_]+%f[%s%[{()]" do
+          if name:find "^tidewire_" or name:find "^grpc_server_" then
+            assert(families[name], name .. " is no metric")
+            asked = asked + 1
+          end
+        end
+      end
+    end
+    assert.is_true(asked >= 11)
   end)
 
   recipe("etc/tidewire.service", "an installation has its unit, and examples that are fine where they lie", function()
