@@ -27,6 +27,7 @@ static struct log_access access_line(struct rpc_call *call) {
     };
 }
 
+_Static_assert(REASON_UPSTREAM + 1 == CALL_REASONS, "each has a name and a counter");
 const char *const call_reason_names[CALL_REASONS + 1] = {
     [REASON_HANDLER] = "handler",       [REASON_CLIENT] = "client", [REASON_SERVER] = "server",
     [REASON_DEADLINE] = "deadline",     [REASON_LIMIT] = "limit",   [REASON_DRAIN] = "drain",

@@ -244,7 +244,8 @@ for family in parse(open(sys.argv[1]).read()):
     for _, member in ipairs(members) do assert.equal(50, #member:receive_all(50).messages) end
     await(gw, "tidewire_topic_delivered_total", nil, page:sum "tidewire_topic_delivered_total" + 300)
     local after = metrics.read(gw)
-    -- A message that a handler passes on as it came need not be encoded: it has its bytes.
+    -- What a handler passes on as it came has its bytes.
+    assert.equal(0, after:sum "tidewire_topic_encoded_total" - page:sum "tidewire_topic_encoded_total")
     assert.equal(50, after:sum "tidewire_topic_published_total" - page:sum "tidewire_topic_published_total")
     assert.equal(300, after:sum("grpc_server_msg_sent_total", { grpc_method = "Chat" }))
     assert.equal(50, after:sum("grpc_server_msg_received_total", { grpc_method = "Chat" }))
@@ -252,5 +253,138 @@ for family in parse(open(sys.argv[1]).read()):
     await(gw, "tidewire_topic_subscribers", nil, 0)
     await(gw, "tidewire_topics", nil, 1) -- which the script holds
     assert.equal(after:sum "tidewire_topic_delivered_total", metrics.read(gw):sum "tidewire_topic_delivered_total")
+  end)
+
+  it("show that the encoder has run once for each publish, whoever subscribes in two workers", function()
+    local gw = start('service "chat.ChatService" { script = "chat.lua" }', { ["chat.lua"] = [[
+      local tidewire = require "tidewire"
+      local room = tidewire.topic("nursery", { type = "chat.ChatMessage" })
+      return { Chat = {
+        on_open = function(stream) room:subscribe(stream) end,
+        on_message = function(_, message) room:publish { sender = message.sender, timestamp = message.timestamp } end,
+      } }
+    ]] })
+    local members = {}
+    for i = 1, 8 do members[i] = hosts.join(gw) end
+    await(gw, "tidewire_topic_subscribers", nil, 8)
+    for i = 1, 40 do members[1]:send { sender = "ann", timestamp = i } end
+    for _, member in ipairs(members) do assert.equal(40, #member:receive_all(40).messages) end
+    await(gw, "tidewire_topic_delivered_total", nil, 320)
+    local page = metrics.read(gw)
+    assert.same({ 40, 40 }, { page:sum "tidewire_topic_published_total", page:sum "tidewire_topic_encoded_total" })
+    assert.equal(0, page:sum "tidewire_topic_dropped_total")
+    -- No name of a topic is ever a label.
+    assert.is_nil(page.text:find("nursery", 1, true))
+  end)
+
+  it("tell what limits and dictionaries of the config have done, by name", function()
+    local gw = start([[
+      shared_dict small { size = 16KiB }
+      limit strict { messages = 2 }
+      limit unused { messages = 9 }
+      service "greet.GreetService" { script = "dict.lua"  limit = "strict" }
+    ]], { ["dict.lua"] = [[
+      local tidewire = require "tidewire"
+      local small = tidewire.shared.small
+      return {
+        Greet = function(_, request)
+          for i = 1, tonumber(request.name) do small:set("key " .. i, ("x"):rep(1000)) end
+          return {}
+        end,
+        GreetStream = function(stream) for m in stream:messages() do stream:send { greeting = m.name } end end,
+      }
+    ]] })
+    local channel = client.connect(gw.address)
+    local page = metrics.read(gw)
+    assert.equal(16384, page:sum("tidewire_shared_dict_size_bytes", { dict = "small" }))
+    assert.equal(0, page:sum("tidewire_shared_dict_evicted_total", { dict = "small" }))
+    local free = page:sum("tidewire_shared_dict_free_bytes", { dict = "small" })
+    assert.equal("OK", channel:call("greet.GreetService/Greet", { name = "3" }, client.soon).code)
+    page = metrics.read(gw)
+    assert.is_true(page:sum("tidewire_shared_dict_free_bytes", { dict = "small" }) <= free - 3000)
+    assert.equal(0, page:sum("tidewire_shared_dict_evicted_total", { dict = "small" }))
+    assert.equal("OK", channel:call("greet.GreetService/Greet", { name = "100" }, client.soon).code)
+    assert.is_true(metrics.read(gw):sum("tidewire_shared_dict_evicted_total", { dict = "small" }) >= 85)
+
+    local stream = channel:open "greet.GreetService/GreetStream"
+    for i = 1, 3 do stream:send { name = tostring(i) } end
+    assert.equal(2, #stream:receive_all().messages)
+    assert.equal("RESOURCE_EXHAUSTED", stream:status().code)
+    await(gw, "tidewire_limited_total", { limit = "strict", kind = "ended" }, 1)
+    page = metrics.read(gw)
+    assert.equal(1, page:sum "tidewire_limited_total")
+    assert.equal(0, page:sum("tidewire_limited_total", { limit = "unused" }))
+    assert.equal(1, page:sum("tidewire_stream_close_total", { reason = "limit" }))
+  end)
+
+  it("tell of an upstream what is open to it, what was called and what has failed", function()
+    local behind = start()
+    local gw = start(([[
+      upstream back { target = "%s"  linger = 50ms  backoff = 60s }
+      service "greet.GreetService" { upstream = "back" }
+    ]]):format(behind.address))
+    local channel = client.connect(gw.address)
+    local of = { upstream = "back" }
+    assert.equal(0, metrics.read(gw):sum("tidewire_upstream_connections", of))
+    local stream = channel:open "greet.GreetService/GreetStream"
+    stream:send { name = "a" }
+    assert.equal("a", stream:receive().greeting)
+    local page = metrics.read(gw)
+    for name, wanted in pairs { connections = 1, streams = 1, waiting = 0, calls_total = 1, failures_total = 0 } do
+      assert.equal(wanted, page:sum("tidewire_upstream_" .. name, of), name)
+    end
+    assert.equal(1, page:sum("tidewire_streams_open", { role = "upstream" }))
+    -- Passed on: of the method nothing is known, and no message was counted.
+    local passed = { grpc_service = "greet.GreetService", grpc_method = "unknown" }
+    assert.equal(1, page:sum("grpc_server_started_total", passed))
+    assert.equal(0, page:sum("grpc_server_msg_received_total", passed))
+    stream:half_close()
+    assert.equal("OK", stream:status().code)
+    await(gw, "grpc_server_handled_total", { grpc_service = "greet.GreetService", grpc_code = "OK" }, 1)
+    await(gw, "tidewire_upstream_streams", of, 0)
+    await(gw, "tidewire_upstream_connections", of, 0)
+    assert.is_nil(behind:stop())
+    for _ = 1, 2 do
+      assert.equal("UNAVAILABLE", channel:call("greet.GreetService/Greet", { name = "a" }, client.soon).code)
+    end
+    await(gw, "tidewire_upstream_failures_total", { upstream = "back", kind = "refused" }, 2)
+    page = metrics.read(gw)
+    assert.equal(1, page:sum("tidewire_upstream_failures_total", { upstream = "back", kind = "dial" }))
+    assert.equal(3, page:sum("tidewire_upstream_calls_total", of))
+    assert.equal(2, page:sum("tidewire_stream_close_total", { reason = "upstream" }) - 1) -- the one before, too
+  end)
+
+  it("tell when the bus has gone and when it is back, and what it has carried", function()
+    local server = nats.start()
+    local a = hosts.serve(server, nil, nil, admin)
+    await(a, "tidewire_bus_connected", nil, 1)
+    local b = hosts.serve(server, nil, nil, admin)
+    local ann, bob = hosts.join(a), hosts.join(b)
+    hosts.meet(ann, bob)
+    local before = metrics.read(a)
+    for i = 1, 20 do
+      ann:send { sender = "ann", timestamp = i }
+      assert.equal(i, hosts.next_said(bob).timestamp)
+    end
+    local page = metrics.read(a)
+    local out = { direction = "out" }
+    assert.equal(20, page:sum("tidewire_bus_messages_total", out) - before:sum("tidewire_bus_messages_total", out))
+    assert.is_true(page:sum("tidewire_bus_bytes_total", out) > before:sum("tidewire_bus_bytes_total", out))
+    assert.is_true(metrics.read(b):sum("tidewire_bus_messages_total", { direction = "in" }) >= 20)
+    assert.is_true(metrics.read(b):sum "tidewire_topic_received_total" >= 20)
+    assert.equal(1, page:sum "tidewire_bus_connects_total")
+    assert.equal(0, page:sum "tidewire_bus_losses_total")
+
+    server:kill()
+    await(a, "tidewire_bus_connected", nil, 0)
+    assert.equal(1, metrics.read(a):sum "tidewire_bus_losses_total")
+    server:begin()
+    await(a, "tidewire_bus_connected", nil, 1)
+    assert.equal(2, metrics.read(a):sum "tidewire_bus_connects_total")
+    -- Without a bus in the config there is nothing to tell of one.
+    a:configure(hosts.config_without .. admin)
+    assert.equal(2, a:reload())
+    process.await(gateway.patience, function() return metrics.read(a):sum "tidewire_bus_connected" == nil end)
+    assert.is_nil(metrics.read(a):sum "tidewire_bus_connected")
   end)
 end)
