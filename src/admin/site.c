@@ -17,7 +17,7 @@
 
 static const struct http_limits limits = {
     .headers = 16 * 1024,
-    .streams = 4,
+    .streams = 1, /* so many pages may wait for one who is slow */
     .stream_window = 65535,
     .connection_window = 65535,
     .idle = IDLE,

@@ -159,10 +159,10 @@ end)
 describe("whoever reaches an admin address", function()
   after_each(gateway.stop_all)
 
-  it("is answered although 1,000 ask at once, and calls go on", function()
+  it("is answered although 900 ask at once, and calls go on", function()
     local gw = start()
     local address, wires = metrics.address(gw), {}
-    for i = 1, 1000 do
+    for i = 1, 900 do
       wires[i] = http1.connect(address)
       wires[i]:send "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"
     end
@@ -179,7 +179,7 @@ describe("whoever reaches an admin address", function()
 
   it("keeps nobody waiting by taking nothing, or by asking for nothing", function()
     local gw = start()
-    local address, wires = metrics.address(gw), {}
+    local address, wires, before = metrics.address(gw), {}, gw:resident_bytes()
     for i = 1, 40 do -- they ask, again and again, and read nothing
       wires[i] = http1.connect(address, { receive_buffer = 4096 })
       wires[i]:send_some(("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"):rep(200))
@@ -192,8 +192,8 @@ describe("whoever reaches an admin address", function()
       assert.equal(200, metrics.ask(gw, "/health").status)
       greets(gw)
     end
-    local before = gw:resident_bytes()
-    assert.is_true(before < 200 * 2 ^ 20 * gateway.slowness)
+    -- Each has one page, and what the kernel holds: not the thousands that they have asked for.
+    assert.is_true(gw:resident_bytes() - before < 32 * 2 ^ 20 * gateway.slowness)
   end)
 
   it("finds no way to break it by what is no request", function()
