@@ -66,6 +66,7 @@ static bool refuse_key(const struct build *build, cfg_t *section, const char *ke
 static bool check_keys(const struct build *build, cfg_t *section, const struct config_limit *limit) {
     bool is_of_stream = limit->per == LIMIT_PER_STREAM, is_of_one = is_of_stream || limit->per == LIMIT_PER_CONNECTION;
     bool has_rate = limit->messages_per_second || limit->bytes_per_second;
+    bool has_keys = limit->per == LIMIT_PER_PEER || limit->per == LIMIT_PER_METADATA;
     static const char counts_streams[] = "counts streams, and `per = stream` has one: say another `per`";
     return refuse_key(build, section, "streams", !is_of_stream, counts_streams) &&
            refuse_key(build, section, "streams_per_second", !is_of_stream, counts_streams) &&
@@ -73,6 +74,7 @@ static bool check_keys(const struct build *build, cfg_t *section, const struct c
            refuse_key(build, section, "action", has_rate, "is for messages_per_second and bytes_per_second") &&
            refuse_key(build, section, "direction", has_rate || limit->messages,
                       "is for messages_per_second, bytes_per_second and messages") &&
+           refuse_key(build, section, "keys", has_keys, "is for `per` peer and metadata, which have many") &&
            (has_rate || limit->messages || limit->streams || limit->streams_per_second || limit->idle || limit->age ||
             SECTION_FAULT(build, section, "`limit \"%s\"` limits nothing", limit->name));
 }

@@ -1,4 +1,7 @@
 /* script/bind_dict.c - tidewire.shared: the dictionaries of the config, with the methods and returns of ngx.shared. */
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "base/clock.h"
 #include "dict/dict.h"
 #include "dict/set.h"
@@ -38,12 +41,26 @@ static struct dict *check_dict(lua_State *L, const char *signature) {
 
 static uint64_t now_of(const struct script *script) { return loop_now(script->host.loop); }
 
+/* An integer of 64 bits that is no Lua number counts as its digits, too. */
+static void make_key_text(lua_State *L, const char *signature) {
+    uint64_t bits;
+    char digits[24];
+    enum number_kind kind = twl_to_wide(L, 2, &bits);
+    if (kind == NUMBER_NONE) raise_misuse(L, signature);
+    snprintf(digits, sizeof digits, kind == NUMBER_SIGNED ? "%" PRId64 : "%" PRIu64, bits);
+    lua_pushstring(L, digits);
+    lua_replace(L, 2);
+}
+
 static struct use check_use(lua_State *L, const char *signature) {
     struct use use = {.script = script_of(L), .dict = check_dict(L, signature)};
-    int type = lua_type(L, 2);
-    if (type != LUA_TSTRING && type != LUA_TNUMBER) raise_misuse(L, signature);
-    use.key.bytes = lua_tolstring(L, 2, &use.key.length);
     use.now = now_of(use.script);
+    if (lua_isnoneornil(L, 2)) {
+        use.fault = "nil key";
+        return use;
+    }
+    if (lua_type(L, 2) != LUA_TSTRING && lua_type(L, 2) != LUA_TNUMBER) make_key_text(L, signature);
+    use.key.bytes = lua_tolstring(L, 2, &use.key.length);
     if (!use.key.length) use.fault = "empty key";
     if (use.key.length > DICT_MOST_KEY) use.fault = "key too long";
     return use;
@@ -174,16 +191,16 @@ static int get_stale(lua_State *L) {
     return 3;
 }
 
-/* nil deletes where a value may be stored in any case. */
 static int store(lua_State *L, enum dict_condition condition, bool is_safe, const char *signature) {
     struct use use = check_write(L, signature);
     struct dict_storing how = {condition, is_safe, take_lifetime(L, 4, signature)};
     struct dict_value value;
-    bool forcible = false, deletes = lua_isnil(L, 3) && condition == DICT_ALWAYS;
-    if (!deletes && !take_value(L, 3, &value)) return raise_misuse(L, signature);
+    bool forcible = false, is_nil = lua_isnoneornil(L, 3);
+    if (!is_nil && !take_value(L, 3, &value)) return raise_misuse(L, signature);
     uint32_t flags = (uint32_t)take_whole(L, 5, 0, UINT32_MAX, signature);
     if (use.fault) return nil_and(L, use.fault);
-    if (deletes) {
+    if (is_nil && condition != DICT_ALWAYS) return nil_and(L, "attempt to add or replace nil values");
+    if (is_nil) {
         dict_delete(use.dict, use.key);
         return push_success(L, DICT_OK, false);
     }

@@ -126,6 +126,95 @@ describe("a shared_dict", function()
     ]])
   end)
 
+  -- By method, what it says of keys that are none, and of a key with each kind of value.
+  it("says of each key and value what ngx.shared says of it", function()
+    local channel = client.connect(start().address)
+    local keys = { ["nil"] = "nil nil key", ['""'] = "nil empty key", ['("k"):rep(65536)'] = "nil key too long" }
+    local calls = { "get(%s)", "get_stale(%s)", "set(%s, 1)", "safe_set(%s, 1)", "add(%s, 1)", "safe_add(%s, 1)",
+      "replace(%s, 1)", "delete(%s)", "incr(%s, 1)", "incr(%s, 1, 0)", "lpush(%s, 1)", "rpush(%s, 1)", "lpop(%s)",
+      "rpop(%s)", "llen(%s)", "ttl(%s)", "expire(%s, 1)" }
+    local lines = {}
+    for _, call in ipairs(calls) do
+      for key, expected in pairs(keys) do lines[#lines + 1] = ("dict:%s --> %s"):format(call:format(key), expected) end
+    end
+    check(channel, table.concat(lines, "\n"))
+    check(channel, [[
+      dict:get()                                --> nil nil key
+      dict:set(0.5, "by a fraction")            --> true nil false
+      dict:get("0.5")                           --> by a fraction
+      dict:set(-3, "by a negative one")         --> true nil false
+      dict:get("-3")                            --> by a negative one
+      dict:set("a\0b", "with a NUL")            --> true nil false
+      dict:get("a\0b")                          --> with a NUL
+      dict:get("a")                             --> nil
+      dict:set("s", "")                         --> true nil false
+      dict:get("s") == ""                       --> true
+      dict:set("s", ("s"):rep(3000))            --> true nil false
+      #dict:get("s")                            --> 3000
+      dict:set("s", 1e300)                      --> true nil false
+      dict:get("s") == 1e300                    --> true
+      dict:set("f", 1, nil, 4294967295)         --> true nil false
+      dict:get("f")                             --> 1 4294967295
+      dict:get_stale("f")                       --> 1 4294967295 false
+      dict:replace("f", 2)                      --> true nil false
+      dict:get("f")                             --> 2
+      dict:set("f", nil)                        --> true nil false
+      dict:safe_set("f", nil)                   --> true nil false
+      dict:get("f")                             --> nil
+      dict:add("f", nil)                        --> nil attempt to add or replace nil values
+      dict:safe_add("f")                        --> nil attempt to add or replace nil values
+      dict:replace("f", nil)                    --> nil attempt to add or replace nil values
+      dict:delete("f")                          --> true nil false
+      dict:set("b", true)                       --> true nil false
+      dict:incr("b", 1)                         --> nil not a number
+      dict:incr("b", 1, 0)                      --> nil not a number
+      dict:rpush("l", "x")                      --> 1
+      dict:rpush("l", "")                       --> 2
+      dict:get_stale("l")                       --> nil value is a list
+      dict:incr("l", 1)                         --> nil not a number
+      dict:add("l", 1)                          --> false exists false
+      dict:ttl("l")                             --> 0
+      dict:replace("l", 1)                      --> true nil false
+      dict:get("l")                             --> 1
+      dict:llen("none")                         --> 0
+      dict:rpop("none")                         --> nil
+      dict:flush_expired(0)                     --> 0
+      #dict:get_keys(2)                         --> 2
+      #dict:get_keys(0) == #dict:get_keys()     --> true
+      #dict:get_keys(0) > 5                     --> true
+    ]])
+  end)
+
+  it("takes keys of 65535 bytes, and none longer", function()
+    check(client.connect(start("shared_dict things { size = 256KiB }\n").address), [[
+      dict:set(("k"):rep(65535), "long") --> true nil false
+      dict:get(("k"):rep(65535))         --> long
+      dict:set(("k"):rep(65536), "long") --> nil key too long
+      #dict:get_keys()[1]                --> 65535
+    ]])
+  end)
+
+  it("takes an integer of 64 bits as its digits", function()
+    local channel = client.connect(start().address)
+    check(channel, [[
+      dict:set(tidewire.message.new("chat.ChatMessage", { timestamp = "9007199254740993" }).timestamp, 7) --> true nil false
+      dict:get("9007199254740993") --> 7
+      dict:get("9007199254740992") --> nil
+    ]])
+  end)
+
+  it("counts lifetimes in milliseconds", function()
+    local channel = client.connect(start().address)
+    assert.equal("true true true nil not found", run(channel, [[
+      dict:set('a', 1, 0.25)
+      local left = dict:ttl('a')
+      dict:expire('a', 0.001)
+      local soon = dict:ttl('a')
+      tidewire.sleep(0.002)
+      return left > 0.2 and left <= 0.25, soon > 0 and soon <= 0.001, dict:get('a') == nil, dict:ttl('a')
+    ]]))
+  end)
+
   it("lets values expire", function()
     local channel = client.connect(start().address)
     assert.equal("1 nil false nil 1 nil true", run(channel, [[
@@ -143,7 +232,6 @@ describe("a shared_dict", function()
       ["dict:set('a', {})"] = "expected dict:set(key, value[, seconds[, flags]])",
       ["dict:set('a', 1, -1)"] = "expected dict:set(key, value[, seconds[, flags]])",
       ["dict:set('a', 1, 0, 1.5)"] = "expected dict:set(key, value[, seconds[, flags]])",
-      ["dict:add('a', nil)"] = "expected dict:add(key, value[, seconds[, flags]])",
       ["dict:incr('a', 'x')"] = "expected dict:incr(key, number[, init[, seconds]])",
       ["dict:incr('a', 1, nil, 5)"] = "expected dict:incr(key, number[, init[, seconds]])",
       ["dict:expire('a')"] = "expected dict:expire(key, seconds)",
@@ -270,6 +358,19 @@ describe("over a reload a shared_dict", function()
     assert.equal(2, gw:reload())
     gw:wait_for_log 'shared_dict "things" begins empty: its size was 65536 bytes and is 131072 now'
     assert.equal("nil 131072", run(channel, "return dict:get('a'), dict:capacity()"))
+  end)
+
+  it("begins empty when a config in between has not named it", function()
+    local gw = start()
+    local channel = client.connect(gw.address)
+    run(channel, "dict:set('a', 1)")
+    gw:write("scripts/greet.lua", "return {}")
+    gw:configure(config)
+    assert.equal(2, gw:reload())
+    gw:write("scripts/greet.lua", script)
+    gw:configure(config .. things)
+    assert.equal(3, gw:reload())
+    assert.equal("nil", run(channel, "return dict:get('a')"))
   end)
 
   it("is untouched by one that is refused", function()

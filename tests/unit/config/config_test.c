@@ -168,6 +168,10 @@ static const struct {
      "t.conf:3: error: `messages` in all are of a stream or connection: say that in `per`"},
     {LISTEN "limit a { per = peer keys = 0\nstreams = 5 }",
      "t.conf:2: error: `keys` = 0 is outside of its range, 1 to 16777216"},
+    {LISTEN "limit a { messages_per_second = 5\nkeys = 5 }",
+     "t.conf:3: error: `keys` is for `per` peer and metadata, which have many"},
+    {LISTEN "limit a { per = service streams = 5\nkeys = 5 }",
+     "t.conf:3: error: `keys` is for `per` peer and metadata, which have many"},
     {LISTEN "limit a { age = 5s\naction = hard }",
      "t.conf:3: error: `action` is for messages_per_second and bytes_per_second"},
     {LISTEN "limit a { age = 5s\ndirection = both }",
@@ -885,13 +889,14 @@ static void the_default_file_reads_with_its_comments_taken_away(void) {
     struct buffer text = {0}, bare = {0};
     config_write_default(&text);
     buffer_append_byte(&text, '\0');
-    /* "# key = …", "# section {" and "# }" become what they stand for; mode needs another address. */
+    /* "# key = …", "# section {" and "# }" become what they stand for; mode needs another address, and keys
+     * another `per`. */
     for (char *line = (char *)text.data, *end; (end = strchr(line, '\n')); line = end + 1) {
         *end = '\0';
         char *mark = strstr(line, "# ");
         bool is_code = mark && (strstr(line, " = ") || line[strlen(line) - 1] == '{' || mark[2] == '}');
         bool is_left_out = strstr(line, "mode =") || strstr(line, "client_certificate = none") ||
-                           strstr(line, "hash_key =") || strstr(line, " upstream = ") ||
+                           strstr(line, "hash_key =") || strstr(line, " keys = ") || strstr(line, " upstream = ") ||
                            strstr(line, " token =") || strstr(line, " credentials =") || strstr(line, " nkey") ||
                            strstr(line, " websocket =");
         if (is_code && !is_left_out) memset(mark, ' ', 1);
