@@ -33,6 +33,11 @@ static void deadline_passed(struct timer *timer) {
     call_fail(call, STATUS_DEADLINE_EXCEEDED, REASON_DEADLINE, "the deadline has passed");
 }
 
+void call_set_limits(struct rpc_call *call, const struct call_limits *limits) {
+    call->most_message = limit_of(limits->message);
+    call->most_queued = limit_of(limits->buffered_per_stream);
+}
+
 struct rpc_call *call_new(struct rpc_connection *connection, struct account *account, const struct dialect *dialect,
                           const struct method *method, const struct call_handler *handler, void *data,
                           const struct call_limits *limits) {
@@ -48,8 +53,7 @@ struct rpc_call *call_new(struct rpc_connection *connection, struct account *acc
     call->connection = connection;
     call->is_client = connection->is_client;
     call->is_hungry = true;
-    call->most_message = limit_of(limits->message);
-    call->most_queued = limit_of(limits->buffered_per_stream);
+    call_set_limits(call, limits);
     list_init(&call->ready);
     list_init(&call->young);
     list_append(&connection->calls, &call->sibling);

@@ -151,6 +151,9 @@ void call_pending(struct call *call, size_t *messages, size_t *bytes);
  * `details` list already wrapped as google.rpc.Status, or NULL; more than 12 KiB are left out, with a line in the log,
  * and the text is cut at 4 KiB of its encoded form. Nothing when the call is finishing already. */
 void call_finish(struct call *call, enum status status, const char *text, const void *details, size_t details_length);
+/* The same call by another schema: of a method with the same name, shape, and names of types. A server call that is open
+ * goes over to the route in force for it, with its limits; its handler and data stay. Not raw. */
+void call_move(struct call *call, const struct method *method);
 /* Passes on what comes to either from now on, as it came: response headers, bytes, half-close, trailers, reset; the end
  * of one is the end of the other. `server` and `client` are raw and new. Bytes that the one cannot send yet hold back
  * the other's window, and nothing is told to handlers but on_close. Where the server has failed before its headers came

@@ -106,6 +106,7 @@ static inline const struct rpc_call *rpc_call_of_const(const struct call *call) 
 struct rpc_call *call_new(struct rpc_connection *connection, struct account *account, const struct dialect *dialect,
                           const struct method *method, const struct call_handler *handler, void *data,
                           const struct call_limits *limits);
+void call_set_limits(struct rpc_call *call, const struct call_limits *limits);
 /* Puts it on the ready list. */
 void call_wake(struct rpc_call *call, unsigned news);
 /* Tells the handler its news, and copies what it leaves in the read buffer. May free the call. */

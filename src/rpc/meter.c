@@ -39,38 +39,6 @@ uint32_t meter_pushback_ms(const struct meter_verdict *verdict) {
     return ms < INT32_MAX ? (uint32_t)ms : INT32_MAX;
 }
 
-/* ---- google.rpc.Status { code, message, details = { Any { RetryInfo { Duration } } } } ---- */
-
-static uint8_t *put_varint(uint8_t *at, uint64_t value) {
-    for (; value >= 0x80; value >>= 7) *at++ = (uint8_t)(value | 0x80);
-    *at++ = (uint8_t)value;
-    return at;
-}
-
-static uint8_t *put_number(uint8_t *at, unsigned field, uint64_t value) {
-    return value ? put_varint(put_varint(at, field << 3), value) : at;
-}
-
-static uint8_t *put_bytes(uint8_t *at, unsigned field, const void *bytes, size_t length) {
-    at = put_varint(put_varint(at, field << 3 | 2), length);
-    return mempcpy(at, bytes, length);
-}
-
-size_t meter_write_details(const struct meter_verdict *verdict, uint8_t details[METER_DETAILS_MOST]) {
-    static const char type[] = "type.googleapis.com/google.rpc.RetryInfo";
-    uint8_t duration[24], retry[32], any[128];
-    if (verdict->retry == RETRY_NEVER) return 0;
-    uint64_t ms = meter_pushback_ms(verdict);
-    uint8_t *end = put_number(duration, 1, ms / 1000);
-    end = put_number(end, 2, ms % 1000 * NS_PER_MS);
-    uint8_t *retry_end = put_bytes(retry, 1, duration, (size_t)(end - duration));
-    uint8_t *any_end = put_bytes(any, 1, type, sizeof type - 1);
-    any_end = put_bytes(any_end, 2, retry, (size_t)(retry_end - retry));
-    end = put_number(details, 1, STATUS_RESOURCE_EXHAUSTED);
-    end = put_bytes(end, 2, verdict->text, strlen(verdict->text));
-    return (size_t)(put_bytes(end, 3, any, (size_t)(any_end - any)) - details);
-}
-
 /* ---- whose counts ---- */
 
 static uint64_t now_of(const struct meter_request *request) { return loop_now(request->connection->rpc->loop); }
@@ -94,12 +62,14 @@ static size_t peer_key(const char *peer, char key[INET6_ADDRSTRLEN]) {
     return 9;
 }
 
-static const struct http_header *find_header(const struct meter_request *request, const char *name) {
-    size_t length = strlen(name);
+static struct text find_value(const struct meter_request *request, const char *name) {
+    size_t length = strlen(name), place = 0;
+    const struct metadata_entry *entry = request->metadata ? metadata_find(request->metadata, name, length, &place) : NULL;
+    if (entry) return (struct text){entry->value, entry->value_length};
     for (size_t i = 0; i < request->header_count; i++)
         if (request->headers[i].name_length == length && !memcmp(request->headers[i].name, name, length))
-            return &request->headers[i];
-    return NULL;
+            return (struct text){request->headers[i].value, request->headers[i].value_length};
+    return (struct text){"", 0};
 }
 
 static struct limit_entry *entry_of_connection(struct rpc_connection *connection, const struct limit *limit) {
@@ -112,7 +82,7 @@ static struct limit_entry *entry_of_connection(struct rpc_connection *connection
 
 static struct limit_entry *entry_of(const struct meter_request *request, const struct limit *limit, const char *owner) {
     char key[INET6_ADDRSTRLEN];
-    const struct http_header *header;
+    struct text value;
     size_t keys = limit->config->keys;
     switch (limit->config->per) {
     case LIMIT_PER_STREAM:
@@ -125,9 +95,8 @@ static struct limit_entry *entry_of(const struct meter_request *request, const s
         return limit_table_open(limit->table, keys, key, peer_key(rpc_connection_peer(request->connection), key),
                                 now_of(request));
     case LIMIT_PER_METADATA:
-        header = find_header(request, limit->config->metadata);
-        return limit_table_open(limit->table, keys, header ? header->value : "", header ? header->value_length : 0,
-                                now_of(request));
+        value = find_value(request, limit->config->metadata);
+        return limit_table_open(limit->table, keys, value.data, value.length, now_of(request));
     }
     return NULL;
 }
@@ -193,16 +162,22 @@ static void close_parts(struct meter *meter, size_t opened) {
     }
 }
 
-bool meter_open(const struct meter_request *request, struct meter **meter, struct meter_verdict *verdict) {
+/* NULL where nothing is limited. */
+static struct meter *make(const struct meter_request *request) {
     size_t count = 0;
     for (int i = 0; i < 2; i++) count += request->sets[i] ? request->sets[i]->count : 0;
-    *meter = NULL;
-    if (!count && !request->most) return true;
+    if (!count && !request->most) return NULL;
     struct meter *made = memory_new(sizeof *made + count * sizeof *made->parts);
     for (int i = 0; i < 2; i++) take_parts(request, request->sets[i], made);
     take_times(made);
     made->most = request->most;
-    for (size_t i = 0; i < made->count; i++) {
+    return made;
+}
+
+bool meter_open(const struct meter_request *request, struct meter **meter, struct meter_verdict *verdict) {
+    struct meter *made = make(request);
+    *meter = NULL;
+    for (size_t i = 0; made && i < made->count; i++) {
         if (open_part(request, &made->parts[i], verdict)) continue;
         limit_table_count(verdict->limit->table, LIMIT_REFUSED);
         close_parts(made, i + 1);
@@ -331,6 +306,46 @@ void meter_close(struct rpc_call *call) {
     close_parts(meter, meter->count);
     free(meter);
     call->meter = NULL;
+}
+
+/* ---- another config's limits for a call that is open ---- */
+
+static void copy_bucket(struct bucket *to, struct bucket *from) {
+    atomic_store_explicit(&to->full_at, atomic_load(&from->full_at), memory_order_relaxed);
+}
+
+/* What a limit that counts for the call alone has counted is the call's, as what others count is their table's. */
+static void take_counts(struct meter_part *part, struct meter *before) {
+    for (size_t i = 0; before && !part->entry && i < before->count; i++) {
+        struct limit_counts *from = before->parts[i].counts;
+        if (before->parts[i].limit->table != part->limit->table) continue;
+        for (int way = 0; way < WAYS; way++) {
+            copy_bucket(&part->counts->messages[way], &from->messages[way]);
+            copy_bucket(&part->counts->bytes[way], &from->bytes[way]);
+            atomic_store_explicit(&part->counts->total[way], atomic_load(&from->total[way]), memory_order_relaxed);
+        }
+    }
+}
+
+void meter_move(struct rpc_call *call, const struct meter_request *request) {
+    struct meter *before = call->meter, *made = make(request);
+    bool was_waiting[WAYS] = {meter_is_waiting(before, WAY_IN), meter_is_waiting(before, WAY_OUT)};
+    bool is_paid[WAYS] = {before && before->lanes[WAY_IN].is_paid, before && before->lanes[WAY_OUT].is_paid};
+    uint64_t moved = before ? before->moved : loop_now(call->call.rpc->loop), delayed = before ? before->delayed : 0;
+    for (size_t i = 0; made && i < made->count; i++) {
+        atomic_fetch_add(&made->parts[i].counts->open, 1); /* it is open already: nothing is asked */
+        take_counts(&made->parts[i], before);
+    }
+    meter_close(call);
+    meter_begin(call, made);
+    if (made) {
+        made->moved = moved;
+        made->delayed = delayed;
+        for (int way = 0; way < WAYS; way++) made->lanes[way].is_paid = is_paid[way];
+        if (made->idle || made->age) arm(made);
+    }
+    if (was_waiting[WAY_IN]) call_wake(call, NEWS_READABLE);
+    if (was_waiting[WAY_OUT]) call_wake(call, NEWS_WRITABLE);
 }
 
 /* ---- messages ---- */

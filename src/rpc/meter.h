@@ -78,12 +78,16 @@ struct meter_request {
     uint64_t most; /* as in struct meter */
     const struct http_header *headers;
     size_t header_count;
+    const struct metadata *metadata; /* of a call that is open, instead of its headers; else NULL */
 };
 
 /* For a call that is about to be accepted. False: a limit refuses it, as `verdict` says. */
 bool meter_open(const struct meter_request *request, struct meter **meter, struct meter_verdict *verdict);
 /* The call is there. */
 void meter_begin(struct rpc_call *call, struct meter *meter);
+/* For an open call that is not raw: from now on it has these limits. What those with the same name and scope have counted
+ * stays; a message that waits asks again. Whatever limited it before must still be there. */
+void meter_move(struct rpc_call *call, const struct meter_request *request);
 /* The call is over: nothing is timed any more. */
 void meter_stop(struct rpc_call *call);
 /* Lets go of what it holds. The generation of the call's route is still there. */
