@@ -52,6 +52,11 @@ chat.Chat = {
     stream:close()
   end,
 
+  -- Open streams go over to a new version of this script: room and subscription stay, the timer is the new one's.
+  on_reload = function(stream)
+    stream:every(5, say_hello)
+  end,
+
   on_close = function(stream)
     local room, user = stream.ctx.room, stream.ctx.user
     if user then room:publish(server_says(user .. " has left")) end

@@ -19,16 +19,25 @@ local function matches(stream, entry)
     and has_labels(entry, filter.labels)
 end
 
+local function listen(stream)
+  entries:subscribe(stream, { filter = matches, policy = "drop_old" })
+end
+
 local monitor = {}
 
 monitor.Monitor = {
   on_message = function(stream, filter)
     stream.ctx.filter = filter
-    entries:subscribe(stream, { filter = matches, policy = "drop_old" })
+    listen(stream)
   end,
 
   on_half_close = function(stream)
     stream:close()
+  end,
+
+  -- Open streams go over to a new version of this script, which looks at entries in its own way.
+  on_reload = function(stream)
+    if stream.ctx.filter then listen(stream) end
   end,
 }
 

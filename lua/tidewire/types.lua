@@ -203,6 +203,7 @@ function Stream:wait() end
 ---@field on_writable? fun(stream: tidewire.Stream)
 ---@field on_drain? fun(stream: tidewire.Stream)
 ---@field on_close? fun(stream: tidewire.Stream, code: tidewire.Code, text: string)
+---@field on_reload? true | fun(stream: tidewire.Stream) open streams of older scripts come over to these
 ---@field run? fun(stream: tidewire.Stream, request?: tidewire.Message): tidewire.Reply
 
 ---One entry of the table that a script returns.

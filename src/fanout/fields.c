@@ -170,6 +170,7 @@ struct field_test {
 struct field_filter {
     const struct message_type *type;
     uint8_t *wanted; /* what the values point into */
+    size_t length;
     size_t count;
     struct field_test tests[];
 };
@@ -180,6 +181,7 @@ struct field_filter *field_filter_new(const struct message_type *type, const str
     struct fields read;
     filter->type = type;
     filter->wanted = (uint8_t *)memory_copy(wanted, length);
+    filter->length = length;
     filter->count = count;
     fields_init(&read, filter->wanted, length);
     for (size_t i = 0; i < count; i++) {
@@ -188,6 +190,20 @@ struct field_filter *field_filter_new(const struct message_type *type, const str
         test->is_set = field_read(type, fields[i], &read, &test->value);
     }
     return filter;
+}
+
+struct field_filter *field_filter_move(const struct field_filter *filter, const struct message_type *type) {
+    const struct field **fields = memory_new((filter->count + 1) * sizeof *fields);
+    struct field_filter *moved = NULL;
+    size_t count = 0;
+    for (; count < filter->count; count++) {
+        const struct field *before = filter->tests[count].field;
+        const struct field *now = fields[count] = message_field(type, before->name, strlen(before->name));
+        if (!now || !field_is_plain(now) || now->number != before->number || now->type != before->type) break;
+    }
+    if (count == filter->count) moved = field_filter_new(type, fields, count, filter->wanted, filter->length);
+    free(fields);
+    return moved;
 }
 
 void field_filter_free(struct field_filter **filter) {

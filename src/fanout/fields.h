@@ -48,6 +48,8 @@ struct field_filter;
 /* `wanted` is a message of the type in which these fields were set. The type must outlive the filter. */
 struct field_filter *field_filter_new(const struct message_type *type, const struct field *const *fields, size_t count,
                                       const void *wanted, size_t length);
+/* The same for the type of another schema; NULL when a field there is another one, or none. */
+struct field_filter *field_filter_move(const struct field_filter *filter, const struct message_type *type);
 void field_filter_free(struct field_filter **filter);
 bool field_filter_passes(const struct field_filter *filter, struct fields *fields);
 #endif

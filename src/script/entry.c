@@ -25,14 +25,14 @@ static const struct hook {
     {"on_writable", offsetof(struct handler, on_writable)},
     {"on_drain", offsetof(struct handler, on_drain)},
     {"on_close", offsetof(struct handler, on_close)},
+    {"on_reload", offsetof(struct handler, on_reload)},
     {"on_request", offsetof(struct handler, on_request)},
     {"on_response", offsetof(struct handler, on_response)},
 };
 enum { HOOKS = sizeof hooks / sizeof *hooks };
 static const char *const hook_names[] = {"run",         "on_open",  "on_message", "on_half_close",
-                                         "on_writable", "on_drain", "on_close",   "on_request",
-                                         "on_response", NULL};
-static const char *const later_hooks[] = {"on_reload", NULL};
+                                         "on_writable", "on_drain", "on_close",   "on_reload",
+                                         "on_request",  "on_response", NULL};
 /* Those that take a message, and may be projections. */
 static const char *const message_hooks[] = {"on_message", "on_request", "on_response", NULL};
 
@@ -99,8 +99,6 @@ static bool list_has(const char *const *words, const char *word) {
 }
 
 static bool unknown_hook(const struct entry *entry, const char *name) {
-    if (list_has(later_hooks, name))
-        return fault(entry, "%s: %s is not served by this version yet", entry->name, name);
     char text[256];
     snprintf(text, sizeof text, "%s: there is no hook", entry->name);
     return fault_near(entry, text, name, hook_names);
@@ -115,6 +113,9 @@ static bool check_hook(const struct entry *entry, lua_State *L) {
     if (!list_has(hook_names, name)) return unknown_hook(entry, name);
     if (lua_isfunction(L, -1)) return true;
     if (list_has(message_hooks, name) && twl_is_projection(L, -1)) return true;
+    if (strcmp(name, "on_reload") == 0)
+        return (lua_isboolean(L, -1) && lua_toboolean(L, -1)) ||
+               fault(entry, "%s: on_reload is a function, or true", entry->name);
     return fault(entry, "%s: %s is a function, not a %s", entry->name, name, luaL_typename(L, -1));
 }
 
@@ -133,12 +134,13 @@ static bool has_field(lua_State *L, int index, const char *name) {
 }
 
 static bool check_mixture(const struct entry *entry, lua_State *L, int index) {
-    static const char *const not_with_run[] = {"on_open", "on_message", "on_half_close", "on_writable"};
+    static const char *const not_with_run[] = {"on_open", "on_message", "on_half_close", "on_writable", "on_reload"};
     if (!has_field(L, index, "run")) return true;
     for (size_t i = 0; i < sizeof not_with_run / sizeof *not_with_run; i++)
         if (has_field(L, index, not_with_run[i]))
-            return fault(entry, "%s: run and %s exclude each other: run receives the messages itself",
-                         entry->name, not_with_run[i]);
+            return fault(entry, "%s: run and %s exclude each other: run %s", entry->name, not_with_run[i],
+                         strcmp(not_with_run[i], "on_reload") ? "receives the messages itself"
+                                                              : "goes on to its end on the scripts that it began with");
     return true;
 }
 
@@ -268,6 +270,7 @@ static bool take_hooks(struct handler *handler, lua_State *L, int index, struct 
         return true;
     }
     bool is_fine = true;
+    handler->moves = has_field(L, index, "on_reload");
     for (size_t i = 0; i < HOOKS && is_fine; i++) {
         push_field(L, index, hooks[i].name);
         if (lua_isfunction(L, -1)) {
@@ -275,7 +278,7 @@ static bool take_hooks(struct handler *handler, lua_State *L, int index, struct 
             *hook_place(handler, &hooks[i]) = luaL_ref(L, LUA_REGISTRYINDEX);
             continue;
         }
-        if (!lua_isnil(L, -1)) is_fine = take_projection(handler, hooks[i].name, L, error);
+        if (!lua_isnil(L, -1) && !lua_isboolean(L, -1)) is_fine = take_projection(handler, hooks[i].name, L, error);
         lua_pop(L, 1);
     }
     handler->is_function = handler->run != LUA_NOREF;

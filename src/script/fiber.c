@@ -291,7 +291,7 @@ static bool is_over(const struct fiber *fiber) {
 struct fiber *fiber_wait(lua_State *L, struct script *script, enum fiber_wait wait, const char *what) {
     struct fiber *fiber = script->running;
     if (!fiber) luaL_error(L, "%s cannot wait while the script is loaded", what);
-    if (fiber->is_plain) luaL_error(L, "%s cannot wait here: filters and on_close may not wait", what);
+    if (fiber->is_plain) luaL_error(L, "%s cannot wait here: filters, on_close and on_reload may not wait", what);
     if (!lua_isyieldable(L))
         luaL_error(
             L,

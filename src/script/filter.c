@@ -8,6 +8,8 @@
 #include "base/memory.h"
 #include "script/fiber.h"
 #include "script/generation.h"
+#include "script/filter_private.h"
+#include "script/move.h"
 #include "script/state.h"
 #include "script/stream.h"
 #include "upstream/upstream.h"
@@ -133,10 +135,34 @@ static void open_next(struct filter *filter) {
     if (!filter->is_over) opened(filter);
 }
 
-static void pump_again(struct task *task) {
-    struct filter *filter = container_of(task, struct filter, again);
+void filter_pump_again(struct filter *filter) {
     filter_pump(&filter->request);
     filter_pump(&filter->response);
+}
+
+static void pump_again(struct task *task) { filter_pump_again(container_of(task, struct filter, again)); }
+
+static bool is_idle(const struct filter_direction *d, const struct filter_direction *asking) {
+    return (!d->fiber || d == asking) && !filter_has_rest(d);
+}
+
+bool filter_is_between(const struct filter *filter, const struct filter_direction *asking) {
+    for (unsigned i = 0; i < filter->count; i++)
+        if (filter->streams[i]->asides) return false;
+    return filter->is_connected && !filter->is_over && is_idle(&filter->request, asking) &&
+           is_idle(&filter->response, asking);
+}
+
+void filter_has_moved(struct filter *filter, struct generation *generation) {
+    struct generation *before = filter->generation;
+    const struct handler *first = filter->streams[0]->handler;
+    filter->generation = generation;
+    generation->streams++;
+    filter->upstream = first->upstream;
+    filter_direction_renew(&filter->request);
+    filter_direction_renew(&filter->response);
+    if (filter->up) call_move(filter->up, first->method);
+    generation_stream_ended(before);
 }
 
 static struct filter *filter_new(struct call *down, const struct handler *first) {
@@ -176,7 +202,10 @@ static void down_writable(struct call *down) {
 }
 
 static bool drain_ended(struct fiber *fiber, enum fiber_outcome outcome) {
-    if (outcome == FIBER_FAILED) stream_fail(fiber->stream, fiber->L);
+    struct stream *stream = fiber->stream;
+    stream->asides--;
+    if (outcome == FIBER_FAILED) stream_fail(stream, fiber->L);
+    if (stream_has_successor(stream)) filter_pump_again(stream->filter);
     return true;
 }
 
@@ -186,7 +215,9 @@ static void down_drain(struct call *down) {
     struct filter *filter = down->data;
     for (unsigned i = 0; i < filter->count && !filter->is_over; i++) {
         struct stream *stream = filter->streams[i];
-        if (stream->handler->on_drain != LUA_NOREF) run_hook(stream, &drain_kind, stream->handler->on_drain);
+        if (stream->handler->on_drain == LUA_NOREF) continue;
+        stream->asides++;
+        run_hook(stream, &drain_kind, stream->handler->on_drain);
     }
 }
 

@@ -87,10 +87,20 @@ struct metadata *filter_metadata(struct filter *filter);
 void filter_finish(struct filter *filter, enum status status, const char *text, const void *details,
                    size_t details_length);
 
+/* Between two messages of both directions, or will be when the coroutine of `asking` (NULL: nobody's) has ended: its
+ * streams can go over to another generation. */
+bool filter_is_between(const struct filter *filter, const struct filter_direction *asking);
+/* They have. */
+void filter_has_moved(struct filter *filter, struct generation *generation);
+/* Both directions go on. */
+void filter_pump_again(struct filter *filter);
+
 /* ---- script/filter_pump.c ---- */
 
 void filter_direction_init(struct filter_direction *direction, struct filter *filter, bool is_response);
 void filter_direction_end(struct filter_direction *direction);
+/* Its scripts' handlers are others now. */
+void filter_direction_renew(struct filter_direction *direction);
 void filter_pump(struct filter_direction *direction);
 /* A hook of it waits: what its message borrows is kept. */
 void filter_has_waited(struct fiber *fiber);

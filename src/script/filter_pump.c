@@ -10,20 +10,32 @@
 #include "script/fiber.h"
 #include "script/filter_private.h"
 #include "script/glance.h"
+#include "script/move.h"
 #include "script/pump.h"
 
-void filter_direction_init(struct filter_direction *d, struct filter *filter, bool is_response) {
-    d->filter = filter;
-    d->is_response = is_response;
+static void look_at_hooks(struct filter_direction *d) {
+    const struct filter *filter = d->filter;
     for (unsigned stage = 0; stage < filter->count; stage++) {
         const struct projection *projection = projection_at(d, stage);
         d->has_lists |= projection && twl_projection_count(projection) != 1;
-        d->has_hooks |= !is_response && stream_at(d, stage)->handler->on_half_close != LUA_NOREF;
+        d->has_hooks |= !d->is_response && stream_at(d, stage)->handler->on_half_close != LUA_NOREF;
     }
     d->has_hooks |= next_stage(d, 0) < filter->count;
     if (!d->has_hooks) return;
     d->rests = memory_new(filter->count * sizeof *d->rests);
     for (unsigned stage = 0; stage < filter->count; stage++) d->rests[stage].list = LUA_NOREF;
+}
+
+void filter_direction_init(struct filter_direction *d, struct filter *filter, bool is_response) {
+    d->filter = filter;
+    d->is_response = is_response;
+    look_at_hooks(d);
+}
+
+void filter_direction_renew(struct filter_direction *d) {
+    filter_direction_end(d);
+    d->has_hooks = d->has_lists = false;
+    look_at_hooks(d);
 }
 
 void filter_direction_end(struct filter_direction *d) {
@@ -70,6 +82,8 @@ static enum filter_event take(struct filter_direction *d) {
 
 static enum filter_event look(struct filter_direction *d) {
     if (d->filter->is_over || d->is_finished || filter_sink_is_full(d)) return FILTER_NOTHING;
+    if (d->fiber && stream_has_successor(d->filter->streams[0]) && filter_is_between(d->filter, d))
+        return FILTER_NOTHING; /* the next message is for other scripts: pump_ended() */
     if (filter_has_rest(d)) return FILTER_REST;
     return d->is_ended ? FILTER_END : take(d);
 }
@@ -133,6 +147,8 @@ static bool pump_ended(struct fiber *fiber, enum fiber_outcome outcome) {
     d->fiber = NULL;
     if (outcome == FIBER_FAILED) pump_failed(fiber->stream, fiber);
     else if (outcome == FIBER_DROPPED) stream_fiber_failed(fiber->stream, fiber, outcome);
+    if (!d->filter->is_over && stream_has_successor(d->filter->streams[0]))
+        loop_defer(script_at(d)->host.loop, LOOP_AGAIN, &d->filter->again);
     return true;
 }
 
@@ -149,6 +165,10 @@ static void run_hooks(struct filter_direction *d) {
 void filter_pump(struct filter_direction *d) {
     struct filter *filter = d->filter;
     if (d->fiber || !filter->is_open || filter->is_over) return;
+    if (stream_has_successor(filter->streams[0]) && stream_move(filter->streams[0])) {
+        filter_pump_again(filter);
+        return;
+    }
     stint_begin(&d->stint);
     d->next = look(d);
     if (d->has_hooks) {

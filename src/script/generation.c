@@ -13,6 +13,7 @@
 #include "script/job.h"
 #include "script/keeping.h"
 #include "script/loader.h"
+#include "script/move.h"
 #include "script/state.h"
 #include "script/stream.h"
 #include "script/subscriber.h"
@@ -85,7 +86,7 @@ static struct generation *generation_new(struct script *script, const struct con
     struct list *lists[] = {&generation->node,       &generation->load_fibers, &generation->fibers,
                             &generation->load_jobs,  &generation->jobs,        &generation->load_subscribers,
                             &generation->subscribers, &generation->load_opened, &generation->opened,
-                            &generation->keepings};
+                            &generation->keepings,    &generation->open,        &generation->unseen};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) list_init(lists[i]);
     list_append(&script->generations, &generation->node);
     task_init(&generation->end, end);
@@ -196,7 +197,7 @@ static void look_whether_gone(struct generation *generation) {
 void generation_retire(struct generation *generation) {
     struct script *script = generation->script;
     if (generation->is_retired) return;
-    if (script->in_force == generation) script->in_force = NULL;
+    if (script->in_force == generation) moves_end(script);
     end_what_load_code_started(generation, loop_now(script->host.loop));
     generation->is_retired = true;
     look_whether_gone(generation);
@@ -211,6 +212,7 @@ void generation_start(struct generation *generation) {
     subscribers_start(&generation->load_subscribers);
     jobs_start(&generation->load_jobs);
     jobs_start(&generation->jobs);
+    moves_begin(script);
 }
 
 void generation_release(struct generation *generation) {
@@ -246,7 +248,7 @@ void generation_free(struct generation *generation) {
     clients_cancel(&generation->opened);
     clients_forget_opener(&generation->opened);
     task_cancel(&generation->end);
-    if (script->in_force == generation) script->in_force = NULL;
+    if (script->in_force == generation) moves_end(script);
     while (generation->handlers) {
         struct handler *handler = generation->handlers;
         generation->handlers = handler->next;

@@ -53,7 +53,9 @@ struct handler {
     bool is_function;
     bool is_first; /* in no other's `then`: calls begin with it */
     int run; /* the function form's */
-    int on_open, on_message, on_half_close, on_writable, on_close, on_drain, on_request, on_response;
+    int on_open, on_message, on_half_close, on_writable, on_close, on_drain, on_reload, on_request, on_response;
+    bool moves; /* open streams of older generations come over to it: there is on_reload */
+    const struct handler *successor; /* in the generation in force: its streams go there (move.h); NULL: they stay */
     struct projection *projection; /* on_message, when it is one */
     struct projection *request_projection, *response_projection; /* on_request, on_response */
     struct glance *request_glance, *response_glance;             /* where these only look at the message */
@@ -87,6 +89,7 @@ struct generation {
     struct twl_message_options options; /* of code that is no stream's */
 
     bool is_started, is_retired, is_gone;
+    struct list open, unseen; /* stream.node: of clients; `unseen`: move.h has yet to look at them */
     uint32_t routers, streams; /* that hold it */
     uint32_t detached;         /* of the streams: those that end with it instead */
     struct task end;           /* frees it, when nothing of it is on any stack */

@@ -2,6 +2,7 @@
  * stream that waits for the next one has no coroutine. */
 #include "base/log.h"
 #include "script/generation.h"
+#include "script/move.h"
 #include "script/projected.h"
 #include "script/pump.h"
 #include "script/state.h"
@@ -12,7 +13,8 @@ static struct fiber *take(struct stream *stream, const struct fiber_kind *kind) 
     return fiber_take(handler->generation->script, handler->generation, stream, kind, NULL, &handler->origin);
 }
 
-static void run_hook(struct stream *stream, const struct fiber_kind *kind, int function) {
+static void run_aside(struct stream *stream, const struct fiber_kind *kind, int function) {
+    stream->asides++;
     struct fiber *fiber = take(stream, kind);
     push_ref(fiber->L, function);
     push_stream(fiber->L, stream);
@@ -87,6 +89,7 @@ static void on_half_close(struct stream *stream) {
 static void pump(struct stream *stream) {
     struct call_message message;
     while (!stream->main && !stream->is_over && !stream->is_half_closed) {
+        if (stream_has_successor(stream) && stream_move(stream)) continue;
         if (stint_is_over(&stream->stint, STINT_TIME)) {
             stream_continue_later(stream);
             return;
@@ -108,6 +111,7 @@ static void pump(struct stream *stream) {
 void hooks_pump(struct stream *stream) {
     if (stream->is_pumping || !stream->has_opened || stream->main || stream->is_over) return;
     stream->is_pumping = true;
+    if (stream_has_successor(stream)) stream_move(stream);
     pump(stream);
     stream->is_pumping = false;
     stream_settle(stream);
@@ -136,8 +140,11 @@ static void hooks_readable(struct call *call) {
 /* ---- the hooks beside it ---- */
 
 static bool side_ended(struct fiber *fiber, enum fiber_outcome outcome) {
-    if (outcome == FIBER_FAILED) stream_fail(fiber->stream, fiber->L);
-    stream_settle(fiber->stream);
+    struct stream *stream = fiber->stream;
+    stream->asides--;
+    if (outcome == FIBER_FAILED) stream_fail(stream, fiber->L);
+    if (stream_has_successor(stream)) hooks_pump(stream);
+    stream_settle(stream);
     return true;
 }
 
@@ -154,13 +161,13 @@ static void hooks_writable(struct call *call) {
     stream_writable(stream);
     if (stream->is_over || stream->is_writing || stream->handler->on_writable == LUA_NOREF) return;
     stream->is_writing = true;
-    run_hook(stream, &writable_kind, stream->handler->on_writable);
+    run_aside(stream, &writable_kind, stream->handler->on_writable);
 }
 
 void stream_drain(struct call *call) {
     struct stream *stream = call->data;
     if (!stream->is_over && stream->handler->on_drain != LUA_NOREF)
-        run_hook(stream, &side_kind, stream->handler->on_drain);
+        run_aside(stream, &side_kind, stream->handler->on_drain);
 }
 
 static void hooks_close(struct call *call, enum status status, const char *text) {

@@ -344,8 +344,9 @@ static bool is_load_code(const struct script *script) {
     return script->running ? script->running->is_loads : script->loading != NULL;
 }
 
+/* What load code and on_reload ask for waits for their end. */
 static void begin_if_started(struct script *script, struct job *job) {
-    if (!script->loading) begin(job);
+    if (!script->loading && !(job->stream && job->stream->is_moving)) begin(job);
 }
 
 /* { worker = n } at `index`: false when that is another worker. */
@@ -468,7 +469,7 @@ int job_stream_spawn(lua_State *L) {
     luaL_checkstack(L, arguments + 4, signature);
     struct job *job = new_job(L, script_of(L), stream, 2, false, true);
     put_on_fiber(L, job, 2, arguments);
-    begin(job);
+    begin_if_started(script_of(L), job);
     return 1;
 }
 

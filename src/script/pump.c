@@ -21,7 +21,8 @@ static int fetch(lua_State *L, struct script *script, struct stream *stream) {
     if (script->first_message) {
         message = *script->first_message;
         script->first_message = NULL;
-    } else if (stream->is_over || stint_is_over(&stream->stint, STINT_TIME) || call_receive(stream->call, &message) != CALL_MESSAGE) {
+    } else if (stream->is_over || stream_has_successor(stream) || stint_is_over(&stream->stint, STINT_TIME) ||
+               call_receive(stream->call, &message) != CALL_MESSAGE) {
         lua_pushboolean(L, 0);
         return 1;
     } else {

@@ -64,7 +64,8 @@ void generation_set_upstreams(struct generation *generation, struct upstream_set
 /* Adds a route for every method that a script answers. */
 void generation_add_routes(struct generation *generation, struct router *router);
 /* Takes over from the generation before it: what that one's load code started ends at this moment, due timers
- * first, and this one's begins. The old one is retired. */
+ * first, and this one's begins. The old one is retired. Open streams of older ones come over where the scripts say so;
+ * the router with this one's routes is in force already. */
 void generation_start(struct generation *generation);
 /* A generation that was loaded and shall never start; or, at the end of the process, the one in force. on_gone
  * follows once no call holds it. */

@@ -11,6 +11,7 @@
 #include "script/fiber.h"
 #include "script/generation.h"
 #include "script/message.h"
+#include "script/move.h"
 #include "script/sandbox.h"
 #include "script/stream.h"
 
@@ -151,6 +152,7 @@ struct script *script_new(const struct script_host *host) {
     list_init(&script->ready);
     task_init(&script->ready_task, run_ready);
     task_init(&script->turn_end, end_turn);
+    moves_open_state(script);
     pool_init(&script->fibers, sizeof(struct fiber), 256);
     script->L = open_state(script);
     sandbox_open(script);
@@ -178,6 +180,7 @@ void script_free(struct script **handle) {
         generation_free(container_of(script->generations.next, struct generation, node));
     fibers_free_idle(script);
     task_cancel(&script->ready_task);
+    moves_end(script);
     task_cancel(&script->turn_end);
     script_stop(script);
     lua_close(script->L);

@@ -55,6 +55,8 @@ struct script {
     struct list ready; /* fibers that run when ready_task does */
     struct task ready_task;
     struct stint ready_stint;
+    struct task move_task; /* move.h */
+    uint32_t moved, unfiltered; /* streams since the last reload, and subscriptions of theirs without their filter */
 
     struct dice dice;          /* for backoff */
     const void *drop;          /* tidewire.DROP */

@@ -29,6 +29,8 @@ struct stream *stream_new(struct script *script, struct call *call, const struct
     stream->generation->streams++;
     stream->handler = handler;
     list_init(&stream->fibers);
+    list_init(&stream->node);
+    if (call) list_append(&stream->generation->open, &stream->node);
     if (call) stream_attach(stream, call);
     return stream;
 }
@@ -211,7 +213,7 @@ void stream_finish_well(struct stream *stream) {
 }
 
 void stream_settle(struct stream *stream) {
-    if (!stream->call || stream->is_over || stream->handler->is_function || stream->filter) return;
+    if (!stream->call || stream->is_over || stream->handler->is_function || stream->filter || stream->is_moving) return;
     if (!stream->has_opened || !stream->is_half_closed || stream->main || stream->is_held) return;
     if (!list_is_empty(&stream->fibers)) return;
     struct stream_extra *extra = stream->extra;
@@ -284,6 +286,7 @@ void stream_close(struct stream *stream, enum status status, const char *text) {
     stream->call = NULL;
     stream->handler = NULL;
     stream->generation = NULL;
+    list_remove(&stream->node);
     drop_ref(script->L, &stream->self);
     generation_stream_ended(generation);
 }

@@ -51,6 +51,7 @@ struct stream {
     struct generation *generation; /* NULL once it is closed */
     struct call *call;             /* NULL once it is closed; a client's also before it is open */
     const struct handler *handler; /* NULL once it is closed */
+    struct list node;              /* in generation->open, or ->unseen */
     struct list fibers;            /* of its own, from their first wait on */
     struct fiber *main;   /* the function's fiber; or that of the hook of the message direction that runs */
     struct fiber *reader; /* waits for a message */
@@ -58,6 +59,8 @@ struct stream {
     struct filter *filter; /* whose it is; NULL: it answers by itself */
     struct stint stint; /* hooks: messages since it had its turn, or a hook has waited */
     uint64_t id;
+    uint32_t stays;   /* the generation whose on_reload has failed for it; 0: none */
+    uint8_t asides;   /* hooks that run beside the messages: on_writable, on_drain */
     int self;     /* what keeps it from the collector while the call lives */
     bool has_ctx; /* the userdata's environment table is stream.ctx */
     bool is_over;
@@ -72,6 +75,7 @@ struct stream {
     bool has_subscribed;
     bool is_failing; /* ends INTERNAL in `again` */
     bool is_client;
+    bool is_moving; /* its on_reload runs: what that starts waits for its end */
 };
 
 /* Pushes nothing. */
@@ -169,6 +173,12 @@ bool stream_push_message(struct stream *stream, lua_State *L, const struct call_
 void stream_refuse_message(struct stream *stream, const char *fault);
 /* Its messages go on when others have had their turn. */
 void stream_continue_later(struct stream *stream);
+
+/* Its scripts' successors wait for it: no message goes to the old ones any more if that can be helped. */
+static inline bool stream_has_successor(const struct stream *stream) {
+    const struct handler *successor = stream->handler->successor;
+    return successor && successor->generation->number != stream->stays;
+}
 
 /* The two forms of handlers. */
 extern const struct call_handler function_handler, hooks_handler;

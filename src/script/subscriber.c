@@ -2,6 +2,7 @@
 #include "script/subscriber.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -233,6 +234,53 @@ void subscribers_start(struct list *subscribers) {
         begin(container_of(node, struct subscriber, node));
 }
 
+/* ---- another generation ---- */
+
+/* The filter that is data, in the other generation's types; `is_lost`: what it looks at is no more. */
+static void move_fields(struct subscriber *subscriber, const struct subscriber *before) {
+    struct subscription_options *options = &subscriber->options;
+    if (before->equals) subscriber->equals = field_filter_move(before->equals, subscriber->type);
+    options->fields = subscriber->equals;
+    options->type = subscriber->type;
+    if (!options->key) return;
+    options->key = message_field(subscriber->type, options->key->name, strlen(options->key->name));
+    if (options->key && field_is_plain(options->key)) return;
+    options->key = NULL;
+    options->policy = TOPIC_DROP_OLD; /* as far as it is the same */
+}
+
+/* In the place of `before`, with its subscription and queue. */
+static void take_the_place(struct subscriber *before, const struct handler *handler) {
+    struct subscriber *subscriber = memory_new(sizeof *subscriber);
+    *subscriber = *before;
+    before->handle = NULL;
+    before->show = NULL;
+    if (subscriber->handle) subscriber->handle->subscriber = subscriber;
+    subscriber->generation = handler->generation;
+    subscriber->type = handler->sends;
+    subscriber->topic = topic_ref(before->topic);
+    subscriber->filter = LUA_NOREF;
+    subscriber->projection = NULL;
+    subscriber->equals = NULL;
+    subscriber->options.filter = NULL;
+    subscriber->options.context = subscriber;
+    subscriber->origin = (struct origin){.file = handler->file};
+    list_init(&subscriber->node);
+    list_append(&before->node, &subscriber->node);
+    move_fields(subscriber, before);
+    if (before->filter != LUA_NOREF || before->projection || (before->equals && !subscriber->equals))
+        subscriber->script->unfiltered++;
+    topic_subscribe(subscriber->topic, subscriber->stream->call, &subscriber->options); /* frees the one before */
+}
+
+void subscribers_move(struct list *subscribers, const struct handler *handler) {
+    for (struct list *node = subscribers->next, *next; node != subscribers; node = next) {
+        struct subscriber *subscriber = container_of(node, struct subscriber, node);
+        next = node->next;
+        if (subscriber->subscription && !subscriber->is_over) take_the_place(subscriber, handler);
+    }
+}
+
 static struct list *owners_list(const struct subscriber *subscriber) {
     if (subscriber->stream) return &stream_extra(subscriber->stream)->subscribers;
     return subscriber->is_loads ? &subscriber->generation->load_subscribers
@@ -241,7 +289,8 @@ static struct list *owners_list(const struct subscriber *subscriber) {
 
 void subscriber_add(struct subscriber *subscriber) {
     list_append(owners_list(subscriber), &subscriber->node);
-    if (subscriber->stream || !subscriber->script->loading) begin(subscriber);
+    bool waits = subscriber->stream ? subscriber->stream->is_moving : subscriber->script->loading != NULL;
+    if (!waits) begin(subscriber);
 }
 
 void subscriber_forget_handle(struct subscriber *subscriber) {

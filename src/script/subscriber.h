@@ -5,6 +5,7 @@
 
 #include "base/list.h"
 
+struct handler;
 struct script;
 
 /* Those that load code has asked for begin. */
@@ -13,6 +14,9 @@ void subscribers_start(struct list *subscribers);
 void subscribers_end(struct list *subscribers);
 /* Their stream closes; what still comes finds no stream. */
 void subscribers_forget_stream(struct list *subscribers);
+
+/* Their stream goes over to that handler: subscriptions and queues stay, filters that are code end. */
+void subscribers_move(struct list *subscribers, const struct handler *handler);
 
 void bind_topic_open(struct script *script); /* once a state */
 /* tidewire.topic, into the table at the top. */

@@ -82,6 +82,19 @@ describe(path, function()
     assert.equal("UNAUTHENTICATED", connect(gw):open("chat.ChatService/Chat"):status().code)
   end)
 
+  recipe("along", "an open stream counts on in the script that has taken the place of its own", function()
+    local gw = start("along", "greet.GreetService")
+    local stream = connect(gw):open "greet.GreetService/GreetStream"
+    for count = 1, 3 do
+      stream:send { name = "ann" }
+      assert.equal(count .. " times hello, ann", stream:receive().greeting)
+      assert.equal(count + 1, gw:reload())
+      gw:wait_for_log(("generation %d is gone"):format(count))
+    end
+    stream:half_close()
+    assert.equal("OK", stream:status().code)
+  end)
+
   recipe("details", "a refusal has its status, text and details", function()
     local gw = start("details", "greet.GreetService")
     local channel = connect(gw)

@@ -197,7 +197,7 @@ describe("a shared_dict", function()
   it("takes an integer of 64 bits as its digits", function()
     local channel = client.connect(start().address)
     check(channel, [[
-      dict:set(tidewire.message.new("chat.ChatMessage", { timestamp = "9007199254740993" }).timestamp, 7) --> true nil false
+      dict:set((tidewire.json.decode "9007199254740993"), 7) --> true nil false
       dict:get("9007199254740993") --> 7
       dict:get("9007199254740992") --> nil
     ]])

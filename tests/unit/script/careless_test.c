@@ -148,7 +148,6 @@ static void what_a_later_version_brings_says_so(void) {
     run_in_handler(
         "for _, name in ipairs { 'metrics', 'http' } do raises('tidewire.' .. name .. ' is not served', function() return tidewire[name].x end) end\n"
         "raises('tidewire.test is not served', require, 'tidewire.test')");
-    CHECK(strstr(load_error("return { Greet = { on_reload = true } }"), "on_reload is not served by this version yet"));
 }
 
 /* ---- what is returned ---- */

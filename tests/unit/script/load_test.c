@@ -26,8 +26,6 @@ static void a_broken_script_is_named_with_its_line(void) {
     check_error("return {\n Greet = { on_mesage = function() end } }",
                 "@/main.lua:2: error: Greet: there is no hook \"on_mesage\" (did you mean \"on_message\"?)");
     check_error("return { Greet = { on_message = 1 } }", "@/main.lua: error: Greet: on_message is a function, not a number");
-    check_error("return { Greet = { on_reload = true } }",
-                "@/main.lua: error: Greet: on_reload is not served by this version yet");
     check_error("return { Greet = { on_request = function() end } }",
                 "@/main.lua:1: error: Greet: on_request and on_response are filters before an upstream");
     check_error("return { Greet = { run = function() end, on_message = function() end } }",

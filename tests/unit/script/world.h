@@ -318,6 +318,7 @@ void call_half_close(struct call *call) {
     ask_source(call);
     of(call)->has_sent_end = true;
 }
+void call_move(struct call *call, const struct method *method) { call->method = method; }
 bool call_send_bytes(struct call *call, const void *data, size_t length) {
     struct message *message = message_copy(data, length);
     bool is_sent = call_send(call, message);
