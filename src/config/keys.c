@@ -108,7 +108,7 @@ const struct section sections[SECTION_COUNT] = {
                                "workers too. Messages count as they are handled or passed on; those of each direction by "
                                "themselves. A stream that has reached a limit which does not wait ends RESOURCE_EXHAUSTED "
                                "with a google.rpc.RetryInfo. A reload that keeps NAME and `per` keeps what was counted; open "
-                               "streams keep the numbers that they began with."},
+                               "streams keep the numbers that they began with, unless `on_reload` takes them along."},
     [SECTION_SERVICE] = {.name = "service",
                          .title = "NAME",
                          .example = "greet.GreetService",

@@ -214,10 +214,10 @@ static struct generation *next_unseen(struct script *script) {
 
 static void report(const struct script *script) {
     if (!script->moved) return;
-    log_info(NULL, "%u open streams have moved to generation %u", (unsigned)script->moved,
-             (unsigned)script->in_force->number);
+    log_info(NULL, "open streams moved to generation %u: %u", (unsigned)script->in_force->number,
+             (unsigned)script->moved);
     if (script->unfiltered)
-        log_warn(NULL, "%u subscriptions have lost their filter, which was code of an older generation: subscribe again in on_reload",
+        log_warn(NULL, "subscriptions of theirs without the filter that they had, which was code: %u; on_reload can subscribe again",
                  (unsigned)script->unfiltered);
 }
 

@@ -270,7 +270,8 @@ static void take_the_place(struct subscriber *before, const struct handler *hand
     move_fields(subscriber, before);
     if (before->filter != LUA_NOREF || before->projection || (before->equals && !subscriber->equals))
         subscriber->script->unfiltered++;
-    topic_subscribe(subscriber->topic, subscriber->stream->call, &subscriber->options); /* frees the one before */
+    /* Frees the one before; or, where that has just fallen behind too far, as it is about to hear, leaves it to end. */
+    subscriber->subscription = topic_subscribe(subscriber->topic, subscriber->stream->call, &subscriber->options);
 }
 
 void subscribers_move(struct list *subscribers, const struct handler *handler) {

@@ -35,6 +35,14 @@ describe("the chat", function()
     end
   end)
 
+  it("takes everyone along to a new version of the script", function()
+    local ann, bob = join(client.connect(gw.address)), join(client.connect(gw.address))
+    assert.equal(2, gw:reload())
+    gw:wait_for_log "generation 1 is gone"
+    ann:send { sender = "ann", message = "still here?" }
+    for _, stream in ipairs { ann, bob } do assert.equal("still here?", next_said(stream).message) end
+  end)
+
   it("keeps the order of what one person says for every listener", function()
     local speaker, listeners = join(client.connect(gw.address)), {}
     for i = 1, 10 do listeners[i] = join(client.connect(gw.address)) end

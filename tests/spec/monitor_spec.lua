@@ -5,9 +5,10 @@ local monitor = "logger.Logger/Monitor"
 local WARN, ERROR = 3, 4
 
 describe("the log monitor", function()
-  local stream
+  local gw, stream
   before_each(function()
-    stream = client.connect(gateway.start({ config = gateway.examples }).address):open(monitor)
+    gw = gateway.start { config = gateway.examples }
+    stream = client.connect(gw.address):open(monitor)
   end)
   after_each(gateway.stop_all)
 
@@ -34,6 +35,14 @@ describe("the log monitor", function()
     -- Entries that were on their way still meet the old filter; then come lower levels, of that component alone.
     assert.is_table(stream:receive_until(function(entry) return (entry.level or 0) < ERROR end))
     for _ = 1, 5 do assert.equal(component, stream:receive().component) end
+  end)
+
+  it("takes open streams along to a new version of the script, with their filters", function()
+    stream:send { minimum_level = ERROR }
+    assert.is_table(stream:receive())
+    assert.equal(2, gw:reload())
+    gw:wait_for_log "generation 1 is gone"
+    for _ = 1, 2 do assert.is_true(stream:receive().level >= ERROR) end
   end)
 
   it("passes only entries that contain a text", function()

@@ -3,6 +3,7 @@ local client = require "support.client"
 local foreign = require "support.foreign"
 local gateway = require "support.gateway"
 local process = require "support.process"
+local websocket = require "support.websocket"
 
 local bidi, numbers = "greet.GreetService/GreetStream", "tutorial.NumberService/AccumulateNumbers"
 
@@ -114,6 +115,24 @@ describe("open streams", function()
     assert.equal("OK", stream:status().code)
   end)
 
+  it("of WebSockets read and write the JSON of the new types", function()
+    local gw = start(keeper)
+    local ws = websocket.open(gw.address, "/notes.Notes/Talk")
+    ws:text '{"text":"first"}'
+    assert.equal('{"text":"first"}', ws:message())
+    gw:write("protos/notes.proto", types("Note", "int32 number = 2;"))
+    gw:write("scripts/notes.lua", [[
+      return { Talk = { on_reload = true, on_message = function(_, message)
+        return { text = message.text, number = message.number + 1 }
+      end } }
+    ]])
+    assert.equal(2, gw:reload())
+    gw:wait_for_log "generation 1 is gone"
+    ws:text '{"text":"second","number":6}'
+    assert.equal('{"text":"second","number":7}', ws:message())
+    ws:cut()
+  end)
+
   it("stay on their scripts where the method's types have other names", function()
     local gw = start(keeper)
     local stream = open(gw)
@@ -195,6 +214,42 @@ describe("open streams", function()
     assert.equal(3, gw:reload())
     gw:wait_for_log "generation 1 is gone"
     for _, stream in ipairs(streams) do assert.equal(note "new", say(stream, "c")) end
+  end)
+
+  it("keep what they have opened, which holds its generation until it ends", function()
+    local function relay(number)
+      return ([[
+        local tidewire = require "tidewire"
+        local function read(stream)
+          for reply in stream.ctx.up:messages() do stream:send { greeting = "%d " .. reply.greeting } end
+        end
+        return { GreetStream = {
+          on_open = function(stream)
+            stream.ctx.up = tidewire.open("behind", "greet.GreetService/GreetStream")
+            stream:spawn(read)
+          end,
+          on_message = function(stream, message) stream.ctx.up:send(message) end,
+          on_half_close = function(stream) stream.ctx.up:half_close() end,
+          on_reload = function(stream) stream:spawn(read) end,
+        } }
+      ]]):format(number)
+    end
+    local gw = gateway.start { scripts = { ["greet.lua"] = relay(1) }, config = ([[
+      upstream behind { target = "%s" }
+      service "greet.GreetService" { script = "greet.lua" }
+    ]]):format(foreign.start_cpp()) }
+    local stream = client.connect(gw.address):open(bidi)
+    for i = 1, 3 do
+      assert.is_true(stream:send { name = "a" })
+      assert.equal(i .. " a", assert(stream:receive()).greeting)
+      gw:write("scripts/greet.lua", relay(i + 1))
+      assert.equal(i + 1, gw:reload())
+    end
+    gw:wait_for_log "generation 3 is gone" -- nothing of it is left; what the stream has opened is of the first
+    assert.equal(0, gw:count_in_log "generation 1 is gone")
+    stream:half_close()
+    assert.equal("OK", stream:status().code)
+    gw:wait_for_log "generation 1 is gone"
   end)
 
   it("that go through filters go over with both their ends", function()
