@@ -175,6 +175,25 @@ static void a_spawn_of_a_handler_outlives_its_stream(void) {
     CHECK(logged("later"));
 }
 
+static void what_handlers_have_started_ends_with_the_last_stream_of_their_generation(void) {
+    run_script("local tidewire = require 'tidewire'\n"
+               "return { Greet = function() tidewire.timer.every(1, function() print('every') end)\n"
+               "    tidewire.timer.at(50, function() print('never') end)\n"
+               "    tidewire.spawn(function() print('spawned', pcall(tidewire.sleep, 100)) end) return {} end,\n"
+               "  GreetStream = function(s) for m in s:messages() do end end }");
+    struct test_call *call = open_call(GREET_STREAM);
+    unary(GREET, "x");
+    run_script("return {}");
+    advance(2.5);
+    CHECK_INT(count_of("every"), 2); /* a stream is still there */
+    CHECK(!logged("spawned"));
+    half_close(call);
+    CHECK(logged("spawned\tfalse\tcancelled"));
+    forget_log();
+    advance(100);
+    CHECK(!logged("every") && !logged("never"));
+}
+
 #define RUN_IN_WORLD(test) open_world(); RUN(test); close_world()
 
 int main(void) {
@@ -194,6 +213,7 @@ int main(void) {
         RUN_IN_WORLD(an_error_in_a_job_of_load_code_is_logged_and_it_goes_on);
         RUN_IN_WORLD(an_error_in_a_job_of_a_stream_ends_the_stream);
         RUN_IN_WORLD(a_spawn_of_a_handler_outlives_its_stream);
+        RUN_IN_WORLD(what_handlers_have_started_ends_with_the_last_stream_of_their_generation);
     }
     return 0;
 }

@@ -94,6 +94,21 @@ static void one_that_nobody_holds_any_more_wakes_who_waits_and_leaves_streams_al
     CHECK_STR(status_of(call), "OK");
 }
 
+static void waits_of_load_code_end_with_its_generation(void) {
+    run_script("local tidewire = require 'tidewire' local one = tidewire.semaphore(1)\n"
+               "tidewire.spawn(function() one:acquire() print('held', pcall(tidewire.sleep, 60)) end)\n"
+               "tidewire.spawn(function() print('waited', pcall(one.acquire, one)) end)\n"
+               "tidewire.spawn(function() print('served', pcall(one.acquire, one)) end, { serve = true })\n"
+               "return { GreetStream = function(s) s:recv() print('left', one:count()) one:acquire(0) end }");
+    struct test_call *call = open_call(GREET_STREAM);
+    run_script("return {}");
+    CHECK(logged("held\tfalse\tcancelled") && logged("waited\tfalse\tcancelled"));
+    CHECK(!logged("served"));
+    half_close(call);
+    CHECK(logged("left\t0")); /* what code of no stream holds is released by such code alone */
+    CHECK(logged("served\tfalse\tcancelled"));
+}
+
 #define RUN_IN_WORLD(test) do { open_world(); RUN(test); close_world(); } while (0)
 
 int main(void) {
@@ -105,5 +120,6 @@ int main(void) {
     RUN_IN_WORLD(a_permit_that_was_handed_to_one_who_is_cancelled_is_not_lost);
     RUN_IN_WORLD(who_holds_nothing_releases_nothing);
     RUN_IN_WORLD(one_that_nobody_holds_any_more_wakes_who_waits_and_leaves_streams_alone);
+    RUN_IN_WORLD(waits_of_load_code_end_with_its_generation);
     return 0;
 }
