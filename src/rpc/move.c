@@ -3,6 +3,7 @@
 
 #include "rpc/call_private.h"
 #include "rpc/meter.h"
+#include "rpc/rest.h"
 #include "rpc/router_private.h"
 
 static const struct call_route *route_in_force(const struct rpc_call *call, const struct router *router,
@@ -18,7 +19,7 @@ static void change_route(struct rpc_call *call, const struct method *method) {
     struct rpc_connection *connection = call->connection;
     const struct router *router = connection->router ? connection->router : connection->rpc->router;
     const struct call_route *before = call->call.route, *now = route_in_force(call, router, method);
-    if (!now || now == before) return;
+    if (!now || now == before || rest_of(call->edge)) return; /* what a path stands for is its router's */
     const char *listener = now->limits.is_link ? NULL : connection->listener;
     const struct meter_request request = {.connection = connection,
                                           .sets = {now->set, router_listener_limits(router, listener)},

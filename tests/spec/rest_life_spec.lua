@@ -142,6 +142,32 @@ describe("a stream of REST", function()
     gw:wait_for_log("a new follower is gone: CANCELLED", mark)
   end)
 
+  it("goes over to new scripts that take it along, and is written as the path says that it came by", function()
+    local hooks = script:gsub("function rooms.Follow.-\nend\n", [[
+      rooms.Follow = {
+        on_open = function(stream) notes:subscribe(stream, { since = "all" }) end,
+        on_reload = function(stream) stream:send { number = 7 } end,
+        on_close = function() tidewire.log.info "the end of one" end,
+      }
+    ]])
+    start()
+    gw:write("scripts/rooms.lua", hooks)
+    gw:reload()
+    local stream = follow()
+    add(1, 1)
+    assert.equal(1, (stream:message().number))
+    gw:write("protos/rooms.proto", (proto:gsub("string text = 3;", "string text = 3; int32 more = 4;")))
+    gw:write("scripts/rooms.lua", (hooks:gsub("the end of one", "the end of another")))
+    gw:configure((config:gsub(' event_id = position', '')))
+    gw:reload()
+    assert.equal(7, (stream:message().number))
+    add(2, 2)
+    assert.equal(2, (stream:message().number))
+    stream:close()
+    gw:wait_for_log "the end of another"
+    gw:wait_for_log "generation 2 is gone"
+  end)
+
   it("ends as an error that says so when the gateway does", function()
     start "drain_timeout = 500ms"
     local stream = follow()
