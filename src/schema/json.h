@@ -24,7 +24,8 @@ struct json_options {
 
 /* Appends JSON without line breaks, fields by ascending number, maps in the order of the bytes. False, and a sentence,
  * with the field's path where there is one, when the bytes are no such message or have no JSON form (a Timestamp
- * outside years 1 to 9999, an Any whose type the schema lacks); nothing is appended then. NULL options are all off. */
+ * outside years 1 to 9999, an Any whose type the schema lacks), or when the text gets longer than a MiB and 64 characters for
+ * each byte; nothing is appended then. NULL options are all off. */
 bool json_write(const struct message_type *type, const uint8_t *bytes, size_t length,
                 const struct json_options *options, struct buffer *out, struct error *error);
 /* Appends wire bytes in the order of the text. False, and nothing appended, for what is no such message: the error says

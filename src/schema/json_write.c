@@ -10,6 +10,15 @@
 #include "schema/json_writer.h"
 #include "schema/wire.h"
 
+/* Long names and defaults can make much of little: of a list of empty messages, two bytes each, or of enum values. So many
+ * characters for each byte are enough for anything but an attack. */
+enum { MOST_GROWTH = 64, ALWAYS_ENOUGH = 1024 * 1024 };
+
+static bool check_length(struct json_writer *writer, const struct json_place *place) {
+    return buffer_length(writer->out) <= writer->most ||
+           json_fail(writer->error, place, "the text would be more than %d times as long as the message", MOST_GROWTH);
+}
+
 static void place_view(struct json_view *view, const struct message_type *type) {
     size_t size = codec_view_size(type);
     view->memory = size > sizeof view->room ? memory_new(size) : NULL;
@@ -98,6 +107,7 @@ bool json_write_list(struct json_writer *writer, const struct codec_view *view, 
     buffer_append_byte(writer->out, '[');
     for (; codec_next(&elements, &value); element.length++) {
         if (element.length) buffer_append_byte(writer->out, ',');
+        if (!check_length(writer, &element)) return false;
         if (!write_value(writer, field, &value, &element, depth)) return false;
     }
     buffer_append_byte(writer->out, ']');
@@ -286,6 +296,7 @@ bool json_write_message(struct json_writer *writer, const struct message_type *t
                         size_t length, const struct json_place *place, unsigned depth) {
     /* Only an Any inside an Any can get deeper than what the codec has checked. */
     if (depth > CODEC_DEPTH) return json_fail(writer->error, place, "nested too deeply");
+    if (!check_length(writer, place)) return false;
     struct json_view view;
     json_view_open(&view, type, bytes, length);
     bool is_good = write_view(writer, &view.view, place, depth);
@@ -305,14 +316,18 @@ static bool write_sole_value(struct json_writer *writer, const struct codec_view
 static bool write_all(const struct message_type *type, const struct field *field, const uint8_t *bytes, size_t length,
                       const struct json_options *options, struct buffer *out, struct error *error) {
     static const struct json_options plain;
-    struct json_writer writer = {.options = options ? options : &plain, .out = out, .error = error};
+    size_t before = buffer_length(out), most = ALWAYS_ENOUGH + MOST_GROWTH * length;
+    struct json_writer writer = {.options = options ? options : &plain,
+                                 .out = out,
+                                 .error = error,
+                                 .most = before + (most < CODEC_LONGEST ? most : CODEC_LONGEST)};
     struct json_view view;
     place_view(&view, type);
-    size_t before = buffer_length(out);
     const char *fault = codec_scan(&view.view, bytes, length);
     bool is_good = fault   ? error_set(error, "no %s: %s", type->full_name, fault)
                    : field ? write_sole_value(&writer, &view.view, field)
                            : write_view(&writer, &view.view, NULL, 0);
+    is_good = is_good && check_length(&writer, NULL);
     if (!is_good) out->end = out->start + before;
     json_view_close(&view);
     return is_good;

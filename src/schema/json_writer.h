@@ -10,6 +10,7 @@ struct json_writer {
     const struct json_options *options;
     struct buffer *out;
     struct error *error;
+    size_t most; /* how long `out` may get */
 };
 
 /* The checked bytes of a message as whatever stands for it in JSON. `depth` is how many messages stand around

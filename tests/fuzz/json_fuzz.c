@@ -34,7 +34,7 @@ static void check_wire(const struct message_type *type, const struct buffer *wir
     struct error error;
     struct buffer text = {0}, again = {0}, same = {0};
     bool is_written = json_write(type, wire->data, buffer_length(wire), options, &text, &error);
-    must(is_written || !is_writable);
+    must(is_written || !is_writable || strstr(error.text, "times as long as the message"));
     if (is_written) {
         must(json_read(type, (char *)text.data, buffer_length(&text), options, &again, &error));
         must(!codec_check(type, again.data, buffer_length(&again)));

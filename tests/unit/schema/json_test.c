@@ -480,6 +480,34 @@ static void check_filled_reads_as(const char *before, const char *filler, const 
     buffer_free(&again);
 }
 
+/* A map of so many large messages in which nothing is set. */
+static bool writes_many_empty(int count, const struct json_options *options, size_t *length) {
+    struct buffer text = {0}, wire = {0}, out = {0};
+    buffer_append_text(&text, "{\"mapToSelf\":{\"\":{}");
+    while (--count) buffer_format(&text, ",\"%d\":{}", count);
+    buffer_append_text(&text, "}}");
+    CHECK(json_read(type_of(".AllTypes"), (char *)text.data, buffer_length(&text), NULL, &wire, &error));
+    bool is_written = json_write(type_of(".AllTypes"), wire.data, buffer_length(&wire), options, &out, &error);
+    *length = buffer_length(&out);
+    buffer_free(&text);
+    buffer_free(&wire);
+    buffer_free(&out);
+    return is_written;
+}
+
+static void text_does_not_outgrow_its_message_by_far(void) {
+    const struct json_options defaults = {.write_defaults = true};
+    const size_t enough = 1024 * 1024;
+    size_t two, length;
+    CHECK(writes_many_empty(1, &defaults, &two) && two > 2048); /* the defaults of the map's owner, too */
+    int count = (int)(enough / (two / 2));
+    CHECK(writes_many_empty(count, &defaults, &length) && length > enough / 2);
+    CHECK(!writes_many_empty(2 * count, &defaults, &length));
+    CHECK_INT(length, 0);
+    CHECK_STR(strchr(error.text, ']'), "]: the text would be more than 64 times as long as the message");
+    CHECK(writes_many_empty(100 * count, NULL, &length) && length > 100 * 8 * (size_t)count);
+}
+
 static void numbers_of_a_million_digits_are_numbers(void) {
     check_filled_refused("{\"int32Field\":1", "0", "}", "int32_field: 1000000000");
     check_filled_refused("{\"int64Field\":\"1", "0", "\"}", "is out of range for int64");
@@ -672,6 +700,7 @@ int main(void) {
     RUN(text_that_is_no_json_is_refused);
     RUN(the_line_at_fault_is_told_when_it_is_asked_for);
     RUN(nesting_ends_at_a_hundred_levels);
+    RUN(text_does_not_outgrow_its_message_by_far);
     RUN(numbers_of_a_million_digits_are_numbers);
     RUN(texts_that_only_open_are_refused_where_they_get_too_deep);
     RUN(searches_for_the_type_of_an_any_are_bounded);
