@@ -191,7 +191,7 @@ static void take_options(struct subscription *subscription, const struct subscri
     subscription->options = *options;
     if (subscription->awaits_history) subscription->options.since = before.since, subscription->options.position = before.position;
     if (!options->queue) subscription->options.queue = 1;
-    subscription->is_choosy = options->fields || options->no_echo || subscription->options.since != TOPIC_LIVE;
+    subscription->is_choosy = options->fields || options->no_echo || subscription->from || subscription->options.since != TOPIC_LIVE;
     queue_set_key(&subscription->queue, options->type, has_key ? options->key : NULL,
                   subscription->topic->topics->registry->seed);
 }
