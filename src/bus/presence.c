@@ -163,11 +163,14 @@ void presence_settle(struct timer *timer) {
 
 void presence_clear(struct bus *bus) {
     uint64_t now = loop_now(bus->loop);
-    if (!atomic_load(&bus->is_up)) return;
+    bool is_up = atomic_load(&bus->is_up);
+    if (!is_up && now < bus->down_since + LEAVES * bus->config->heartbeat) return; /* else others have forgotten us */
     for (struct list *node = bus->topics.next, *next; node != &bus->topics; node = next) {
         struct bus_topic *topic = container_of(node, struct bus_topic, node);
+        uint64_t leaves_at = topic->told.leaves_at;
         next = node->next;
-        if (topic->told.leaves_at && now >= topic->told.leaves_at && !store_is_busy(&topic->store)) bus_topic_free(topic);
+        bool has_left = is_up ? leaves_at && now >= leaves_at : !topic->state.is_used;
+        if (has_left && !store_is_busy(&topic->store)) bus_topic_free(topic);
     }
 }
 

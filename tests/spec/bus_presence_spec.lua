@@ -151,6 +151,44 @@ describe("presence over hosts", function()
     end)
   end
 
+  it("holds no topic that nobody uses for as long as the server is away", function()
+    local server = nats.start()
+    local a = hosts.serve(server, "heartbeat = 200ms", [[
+      local tidewire = require "tidewire"
+      return { Chat = { on_message = function(stream, message)
+        local is_fine = pcall(function()
+          tidewire.topic(message.sender, { type = "chat.ChatMessage" }):subscribe(stream)
+        end)
+        local junk = {} -- a topic that nobody holds any more goes with the garbage
+        for i = 1, 10000 do junk[i] = {} end
+        return { message = tostring(is_fine) }
+      end } }
+    ]], "workers = 1\nlimits { topics = 3 }")
+    a:wait_for_log "bus: connected"
+    local foreign = server:connect()
+    foreign:send "SUB tidewire.p.> 1\r\n"
+    foreign:flush()
+    local function enter_all(stream, first)
+      for i = first, first + 2 do
+        stream:send { sender = "room" .. i }
+        if assert(stream:receive()).message ~= "true" then return false end
+      end
+      return true
+    end
+    local ann, mark = join(a), a:mark()
+    assert.is_true(enter_all(ann, 1))
+    for i = 1, 3 do assert.is_truthy(foreign:wait_for("tidewire.p.room" .. i)) end
+    server:kill()
+    a:wait_for_log("bus: the connection is lost", mark)
+    ann:cancel()
+    assert.is_truthy(process.await(gateway.patience, function()
+      local bob = join(a)
+      local is_fine = enter_all(bob, 4)
+      if not is_fine then bob:cancel() end
+      return is_fine
+    end))
+  end)
+
   it("tells of more than one message holds", function()
     local server = nats.start { config = "max_payload: 2048" }
     local a, b = serve(server), serve(server)
@@ -182,7 +220,7 @@ describe("presence over hosts", function()
       version = version + 1
       foreign:publish("tidewire.p.room", ("s %d 0 1 2000\n%s"):format(version, table.concat(lines)),
         { "Tidewire-From: 00000000000000aa" })
-      return b:said "more is shown than"
+      return b:said "more is told of subscribers elsewhere than"
     end))
     bob:send {}
     local _, count = assert(bob:receive()).sender:gsub("x", "")
