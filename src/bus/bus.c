@@ -53,16 +53,19 @@ void bus_count_dropped(struct bus *bus) {
 }
 
 bool bus_is_too_large(const struct bus *bus, const struct bus_topic *topic, size_t length) {
-    return bus->most_payload && length + BUS_HEADERS + strlen(topic->state.type) > bus->most_payload;
+    size_t size = length + BUS_HEADERS + strlen(topic->state.type);
+    return size > atomic_load(&bus->most_bytes) || (bus->most_payload && size > bus->most_payload);
 }
 
 void bus_drop_large(struct bus *bus, const struct bus_topic *topic, size_t length) {
     bus_count(bus, BUS_DROPPED_OUT, 1);
     if (!rare_is_due(&bus->told_large, loop_now(bus->loop))) return;
     bus->told_large.count = 0;
-    log_warn(NULL, "bus: a message of topic \"%.*s\" has %zu bytes and stays in this process: the server takes %zu with headers",
+    size_t most = atomic_load(&bus->most_bytes);
+    bool is_ours = !bus->most_payload || most < bus->most_payload;
+    log_warn(NULL, "bus: a message of topic \"%.*s\" has %zu bytes and stays in this process: %s %zu with headers",
              topic->state.name_length < 100 ? (int)topic->state.name_length : 100, topic->state.name, length,
-             bus->most_payload);
+             is_ours ? "`bytes` allows" : "the server takes", is_ours ? most : bus->most_payload);
 }
 
 /* The oldest that may go. */
@@ -142,7 +145,7 @@ bool bus_read_origin(const struct wire_message *message, uint64_t *origin) {
 }
 
 static void receive(struct bus *bus, const struct wire_message *message) {
-    const char *subject = wire_subject(message);
+    const char *subject = message->subject;
     const struct hearing *hearing = map_get(&bus->subjects, subject, strlen(subject));
     if (!hearing) return; /* it was heard a moment ago */
     switch (hearing->kind) {
@@ -162,15 +165,15 @@ static void receive(struct bus *bus, const struct wire_message *message) {
 static void deliver_message(struct mail *mail, void *receiver, bool is_dropped) {
     struct wire_message *message = container_of(mail, struct wire_message, mail);
     if (!is_dropped) receive(receiver, message);
-    wire_message_free(message);
+    free(message);
 }
 
 static void on_message(void *context, struct wire_message *message) {
     struct bus *bus = context;
     message->mail.deliver = deliver_message;
-    message->mail.weight = sizeof *message + wire_length(message);
+    message->mail.weight = message->size;
     if (mailbox_post(bus->inbox, &message->mail)) return;
-    wire_message_free(message);
+    free(message);
     bus_count(bus, BUS_DROPPED_IN, 1);
 }
 
@@ -334,12 +337,6 @@ static void on_fault(void *context, const char *what) {
     mailbox_post_always(bus->control, &report_new(tell_fault, what)->mail);
 }
 
-/* The hub's thread has ended. */
-static void on_end(void *context) {
-    struct bus *bus = context;
-    mailbox_drop(bus->inbox);
-}
-
 /* ---- orders of the main thread ---- */
 
 static bool is_same(const struct config_bus *a, const struct config_bus *b) {
@@ -440,7 +437,8 @@ static bool start_thread(struct bus *bus, struct error *error) {
 }
 
 struct bus *bus_new(struct topic_registry *registry, struct error *error) {
-    static const struct wire_events events = {.on_message = on_message,
+    static const struct wire_events events = {.headers = {BUS_TYPE, BUS_FROM, BUS_SEQUENCE, BUS_LAST},
+                                              .on_message = on_message,
                                               .on_followed = on_followed,
                                               .on_refused = on_refused,
                                               .on_up = on_up,
@@ -448,8 +446,7 @@ struct bus *bus_new(struct topic_registry *registry, struct error *error) {
                                               .on_room = on_room,
                                               .on_lost = on_lost,
                                               .on_dropped = on_dropped,
-                                              .on_fault = on_fault,
-                                              .on_end = on_end};
+                                              .on_fault = on_fault};
     struct bus *bus = memory_new(sizeof *bus);
     bus_workers_init(bus);
     bus->registry = registry;

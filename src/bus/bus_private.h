@@ -19,6 +19,7 @@
 #define BUS_TYPE "Tidewire-Type"
 #define BUS_FROM "Tidewire-From"
 #define BUS_SEQUENCE "Tidewire-Sequence"
+#define BUS_LAST "Nats-Last-Consumer" /* of the server's: how many messages a consumer has sent */
 
 /* Bytes of all of them, at most, without the type's name. */
 enum {
@@ -79,9 +80,10 @@ struct bus {
     struct timer look;       /* after these */
     uint64_t last_consumer, last_stored; /* numbers that were given */
     uint64_t stream_born;    /* of the last that we had; 0: none */
+    int64_t stream_clock;    /* its time less our monotonic one */
     bool is_reconfigured;    /* since then */
     size_t pending_bytes;    /* of what is to be stored */
-    size_t shown_bytes;      /* by subscribers elsewhere, with what is kept about each */
+    size_t kept_bytes;       /* of what others tell of their subscribers */
     struct rare told_rejected, told_dropped, told_large, told_down, told_fault;
     bool is_ending;
     uint64_t ends_at;
@@ -121,9 +123,9 @@ static inline void bus_count(struct bus *bus, enum bus_counter counter, uint64_t
 bool rare_is_due(struct rare *rare, uint64_t now);
 /* Something came that is no message of ours. */
 void bus_reject(struct bus *bus, const struct bus_topic *topic, const char *why);
-/* With the headers, which the server counts, too; false also before there was a server. */
+/* For the server, once there was one, or for what may wait; with the headers, which both count. */
 bool bus_is_too_large(const struct bus *bus, const struct bus_topic *topic, size_t length);
-/* A message of ours that no server takes. */
+/* Such a message of ours. */
 void bus_drop_large(struct bus *bus, const struct bus_topic *topic, size_t length);
 /* The carrier's functions. */
 void bus_workers_init(struct bus *bus);

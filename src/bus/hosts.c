@@ -92,9 +92,9 @@ static void forget_until(struct bus *bus, uint64_t now, const char *why) {
 
 static bool read_word(const struct wire_message *message, uint64_t *every, char name[65]) {
     char text[128];
-    size_t length = wire_length(message);
+    size_t length = message->length;
     if (length >= sizeof text) return false;
-    memcpy(text, wire_data(message), length);
+    memcpy(text, message->data, length);
     text[length] = '\0';
     char *blank = strchr(text, ' ');
     if (!blank || strlen(text) != length) return false;

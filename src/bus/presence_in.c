@@ -11,9 +11,18 @@
 enum {
     MOST_SHOWN = 4096, /* bytes, as for our own */
     MOST_COUNT = 1 << 30,
+    LEAST_ROOM = 4,
 };
+static const char too_much[] = "more is told of subscribers elsewhere than `bytes` of the bus may be";
 
 /* ---- what a host has told of a topic ---- */
+
+/* False: too much is kept. */
+static bool charge(struct bus *bus, size_t bytes) {
+    if (bus->kept_bytes + bytes > atomic_load(&bus->most_bytes)) return false;
+    bus->kept_bytes += bytes;
+    return true;
+}
 
 /* Of a short text it is most. */
 static size_t cost(size_t length) { return sizeof(struct shown) + carrier_member_size(length); }
@@ -21,7 +30,7 @@ static size_t cost(size_t length) { return sizeof(struct shown) + carrier_member
 static void leave(struct there *there, struct shown *shown) {
     struct bus *bus = there->topic->bus;
     carrier_member_leave(bus->registry, there->topic->shared, &shown->member);
-    bus->shown_bytes -= cost(shown->length);
+    bus->kept_bytes -= cost(shown->length);
 }
 
 /* Where it stands, or should. */
@@ -39,12 +48,21 @@ static bool is_there(const struct there *there, size_t at, uint64_t number) {
     return at < there->shown_count && there->shown[at].number == number;
 }
 
+static void set_room(struct there *there, size_t room) {
+    there->shown_room = room;
+    there->shown = memory_resize(there->shown, room * sizeof *there->shown);
+}
+
 static void make_room(struct there *there, size_t at) {
-    if (there->shown_count == there->shown_room) {
-        there->shown_room = there->shown_room ? there->shown_room * 2 : 16;
-        there->shown = memory_resize(there->shown, there->shown_room * sizeof *there->shown);
-    }
+    if (there->shown_count == there->shown_room) set_room(there, there->shown_room ? there->shown_room * 2 : LEAST_ROOM);
     memmove(there->shown + at + 1, there->shown + at, (there->shown_count++ - at) * sizeof *there->shown);
+}
+
+/* What is empty has been charged to nobody: there is not much more of that than of the rest. */
+static void give_room_back(struct there *there) {
+    size_t room = there->shown_room;
+    while (room > LEAST_ROOM && there->shown_count <= room / 4) room /= 2;
+    if (room < there->shown_room) set_room(there, room);
 }
 
 /* False: too many bytes are shown. */
@@ -55,9 +73,8 @@ static bool come(struct there *there, uint64_t number, const char *text, size_t 
         there->shown[at].is_stale = false;
         return true;
     }
-    if (bus->shown_bytes + cost(length) > atomic_load(&bus->most_bytes)) return false;
+    if (!charge(bus, cost(length))) return false;
     make_room(there, at);
-    bus->shown_bytes += cost(length);
     struct member *member = carrier_member_join(bus->registry, there->topic->shared, text, length);
     there->shown[at] = (struct shown){.number = number, .length = length, .member = member};
     return true;
@@ -68,6 +85,7 @@ static void go(struct there *there, uint64_t number) {
     if (!is_there(there, at, number)) return;
     leave(there, &there->shown[at]);
     memmove(there->shown + at, there->shown + at + 1, (--there->shown_count - at) * sizeof *there->shown);
+    give_room_back(there);
 }
 
 static void mark_stale(struct there *there) {
@@ -81,6 +99,7 @@ static void sweep(struct there *there) {
         else there->shown[kept++] = there->shown[i];
     }
     there->shown_count = kept;
+    give_room_back(there);
 }
 
 static void count_elsewhere(struct bus_topic *topic) {
@@ -98,7 +117,9 @@ static struct there *find(const struct bus_topic *topic, const struct host *host
     return NULL;
 }
 
+/* NULL: too much is kept. */
 static struct there *there_new(struct bus_topic *topic, struct host *host) {
+    if (!charge(topic->bus, sizeof(struct there))) return NULL;
     struct there *there = memory_new(sizeof *there);
     there->topic = topic;
     there->host = host;
@@ -112,6 +133,7 @@ static void there_free(struct there *there) {
     sweep(there);
     list_remove(&there->of_topic);
     list_remove(&there->of_host);
+    there->topic->bus->kept_bytes -= sizeof *there;
     free(there->shown);
     free(there);
 }
@@ -178,7 +200,7 @@ static const char *take_lines(struct there *there, struct text *text) {
             return "a line that cannot be read";
         size_t length = (size_t)(end - text->at);
         if (!is_json(text->at, length)) return "a subscriber that shows no JSON, or too much";
-        if (!come(there, number, text->at, length)) return "more is shown than `bytes` of the bus may be";
+        if (!come(there, number, text->at, length)) return too_much;
         text->at = end + 1;
     }
     return NULL;
@@ -200,7 +222,7 @@ static const char *take_changes(struct bus_topic *topic, struct host *host, stru
         ask_again(topic);
         return NULL;
     }
-    if (!there) there = there_new(topic, host);
+    if (!there && !(there = there_new(topic, host))) return too_much;
     there->version = numbers[0];
     there->count = numbers[2];
     return take_lines(there, text);
@@ -212,7 +234,7 @@ static const char *take_all(struct bus_topic *topic, struct host *host, struct t
     if (!take_numbers(text, numbers, 4) || numbers[3] > MOST_COUNT) return "what should tell everything, and cannot be read";
     struct there *there = find(topic, host);
     if (there && numbers[0] <= there->version) return NULL;
-    if (!there) there = there_new(topic, host);
+    if (!there && !(there = there_new(topic, host))) return too_much;
     if (numbers[1] == 0) {
         mark_stale(there);
         there->coming = numbers[0];
@@ -234,8 +256,8 @@ static const char *take_all(struct bus_topic *topic, struct host *host, struct t
 
 void presence_receive(struct bus_topic *topic, const struct wire_message *message) {
     struct bus *bus = topic->bus;
-    struct text text = {.at = (const char *)wire_data(message)};
-    text.end = text.at + wire_length(message);
+    struct text text = {.at = (const char *)message->data};
+    text.end = text.at + message->length;
     uint64_t origin;
     const char *why = NULL;
     if (!bus_read_origin(message, &origin)) {

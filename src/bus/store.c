@@ -181,22 +181,29 @@ static struct pending *find_pending(struct bus_topic *topic, uint64_t sequence) 
     return NULL;
 }
 
+/* By the server's clock alone. */
+static uint64_t age_of(const struct bus *bus, const struct stream_place *place, uint64_t now) {
+    uint64_t there = now + (uint64_t)bus->stream_clock;
+    return place->time < there ? there - place->time : 0;
+}
+
 static void take(struct bus_topic *topic, const struct wire_message *message, const struct stream_place *place) {
     struct bus *bus = topic->bus;
     struct store *store = &topic->store;
-    uint64_t origin, sequence, now = clock_wall(), position = FIRST_POSITION + place->sequence;
+    uint64_t origin, sequence, position = FIRST_POSITION + place->sequence;
+    uint64_t now = clock_monotonic(), age = age_of(bus, place, now);
     if (!store->is_loaded && !store->floor) store->floor = position - 1;
     if (!bus_topic_check(topic, message, &origin, &sequence)) return;
     bool is_own = origin == bus->origin;
     struct pending *own = is_own ? find_pending(topic, sequence) : NULL;
     /* Ours that is not pending any more has been handed over when it was given up. */
-    bool was_there = own ? own->is_held : is_own || place->time < store->begun || position <= store->delivered;
+    bool was_there = own ? own->is_held : is_own || age > now - store->begun || position <= store->delivered;
     if (!is_own) {
         bus_count(bus, BUS_RECEIVED, 1);
-        bus_count(bus, BUS_RECEIVED_BYTES, wire_length(message));
+        bus_count(bus, BUS_RECEIVED_BYTES, message->length);
     }
-    carrier_store(bus->registry, topic->shared, wire_data(message), wire_length(message), position,
-                  place->time < now ? now - place->time : 0, own && !was_there ? own->message : NULL, was_there);
+    carrier_store(bus->registry, topic->shared, message->data, message->length, position, age,
+                  own && !was_there ? own->message : NULL, was_there);
     if (position > store->delivered) store->delivered = position;
     if (own) free_pending(topic, own);
     if (!topic->state.is_used) presence_note(topic); /* which sees whether it may go */
@@ -213,7 +220,7 @@ void store_receive(struct bus_topic *topic, const struct wire_message *message) 
     struct store *store = &topic->store;
     struct stream_place place;
     if (!is_stored(topic)) return;
-    if (!stream_place_read(wire_reply(message), &place)) return; /* by its other way, to those who keep nothing */
+    if (!stream_place_read(message->reply, &place)) return; /* by its other way, to those who keep nothing */
     if (place.consumer_length != strlen(store->consumer) || memcmp(place.consumer, store->consumer, place.consumer_length) != 0)
         return; /* one of before */
     store->heard_at = loop_now(topic->bus->loop);
@@ -231,7 +238,7 @@ void store_hear_life(struct bus_topic *topic, const struct wire_message *message
     struct store *store = &topic->store;
     uint64_t number;
     store->heard_at = loop_now(topic->bus->loop);
-    if (!number_read(wire_header(message, "Nats-Last-Consumer"), UINT64_MAX / 16, &number)) return;
+    if (!number_read(wire_header(message, BUS_LAST), UINT64_MAX / 16, &number)) return;
     if (number > store->number) follow(topic);
     else if (number == store->number) catch_up(topic);
 }
@@ -274,7 +281,7 @@ static void begin(struct bus_topic *topic) {
     list_append(&bus->stored, &topic->store.node);
     topic->store.is_loaded = false;
     topic->store.floor = 0;
-    if (!topic->store.begun) topic->store.begun = clock_wall();
+    if (!topic->store.begun) topic->store.begun = clock_monotonic();
     topic->store.since = loop_now(bus->loop);
     carrier_set_stored(bus->registry, topic->shared, true);
     carrier_restart(bus->registry, topic->shared, FIRST_POSITION);
@@ -320,7 +327,7 @@ static void begin_anew(struct bus_topic *topic) {
     struct bus *bus = topic->bus;
     carrier_restart(bus->registry, topic->shared, FIRST_POSITION);
     topic->store.delivered = 0;
-    if (bus->is_reconfigured) topic->store.begun = clock_wall();
+    if (bus->is_reconfigured) topic->store.begun = clock_monotonic();
     else log_warn(NULL, "bus: the stream is not the one that it was: positions begin anew");
 }
 
@@ -332,6 +339,7 @@ void store_come_up(struct bus *bus, const struct wire_server *server) {
         follow(topic);
     }
     if (server->stream_born) bus->stream_born = server->stream_born;
+    bus->stream_clock = server->clock;
     bus->is_reconfigured = false;
 }
 

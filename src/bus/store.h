@@ -37,7 +37,7 @@ struct store {
     bool is_caught_up;         /* what was stored before has come */
     bool is_loaded;            /* once, or nobody waits for that any more */
     uint64_t floor;            /* position; nothing before it is there */
-    uint64_t begun;            /* wall clock: what was stored before is older than our subscribers; 0: not stored */
+    uint64_t begun;            /* monotonic: what was stored before is older than our subscribers; 0: not stored */
     uint64_t delivered;        /* position: up to there our subscribers have had what came */
     struct list pending;       /* of struct pending: ours, in order, that have not come back */
     uint64_t count;            /* of these */

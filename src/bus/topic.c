@@ -171,12 +171,12 @@ bool bus_topic_check(struct bus_topic *topic, const struct wire_message *message
         why = "a message without our headers";
     else if (!topic->state.type || strcmp(type, topic->state.type) != 0)
         why = (snprintf(text, sizeof text, "it carries %.60s, not %.60s", topic->state.type ? topic->state.type : "nothing", type), text);
-    else if (wire_length(message) > topic->bus->most_message)
+    else if (message->length > topic->bus->most_message)
         why = "a message that is larger than limits.message";
     else if (!type_of(topic))
         why = "no .proto file has its type any more";
     else
-        why = codec_check(topic->type, wire_data(message), wire_length(message));
+        why = codec_check(topic->type, message->data, message->length);
     if (why) bus_reject(topic->bus, topic, why);
     return !why;
 }
@@ -187,6 +187,6 @@ void bus_topic_receive(struct bus_topic *topic, const struct wire_message *messa
     if (!bus_topic_check(topic, message, &origin, &sequence) || origin == bus->origin) return;
     note_sequence(topic, origin, sequence);
     bus_count(bus, BUS_RECEIVED, 1);
-    bus_count(bus, BUS_RECEIVED_BYTES, wire_length(message));
-    carrier_deliver(bus->registry, topic->shared, wire_data(message), wire_length(message));
+    bus_count(bus, BUS_RECEIVED_BYTES, message->length);
+    carrier_deliver(bus->registry, topic->shared, message->data, message->length);
 }

@@ -20,8 +20,8 @@ enum { ROOM = 256 /* messages that wait when on_room is told */ };
 static void on_message(natsConnection *connection, natsSubscription *subscription, natsMsg *native, void *context) {
     (void)connection, (void)subscription;
     struct wire *wire = context;
-    struct wire_message *message = memory_new(sizeof *message);
-    message->native = native;
+    struct wire_message *message = wire_take(wire, native);
+    natsMsg_Destroy(native);
     wire->events.on_message(wire->context, message);
 }
 
@@ -242,6 +242,7 @@ static void bring_up(struct wire *wire) {
     server.most_payload = (size_t)natsConnection_GetMaxPayload(wire->connection);
     server.stream_last = wire->stream_last;
     server.stream_born = wire->stream_born;
+    server.clock = wire->clock;
     wire->events.on_up(wire->context, &server);
 }
 
@@ -381,7 +382,6 @@ static void *run(void *context) {
     pthread_mutex_unlock(&wire->lock);
     if (wire->connection) natsConnection_FlushTimeout(wire->connection, wire_milliseconds(WIRE_PATIENCE));
     take_down(wire);
-    wire->events.on_end(wire->context); /* the library cannot free them when it is closed */
     if (wire->is_open) {
         nats_ReleaseThreadMemory();
         nats_CloseAndWait(wire_milliseconds(CLOSE_PATIENCE));

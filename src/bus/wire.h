@@ -20,25 +20,29 @@
 struct parcel; /* fanout/history.h */
 struct wire;
 
-/* What has come. The mail is for whom it is handed to. */
-struct wire_message {
-    struct mail mail;
-    void *native;
-};
-const char *wire_subject(const struct wire_message *message);
-const char *wire_reply(const struct wire_message *message); /* NULL: none */
-const uint8_t *wire_data(const struct wire_message *message);
-size_t wire_length(const struct wire_message *message);
-/* NULL when there is none. */
-const char *wire_header(const struct wire_message *message, const char *name);
-void wire_message_free(struct wire_message *message);
-
-/* What is to go. Texts and bytes are copied; of a parcel the first `length` bytes are sent. */
 enum { WIRE_HEADERS = 4 };
 struct wire_header {
     const char *name; /* outlives the message */
     const char *value;
 };
+
+/* What has come, in one piece of memory: of the headers those that were asked for, unless they are longer than any of
+ * ours, and nothing else of what its sender has put beside it. */
+struct wire_message {
+    struct mail mail; /* for whom it is handed to */
+    size_t size;      /* bytes of all of it */
+    const char *subject, *reply; /* reply NULL: none */
+    struct wire_header headers[WIRE_HEADERS];
+    const uint8_t *data;
+    size_t length;
+};
+/* Copies everything. A header whose value is NULL is not there. Freed by free(). */
+struct wire_message *wire_message_new(const char *subject, const char *reply, const struct wire_header headers[WIRE_HEADERS],
+                                      const void *data, size_t length);
+/* NULL when there is none. */
+const char *wire_header(const struct wire_message *message, const char *name);
+
+/* What is to go. Texts and bytes are copied; of a parcel the first `length` bytes are sent. */
 struct wire_out {
     struct list node;
     size_t weight;
@@ -62,10 +66,12 @@ struct wire_server {
     size_t most_payload;  /* bytes of a message */
     uint64_t stream_last; /* number of the last message in the stream, if the config has one, which is there then */
     uint64_t stream_born; /* ns since 1970: it is known again by that */
+    int64_t clock;        /* ns that the clock of who keeps the stream says more than our monotonic one */
 };
 
 /* In the wire's thread or one of the library's. */
 struct wire_events {
+    const char *headers[WIRE_HEADERS]; /* names of those that messages are asked for */
     /* The consumer is there, `pending` messages of its subject come at once. */
     void (*on_followed)(void *context, const char *consumer, uint64_t pending);
     /* The server refuses it, and nothing will come. Who wants it follows again, later. */
@@ -78,7 +84,6 @@ struct wire_events {
     void (*on_lost)(void *context, size_t length, const char *why); /* this one cannot be sent, ever */
     void (*on_dropped)(void *context, uint64_t count); /* messages came faster than on_message took them */
     void (*on_fault)(void *context, const char *what); /* something that an operator should know */
-    void (*on_end)(void *context); /* no message comes any more, and those that are left must be freed in here */
 };
 
 struct wire *wire_new(const struct wire_events *events, void *context, struct error *error);

@@ -6,20 +6,7 @@
 #include "bus/wire_private.h"
 #include "fanout/history.h"
 
-const char *wire_subject(const struct wire_message *message) { return natsMsg_GetSubject(message->native); }
-const char *wire_reply(const struct wire_message *message) { return natsMsg_GetReply(message->native); }
-const uint8_t *wire_data(const struct wire_message *message) { return (const uint8_t *)natsMsg_GetData(message->native); }
-size_t wire_length(const struct wire_message *message) { return (size_t)natsMsg_GetDataLength(message->native); }
-
-const char *wire_header(const struct wire_message *message, const char *name) {
-    const char *value = NULL;
-    return natsMsgHeader_Get(message->native, name, &value) == NATS_OK ? value : NULL;
-}
-
-void wire_message_free(struct wire_message *message) {
-    natsMsg_Destroy(message->native);
-    free(message);
-}
+enum { LONGEST_HEADER = 1024 /* bytes of a value */ };
 
 static const char *put_text(char **at, const char *text) {
     if (!text) return NULL;
@@ -27,6 +14,40 @@ static const char *put_text(char **at, const char *text) {
     char *copy = memcpy(*at, text, size);
     *at += size;
     return copy;
+}
+
+struct wire_message *wire_message_new(const char *subject, const char *reply, const struct wire_header headers[WIRE_HEADERS],
+                                      const void *data, size_t length) {
+    size_t texts = strlen(subject) + 1 + (reply ? strlen(reply) + 1 : 0);
+    for (size_t i = 0; i < WIRE_HEADERS; i++) texts += headers[i].value ? strlen(headers[i].value) + 1 : 0;
+    size_t size = sizeof(struct wire_message) + length + texts;
+    struct wire_message *message = memory_new(size);
+    char *at = (char *)(message + 1) + length;
+    message->size = size;
+    message->data = length ? memcpy(message + 1, data, length) : (const uint8_t *)(message + 1);
+    message->length = length;
+    message->subject = put_text(&at, subject);
+    message->reply = put_text(&at, reply);
+    for (size_t i = 0; i < WIRE_HEADERS; i++)
+        message->headers[i] = (struct wire_header){headers[i].name, put_text(&at, headers[i].value)};
+    return message;
+}
+
+struct wire_message *wire_take(const struct wire *wire, natsMsg *native) {
+    struct wire_header headers[WIRE_HEADERS];
+    for (size_t i = 0; i < WIRE_HEADERS; i++) {
+        headers[i] = (struct wire_header){.name = wire->events.headers[i]};
+        bool is_there = natsMsgHeader_Get(native, headers[i].name, &headers[i].value) == NATS_OK;
+        if (!is_there || strlen(headers[i].value) > LONGEST_HEADER) headers[i].value = NULL;
+    }
+    return wire_message_new(natsMsg_GetSubject(native), natsMsg_GetReply(native), headers, natsMsg_GetData(native),
+                            (size_t)natsMsg_GetDataLength(native));
+}
+
+const char *wire_header(const struct wire_message *message, const char *name) {
+    for (size_t i = 0; i < WIRE_HEADERS; i++)
+        if (message->headers[i].name && strcmp(message->headers[i].name, name) == 0) return message->headers[i].value;
+    return NULL;
 }
 
 struct wire_out *wire_out_new(const char *subject, const char *reply, const struct wire_header *headers, size_t count,

@@ -51,11 +51,14 @@ struct wire {
     natsConnection *connection;
     jsCtx *stream; /* NULL: the config has none */
     uint64_t stream_last, stream_born;
+    int64_t clock;
     uint64_t next_attempt;
     bool is_open; /* the library */
 };
 
 static inline int wire_milliseconds(uint64_t ns) { return (int)(ns / NS_PER_MS); }
+/* Our own of what the library has: its own may be much larger than its data, by headers, and may not outlive it. */
+struct wire_message *wire_take(const struct wire *wire, natsMsg *native);
 /* The last call of the thread that failed says why. */
 const char *wire_reason(natsStatus status);
 /* Why the connection does not do, which is more than the library will say of its end. */

@@ -4,6 +4,7 @@
 #include "bus/subject.h"
 #include "bus/wire_private.h"
 
+enum { CLOCK_QUESTIONS = 3 }; /* the quickest answer says most */
 #define DUPLICATES (120 * NS_PER_S) /* how long the server knows a message again, unless told otherwise */
 
 static natsStatus add_stream(struct wire *wire, jsStreamInfo **info) {
@@ -27,6 +28,36 @@ static natsStatus add_stream(struct wire *wire, jsStreamInfo **info) {
     return js_AddStream(info, wire->stream, &wanted, NULL, NULL);
 }
 
+/* How much more the server's clock says than our monotonic one, at least and at most. It tells its time when something is
+ * made: this consumer, which brings nothing and is gone at once. */
+static bool ask_for_clock(struct wire *wire, int64_t *least, int64_t *most) {
+    const char *stream = wire->using->stream->name;
+    jsConsumerConfig wanted;
+    jsConsumerInfo *info = NULL;
+    jsConsumerConfig_Init(&wanted);
+    wanted.DeliverPolicy = js_DeliverNew;
+    wanted.MemoryStorage = true;
+    wanted.InactiveThreshold = (int64_t)NS_PER_S;
+    int64_t before = (int64_t)clock_monotonic();
+    if (js_AddConsumer(&info, wire->stream, stream, &wanted, NULL, NULL) != NATS_OK) return false;
+    int64_t after = (int64_t)clock_monotonic();
+    *least = info->Created - after;
+    *most = info->Created - before;
+    js_DeleteConsumer(wire->stream, stream, info->Name, NULL, NULL);
+    jsConsumerInfo_Destroy(info);
+    return true;
+}
+
+/* Messages carry the server's time. Where its clock may be the same as ours, as far as it says, it is. */
+static void read_clock(struct wire *wire) {
+    int64_t least, most;
+    wire->clock = (int64_t)clock_wall() - (int64_t)clock_monotonic();
+    for (int i = 0; i < CLOCK_QUESTIONS && ask_for_clock(wire, &least, &most); i++) {
+        if (wire->clock >= least && wire->clock <= most) return;
+        wire->clock = wire->clock < least ? least : most;
+    }
+}
+
 bool wire_open_stream(struct wire *wire) {
     jsOptions options;
     jsStreamInfo *info = NULL;
@@ -41,6 +72,7 @@ bool wire_open_stream(struct wire *wire) {
     if (status == NATS_OK) {
         wire->stream_last = info->State.LastSeq;
         wire->stream_born = (uint64_t)info->Created;
+        read_clock(wire);
     } else {
         snprintf(why, sizeof why, "the stream %s: %s", wire->using->stream->name, wire_reason(status));
         wire_set_why(wire, why);

@@ -422,7 +422,8 @@ const struct key keys[] = {
      .help = "Messages that may wait, in each direction: to be sent, while the server is away or slow, and to be handed to the "
              "workers. Beyond it those that are to be sent lose their oldest, and what comes in is dropped; both are counted."},
     {SECTION_BUS, "bytes", VALUE_SIZE, .standard = "64MiB", .least = 64 * KIB, .most = GIB, AT(config_bus, bytes),
-     .help = "The same in bytes."},
+     .help = "The same in bytes. A message that is larger stays in this process. So much is kept, too, of what other "
+             "gateways tell of their subscribers; what is beyond it is dropped, and counted as `rejected`."},
 
     {SECTION_BUS_TLS, "ca", VALUE_PATH, .example = "\"ca.pem\"", AT(config_upstream_tls, ca),
      .help = "PEM file of the authorities that the server's certificate must come from. Without it: the system's."},

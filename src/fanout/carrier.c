@@ -121,7 +121,7 @@ void carrier_store(struct topic_registry *registry, struct shared_topic *topic, 
     if (!own && !is_quiet) share_add(sender.counts, TOPIC_RECEIVED, 1);
     pthread_mutex_lock(&topic->lock);
     if (topic->history && position > topic->history->last) {
-        history_store(topic->history, &registry->history, parcel, position, age < now ? now - age : 0, now);
+        history_store(topic->history, &registry->history, parcel, position, age, now);
         if (!is_quiet) post_all(&sender, parcel, own);
     }
     pthread_mutex_unlock(&topic->lock);

@@ -130,19 +130,21 @@ void history_set(struct history *history, struct history_account *account, uint3
 }
 
 void history_store(struct history *history, struct history_account *account, struct parcel *parcel, uint64_t position,
-                   uint64_t at, uint64_t now) {
+                   uint64_t age, uint64_t now) {
     history->last = parcel->position = position;
     parcel->order = ++history->order;
-    parcel->at = at;
+    parcel->at = age < now ? now - age : 0;
     if (history->stamp) stamp(parcel, history->stamp);
     if (history->kept.count && history->kept.count >= history->most) drop_oldest(history, account);
     push(&history->kept, parcel);
     atomic_fetch_add(&account->bytes, weight(parcel));
+    bool is_dead = history->ttl && age >= history->ttl; /* also when it is older than our clock */
+    while (is_dead && history->kept.count) drop_oldest(history, account);
     history_trim(history, account, now);
 }
 
 void history_append(struct history *history, struct history_account *account, struct parcel *parcel, uint64_t now) {
-    history_store(history, account, parcel, history->last + 1, now, now);
+    history_store(history, account, parcel, history->last + 1, 0, now);
 }
 
 void history_hold(struct history *history, struct parcel *parcel, uint64_t now) {

@@ -62,9 +62,9 @@ void history_restart(struct history *history, struct history_account *account, u
 void history_set(struct history *history, struct history_account *account, uint32_t most, uint64_t ttl, uint64_t now);
 /* Gives the parcel its position, the next one, and keeps a reference. */
 void history_append(struct history *history, struct history_account *account, struct parcel *parcel, uint64_t now);
-/* The same with a position that somebody else has given, which is greater than the last. */
+/* The same with a position that somebody else has given, which is greater than the last, and `age` ns ago. */
 void history_store(struct history *history, struct history_account *account, struct parcel *parcel, uint64_t position,
-                   uint64_t at, uint64_t now);
+                   uint64_t age, uint64_t now);
 /* Without a position for now. Whoever holds bounds how many. */
 void history_hold(struct history *history, struct parcel *parcel, uint64_t now);
 /* The held one of this order goes. */

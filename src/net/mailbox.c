@@ -109,15 +109,11 @@ void mailbox_set_most(struct mailbox *mailbox, size_t most_mail, size_t most_wei
     pthread_mutex_unlock(&mailbox->lock);
 }
 
-void mailbox_drop(struct mailbox *mailbox) {
-    while (deliver_some(mailbox, true)) continue;
-}
-
 void mailbox_free(struct mailbox **mailbox) {
     struct mailbox *old = *mailbox;
     if (!old) return;
     *mailbox = NULL;
-    mailbox_drop(old);
+    while (deliver_some(old, true)) continue;
     task_cancel(&old->more);
     event_del(&old->event);
     close(old->fd);

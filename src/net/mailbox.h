@@ -23,8 +23,6 @@ struct mailbox *mailbox_new(struct loop *loop, void *receiver, size_t most_mail,
 void mailbox_set_most(struct mailbox *mailbox, size_t most_mail, size_t most_weight);
 /* In the loop's thread, when no other thread can post any more; drops what is queued. */
 void mailbox_free(struct mailbox **mailbox);
-/* What is queued goes now; when the loop does not run any more. */
-void mailbox_drop(struct mailbox *mailbox);
 /* Any thread. False when full: the mail is still the caller's. An empty mailbox takes any mail, however
  * heavy. */
 bool mailbox_post(struct mailbox *mailbox, struct mail *mail);

@@ -35,7 +35,7 @@ describe("the history of several hosts", function()
     return hosts.serve(server, ("jetstream { %s }"):format(more or "patience = 1h"), room, "workers = 2")
   end
 
-  -- Of one sender these numbers come, each once, in order; all positions that there are grow.
+  -- Of one sender these numbers come, each once, in order; all positions that there are grow. Returns the last.
   local function expect(stream, sender, from, to)
     local last, next_one = 0, from
     while next_one <= to do
@@ -50,6 +50,7 @@ describe("the history of several hosts", function()
         end
       end
     end
+    return last
   end
 
   it("is one, with the same positions, also for a host that comes later", function()
@@ -95,9 +96,9 @@ describe("the history of several hosts", function()
         said = said + 1
         ann:send { sender = "ann", message = tostring(said) }
       end
-      expect(amy, "ann", said - count + 1, said)
+      return expect(amy, "ann", said - count + 1, said)
     end
-    say(50)
+    local seen = tostring(say(50))
     for _ = 1, 2 do
       local mark_a, mark_b = a:mark(), b:mark()
       server:kill()
@@ -113,6 +114,10 @@ describe("the history of several hosts", function()
     expect(bob, "ann", 1, said)
     for _, gw in ipairs { a, b, serve(server) } do
       expect(join(gw, { ["x-since"] = "all" }), "ann", 1, said)
+      local back = join(gw, { ["x-since"] = seen }) -- who was at the first of them before all that
+      assert.equal("51", assert(back:receive()).message)
+      expect(back, "ann", 52, said)
+      assert.is_false(gw:said "gap for")
     end
     assert.same({ nil, "timeout" }, { bob:receive(0.1) })
     assert.same({ nil, "timeout" }, { amy:receive(0.1) })
@@ -335,6 +340,32 @@ describe("the history of several hosts", function()
     ann:send { sender = "new", message = "many 5" }
     expect_next(bob, "new", 1, 5)
   end)
+
+  for clock, way in pairs { [-3600] = "behind", [3600] = "ahead" } do
+    it("does not mind a server whose clock is " .. way, function()
+      local server = nats.start { jetstream = true, clock = clock }
+      local a = serve(server)
+      a:wait_for_log "bus: connected"
+      local ann = join(a)
+      ann:send { sender = "old", message = "many 20" }
+      expect_next(ann, "old", 1, 20)
+      -- By more than a gateway may be wrong, which is what the server takes to answer.
+      local heard_at, mark = process.now(), a:mark()
+      assert(process.await(gateway.patience, function() return process.now() > heard_at + 1 end))
+      server:kill()
+      local b = serve(server, "patience = 50ms")
+      local bob = join(b)
+      await_impatience(b, bob)
+      server:begin()
+      b:wait_for_log "bus: connected"
+      a:wait_for_log("bus: connected", mark)
+      ann:send { sender = "new", message = "many 20" }
+      expect_next(bob, "new", 1, 20)
+      for _, sender in ipairs { "old", "new" } do -- and nothing is too old
+        expect(join(b, { ["x-since"] = "all" }), sender, 1, 20)
+      end
+    end)
+  end
 
   it("comes and goes with a reload", function()
     local server = nats.start { jetstream = true }

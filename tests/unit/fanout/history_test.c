@@ -65,6 +65,28 @@ static void what_is_too_old_goes(void) {
     history_free(&history, &account);
 }
 
+/* By a clock that began a moment ago. */
+static void what_was_too_old_when_it_came_is_not_kept(void) {
+    struct history_account account = {0};
+    struct history *history = history_new();
+    const struct {
+        uint64_t age;
+        uint32_t kept;
+    } cases[] = {{50, 1}, {99, 2}, {100, 0}, {5000, 0}, {20, 1}};
+    history_set(history, &account, 20, 100, 0);
+    history_restart(history, &account, 10);
+    for (uint64_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct parcel *parcel = parcel_new("a", 1);
+        history_store(history, &account, parcel, 11 + i, cases[i].age, 60);
+        CHECK_INT(history->kept.count, cases[i].kept);
+        CHECK_INT(history->last, 11 + i);
+        CHECK_INT(history->floor, 11 + i - cases[i].kept);
+        parcel_unref(&parcel);
+    }
+    history_free(&history, &account);
+    CHECK_INT(atomic_load(&account.bytes), 0);
+}
+
 static void all_histories_together_have_a_bound(void) {
     struct history_account account = {.most = 3 * (sizeof(struct parcel) + 1)};
     struct history *one = history_new(), *two = history_new();
@@ -134,6 +156,57 @@ static void who_comes_later_gets_what_was_then_what_is(void) {
     CHECK_INT(topic_counter(topic, TOPIC_DELIVERED), 3 + 3 + 3);
     struct fake *all[] = {&slow, &last, &live};
     for (int i = 0; i < 3; i++) topics_call_closed(one.topics, &all[i]->call);
+    topic_unref(&topic);
+    teardown(&one);
+}
+
+/* What is replayed comes to its worker, too, a moment later. */
+static void who_subscribes_again_in_a_replay_hears_nothing_twice(void) {
+    struct pair pair = setup_pair();
+    struct topic *here = topic_open(pair.sides[0], "t", 1), *there = topic_open(pair.sides[1], "t", 1);
+    struct fake call = {.room = 100}, witness = {.room = 100};
+    topic_keep(here, 10, 0, NULL);
+    topic_subscribe(there, &witness.call, &(struct subscription_options){.queue = 9});
+    publish(here, "a");
+    topic_subscribe(there, &call.call, &(struct subscription_options){.queue = 9, .since = TOPIC_ALL});
+    topic_subscribe(there, &call.call, &(struct subscription_options){.queue = 9});
+    publish(here, "b");
+    turn_pair(&pair);
+    CHECK_STR(witness.got, "a b ");
+    CHECK_STR(call.got, "a b ");
+    topics_call_closed(pair.sides[1], &call.call);
+    topics_call_closed(pair.sides[1], &witness.call);
+    topic_unref(&here);
+    topic_unref(&there);
+    teardown_pair(&pair);
+}
+
+static void who_cancels_in_a_replay_gets_nothing_more(void) {
+    struct one one = setup(0);
+    struct topic *topic = topic_open(one.topics, "t", 1);
+    struct fake call = {.room = 300}, closes = {.room = 1};
+    topic_keep(topic, 1000, 0, NULL);
+    for (int i = 0; i < 600; i++) publish(topic, "x");
+    struct subscription *subscription =
+        topic_subscribe(topic, &call.call, &(struct subscription_options){.queue = 9, .since = TOPIC_ALL});
+    topic_subscribe(topic, &closes.call, &(struct subscription_options){.queue = 9, .since = TOPIC_ALL});
+    loop_turn(one.loop);
+    CHECK(call.room > 0 && call.room < 300); /* in its middle */
+    int room = call.room;
+    publish(topic, "y"); /* waits behind it */
+    subscription_cancel(&subscription);
+    topics_call_closed(one.topics, &closes.call);
+    publish(topic, "z");
+    loop_turn(one.loop);
+    topics_call_writable(one.topics, &call.call);
+    CHECK_INT(call.room, room);
+    CHECK_INT(topic_count(topic), 0);
+    CHECK_INT(topic_counter(topic, TOPIC_DISCARDED), 2); /* "y", of both: what was to be replayed is not counted */
+    CHECK_INT(topic_counter(topic, TOPIC_REPLAYED), (uint64_t)(300 - room) + 1);
+    topic_subscribe(topic, &call.call, &(struct subscription_options){.queue = 9, .since = TOPIC_LAST, .position = 2});
+    loop_turn(one.loop);
+    CHECK_INT(call.room, room - 2);
+    topics_call_closed(one.topics, &call.call);
     topic_unref(&topic);
     teardown(&one);
 }
@@ -307,9 +380,12 @@ int main(void) {
     large = message_field(type, "large", 5);
     RUN(it_keeps_the_last_ones);
     RUN(what_is_too_old_goes);
+    RUN(what_was_too_old_when_it_came_is_not_kept);
     RUN(all_histories_together_have_a_bound);
     RUN(behind_a_position_nothing_is_missing_or_it_says_so);
     RUN(who_comes_later_gets_what_was_then_what_is);
+    RUN(who_subscribes_again_in_a_replay_hears_nothing_twice);
+    RUN(who_cancels_in_a_replay_gets_nothing_more);
     RUN(a_closing_call_gets_the_rest_of_its_replay);
     RUN(a_history_with_an_age_outlives_its_topics_users);
     RUN(a_history_that_is_too_old_goes_though_nobody_asks);
