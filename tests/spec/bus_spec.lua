@@ -228,6 +228,82 @@ describe("the bus", function()
     assert.equal(0, figures(ann).losses)
   end)
 
+  it("takes no message that is larger than what may wait, and keeps what waits", function()
+    local server = nats.start()
+    local a = serve(server, "bytes = 64KiB", hosts.telling)
+    a:wait_for_log "bus: connected"
+    local ann = join(a)
+    local mark = a:mark()
+    server:kill()
+    a:wait_for_log("bus: the connection is lost", mark)
+    for i = 1, 10 do ann:send { sender = "ann", timestamp = i } end
+    hosts.await_figures(ann, function(now) return now.waiting >= 10 end)
+    ann:send { sender = "ann", message = ("x"):rep(70000) }
+    local now = hosts.await_figures(ann, function(now) return now.dropped_out == 1 end)
+    assert.is_true(now.waiting >= 10)
+    assert.is_truthy(a:wait_for_log("stays in this process"):find("`bytes` allows 65536", 1, true))
+    server:begin()
+    hosts.await_figures(ann, function(last) return last.sent == 10 and last.waiting == 0 end)
+    assert.equal(1, figures(ann).dropped_out)
+  end)
+
+  it("drops what has another type than the topic has here, both ways, and says so", function()
+    local server = nats.start()
+    local a = serve(server, "", hosts.telling)
+    local b = serve(server, "", [[
+      local tidewire = require "tidewire"
+      local room = tidewire.topic("room", { type = "greet.GreetRequest" })
+      room:subscribe(function(request) tidewire.log.info("heard " .. request.name) end)
+      return { Chat = function(stream)
+        for _ in stream:messages() do
+          room:publish { name = "itself" }
+          local counters = room:counters()
+          stream:send { timestamp = tidewire.bus().rejected, message = tostring(counters.received) }
+        end
+      end }
+    ]])
+    a:wait_for_log "bus: connected"
+    b:wait_for_log "bus: connected"
+    local ann, bob = join(a), join(b)
+    assert.is_truthy(process.await(gateway.patience, function()
+      ann:send { sender = "ann" }
+      assert(ann:receive())
+      bob:send {}
+      local told = assert(bob:receive())
+      assert.equal("0", told.message)
+      return (tonumber(told.timestamp) or 0) > 0 and figures(ann).rejected > 0
+    end))
+    b:wait_for_log "it carries greet.GreetRequest, not chat.ChatMessage"
+    a:wait_for_log "it carries chat.ChatMessage, not greet.GreetRequest"
+    b:wait_for_log "heard itself"
+    assert.is_false(b:said "heard ann")
+    assert.equal(0, figures(ann).received)
+  end)
+
+  it("says to publishers whom they have reached in their process, and counts all hosts' subscribers", function()
+    local server = nats.start()
+    local a, b = hosts.pair(server, "", [[
+      local tidewire = require "tidewire"
+      local room = tidewire.topic("room", { type = "chat.ChatMessage" })
+      return { Chat = {
+        on_open = function(stream)
+          if stream:metadata "x-listens" then room:subscribe(stream, { filter = { sender = "nobody" } }) end
+        end,
+        on_message = function() return { timestamp = room:publish {}, message = tostring(room:count()) } end,
+      } }
+    ]], "workers = 2")
+    for _, gw in ipairs { a, a, a, b, b } do join(gw, { ["x-listens"] = "yes" }) end
+    for gw, reached in pairs { [a] = 3, [b] = 2 } do
+      local stream = join(gw)
+      assert.is_truthy(process.await(gateway.patience, function()
+        stream:send {}
+        local told = assert(stream:receive())
+        assert.equal(reached, told.timestamp)
+        return told.message == "5"
+      end))
+    end
+  end)
+
   it("keeps in a topic's history what other hosts say, and sends what was published before a gateway ends", function()
     local server = nats.start()
     local a, b = hosts.pair(server, "", [[
@@ -280,10 +356,22 @@ describe("the bus", function()
     a:configure(hosts.config_without)
     assert.is_truthy(a:reload())
     a:wait_for_log("bus: the connection is closed", mark)
+    -- How many messages the server has got before this one, and behind the last such.
+    local foreign, word = two:connect(), 0
+    local function count_to_bob()
+      local count = -1
+      word = word + 1
+      foreign:publish("tidewire.m.room=2c=20=2a=2e=3e", "\10\1x\24" .. string.char(word),
+        { "Tidewire-Type: chat.ChatMessage", "Tidewire-From: 00000000000000aa", "Tidewire-Sequence: " .. word })
+      repeat
+        local message = assert(bob:receive())
+        count = count + 1
+      until message.sender == "x" and message.timestamp == word
+      return count
+    end
+    count_to_bob()
     talk()
-    while bob:receive(0.1) do end
-    talk()
-    assert.same({ nil, "timeout" }, { bob:receive(0.3) })
+    assert.equal(0, count_to_bob())
     a:configure(hosts.config(two))
     assert.is_truthy(a:reload())
     meet(ann, bob)
