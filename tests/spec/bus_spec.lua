@@ -144,16 +144,25 @@ describe("the bus", function()
   it("makes no publisher wait for another host: a full subscriber there loses its oldest, counted", function()
     local server = nats.start()
     local a, b = hosts.pair(server, "", hosts.telling, "limits { buffered_per_stream = 64KiB }")
-    local ann, bob = join(a), join(b)
+    local patient = { ["x-queue"] = "5000" } -- however slow their client is
+    local ann, bob = join(a, patient), join(b, patient)
     hosts.await_figures(bob, function(now)
       ann:send { sender = "ann" }
       return now.received > 0
     end)
+    ann:send { sender = "ann", timestamp = 1 }
+    assert(bob:receive_until(function(message) return message.timestamp == 1 end))
+    local before = figures(bob).counters
     local stuck = assert(raw.connect(b.address)) -- never opens its window
     stuck:headers(1, hosts.chat, { ["x-policy"] = "block", ["x-queue"] = "4" })
     assert(stuck:expect { type = "HEADERS", stream = 1 })
     assert(ann:send_times(2000, { sender = "ann", message = ("x"):rep(1000) }))
-    local now = hosts.await_figures(bob, function(now) return now.counters.dropped_old > 0 and now.received >= 2001 end)
+    hosts.await_figures(bob, function(now) return now.counters.received == before.received + 2000 end)
+    -- To bob, to the stuck one's stream, out of its queue, or still in it.
+    local now = hosts.await_figures(bob, function(last)
+      return last.counters.delivered - before.delivered + last.counters.dropped_old + 4 == 2 * 2000
+    end)
+    assert.is_true(now.counters.dropped_old > 1000)
     assert.equal(0, now.counters.closed)
     assert.equal(0, now.missed)
     assert.equal(0, hosts.figures(ann).counters.waited)

@@ -145,6 +145,34 @@ describe("a topic", function()
     end))
   end)
 
+  it("says to publishers how many it had, in all workers, and encodes what they publish at once", function()
+    local gw = serve([[
+      on_open = function(stream)
+        local kind = stream:metadata "x-kind"
+        if kind == "few" then room:subscribe(stream, { filter = { sender = "nobody" } }) end
+        if kind == "all" then room:subscribe(stream, { policy = "drop_new", queue = 1 }) end
+      end,
+      on_message = function(stream)
+        local message = { sender = "before" }
+        local reached = room:publish(message)
+        message.sender = "after"
+        return { sender = "reached", timestamp = reached }
+      end,
+    ]], [[
+      local room = tidewire.topic("room", { type = "chat.ChatMessage" })
+      room:subscribe(function(message) log.info("heard " .. message.sender) end)
+    ]], "workers = 2")
+    local all = {}
+    for i = 1, 4 do all[i] = join(gw, { ["x-kind"] = "all" }) end
+    for _ = 1, 3 do join(gw, { ["x-kind"] = "few" }) end
+    local speaker = join(gw)
+    speaker:send {}
+    assert.equal(4 + 3 + 2, speaker:receive().timestamp)
+    for _, stream in ipairs(all) do assert.equal("before", stream:receive().sender) end
+    gw:wait_for_log "heard before"
+    assert.is_false(gw:said "heard after")
+  end)
+
   local function flood(policy, queue)
     return serve(([[
       on_open = function(stream)
