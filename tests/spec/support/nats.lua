@@ -103,27 +103,45 @@ end
 function server:connect()
   local fd = assert(socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0))
   assert(socket.connect(fd, { family = socket.AF_INET, addr = "127.0.0.1", port = self.port }))
-  local self_wire = setmetatable({ fd = fd, rest = "" }, wire)
+  local self_wire = setmetatable({ fd = fd, rest = "", tail = "", owed = 0 }, wire)
   wires[self_wire] = true
   self_wire:send 'CONNECT {"verbose":false,"pedantic":false,"headers":true,"lang":"spec","version":"1"}\r\n'
   return self_wire
 end
 
-function wire:send(text)
+local function write_all(fd, text, meanwhile)
   local from = 1
   while from <= #text do
-    from = from + assert(unistd.write(self.fd, text:sub(from, from + 65535)))
-    self:read(0)
+    from = from + assert(unistd.write(fd, text:sub(from, from + 65535)))
+    if meanwhile then meanwhile() end
   end
 end
 
--- What the server says goes into ->rest; PINGs are answered.
-function wire:read(seconds)
+-- What the server says goes into ->rest; what it has asked by a PING is owed.
+local function take(self, seconds)
   if poll.rpoll(self.fd, math.ceil(seconds * 1000)) == 0 then return end
   local text = unistd.read(self.fd, 65536)
   if not text then return end
   self.rest = self.rest .. text
-  if text:find "PING\r\n" then unistd.write(self.fd, "PONG\r\n") end
+  local _, asked = (self.tail .. text):gsub("PING\r\n", "")
+  self.tail = (self.tail .. text):sub(-5)
+  self.owed = self.owed + asked
+end
+
+-- Not in the middle of a message.
+local function answer_pings(self)
+  write_all(self.fd, ("PONG\r\n"):rep(self.owed))
+  self.owed = 0
+end
+
+function wire:send(text)
+  write_all(self.fd, text, function() take(self, 0) end)
+  answer_pings(self)
+end
+
+function wire:read(seconds)
+  take(self, seconds)
+  answer_pings(self)
 end
 
 -- headers: a list of lines, or nil
