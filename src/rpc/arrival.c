@@ -25,7 +25,7 @@ static void count_refused(const struct arrival *arrival, enum status status) {
     if (!arrival->dialect) {
         counter_add(&rpc->counters.strangers, 1);
     } else if (!arrival->connection->is_internal) {
-        struct tally *tally = arrival->route && arrival->route->tally ? arrival->route->tally : unknown_tally(rpc);
+        struct tally *tally = arrival->tally ? arrival->tally : unknown_tally(rpc);
         counter_add(&tally->started, 1);
         counter_add(&tally->handled[status], 1);
         counter_add(&rpc->counters.calls_closed[reason], 1);
@@ -222,6 +222,7 @@ static void find_route(struct arrival *arrival) {
     arrival->route = router_find(router, service.data, service.length, method.data, method.length,
                                  &arrival->is_known_service);
     if (!arrival->route) return;
+    arrival->tally = router_tally(arrival->route, service, method);
     arrival->method = arrival->route->method;
     if (arrival->method || !arrival->dialect->is_foreign || !router_schema(router)) return;
     const struct service *known = schema_service(router_schema(router), service.data, service.length);
@@ -296,8 +297,7 @@ static bool check_limits(struct arrival *arrival, bool is_raw, struct meter **me
 }
 
 /* What comes from another worker is counted there. */
-static void begin_tally(struct rpc_call *call) {
-    struct tally *tally = call->call.route->tally;
+static void begin_tally(struct rpc_call *call, struct tally *tally) {
     if (!tally || call->connection->is_internal) return;
     call->call.tally = tally;
     if (!call->is_raw && call->call.method->is_server_streaming) call->call.sent = &tally->sent;
@@ -311,7 +311,7 @@ static struct rpc_call *accept_call(const struct arrival *arrival, const struct 
                                      method, route->handler, route->data, &route->limits);
     router_call_opened(route);
     call->call.route = route;
-    begin_tally(call);
+    begin_tally(call, arrival->tally);
     call->stream = arrival->stream;
     call->codec = arrival->codec == CODEC_UNKNOWN ? CODEC_PLAIN : arrival->codec;
     http_stream_set_user(arrival->stream, call);

@@ -63,6 +63,7 @@ struct arrival {
         struct text verb, target;       /* the target is path and query, as they came */
     } rest;
     const struct call_route *route; /* NULL: nobody answers this path */
+    struct tally *tally;            /* where it is counted; NULL: as unknown */
     const struct method *method;    /* NULL: the bytes are passed on; or its types are not known */
     bool is_known_service;
     const struct meter_verdict *verdict; /* a limit refuses it, and when it may come again; else NULL */

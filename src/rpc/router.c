@@ -27,6 +27,7 @@ struct router {
     struct map listeners; /* addresses → struct limit_set */
     const struct limit_book *book; /* NULL: `named` limits mean nothing */
     struct figures *tallies;       /* NULL: calls are not counted */
+    struct map passed; /* "pkg.Service/Method" of what a pattern passes on, where the schema has it → struct tally */
     uint32_t worker;
     const struct pages *pages;
     uint32_t generation;
@@ -146,6 +147,25 @@ static bool means_the_same(const struct path_route *one, const struct path_route
     return one->way != PATH_HTTP || strcmp(one->rest->verb, other->rest->verb) == 0;
 }
 
+/* Each is looked up in the schema once. */
+struct tally *router_tally(const struct call_route *route, struct text service, struct text method) {
+    struct router *router = route->router;
+    size_t length = service.length + 1 + method.length;
+    if (!route->tally || route->method || !router->schema || length > NAME_MOST) return route->tally;
+    char name[NAME_MOST];
+    memcpy(name, service.data, service.length);
+    name[service.length] = '/';
+    memcpy(name + service.length + 1, method.data, method.length);
+    struct tally *tally = map_get(&router->passed, name, length);
+    if (tally) return tally;
+    const struct service *known = schema_service(router->schema, service.data, service.length);
+    const struct method *found = known ? service_method(known, method.data, method.length) : NULL;
+    if (!found) return route->tally;
+    tally = tally_of_method(router->tallies, router->worker, found);
+    map_put(&router->passed, name, length, tally);
+    return tally;
+}
+
 bool router_add_path(struct router *router, const struct path_route *route) {
     size_t place = path_search_place(router->paths, router->path_count, route->path);
     for (; place < router->path_count && !path_template_compare(router->paths[place].path, route->path); place++)
@@ -193,6 +213,7 @@ void router_free(struct router **router) {
     map_free(&r->services, NULL);
     map_free(&r->patterns, route_free);
     map_free(&r->listeners, free);
+    map_free(&r->passed, NULL);
     for (size_t i = 0; i < r->path_count; i++) {
         path_template_free(&r->paths[i].path);
         rest_route_free(&r->paths[i].rest);

@@ -75,6 +75,9 @@ void router_add_rest(struct router *router, const char *pattern, const struct ca
 /* Service and method as in the path. NULL: `is_known_service` tells which of the two statuses texts is due. */
 const struct call_route *router_find(const struct router *router, const char *service, size_t service_length,
                                      const char *method, size_t method_length, bool *is_known_service);
+/* Where its call of this path is counted; NULL: nowhere. Of what a pattern passes on, the methods that the schema has are told
+ * apart. */
+struct tally *router_tally(const struct call_route *route, struct text service, struct text method);
 /* Takes over what the route owns. False, and nothing taken: a path that could as well mean this one is there. */
 bool router_add_path(struct router *router, const struct path_route *route);
 /* NULL: none fits. */

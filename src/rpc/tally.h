@@ -1,8 +1,9 @@
 /* rpc/tally.h - what becomes of the calls of a method, counted by each worker for itself.
  *
  * The names are those that monitoring of gRPC has everywhere: its kind ("unary", "client_stream", "server_stream",
- * "bidi_stream"), its service, and the method. What a client may choose freely is never a name: of calls that are passed on by a pattern
- * the service is the pattern and the rest "unknown", of calls that no route is for all of it is. */
+ * "bidi_stream"), its service, and the method. What a client may choose freely is never a name: of calls that a pattern passes on,
+ * and whose method the schema does not have, the service is the pattern and the rest "unknown"; of calls that no route is for,
+ * all of it is. */
 #ifndef TIDEWIRE_RPC_TALLY_H
 #define TIDEWIRE_RPC_TALLY_H
 #include "base/counter.h"

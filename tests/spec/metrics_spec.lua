@@ -7,6 +7,7 @@ local hosts = require "support.hosts"
 local metrics = require "support.metrics"
 local nats = require "support.nats"
 local process = require "support.process"
+local raw = require "support.raw"
 
 local greet = [[
 local tidewire = require "tidewire"
@@ -334,10 +335,17 @@ for family in parse(open(sys.argv[1]).read()):
       assert.equal(wanted, page:sum("tidewire_upstream_" .. name, of), name)
     end
     assert.equal(1, page:sum("tidewire_streams_open", { role = "upstream" }))
-    -- Passed on: of the method nothing is known, and no message was counted.
-    local passed = { grpc_service = "greet.GreetService", grpc_method = "unknown" }
+    -- Passed on untouched: its method is one of the types', its messages are not known.
+    local passed = { grpc_type = "bidi_stream", grpc_service = "greet.GreetService", grpc_method = "GreetStream" }
     assert.equal(1, page:sum("grpc_server_started_total", passed))
     assert.equal(0, page:sum("grpc_server_msg_received_total", passed))
+    local other = { grpc_type = "unknown", grpc_service = "greet.GreetService", grpc_method = "unknown" }
+    assert.equal(0, page:sum("grpc_server_started_total", other))
+    local wire = raw.connect(gw.address)
+    wire:headers(1, "greet.GreetService/Nothing", {}, true)
+    wire:headers(3, "greet.GreetService/Else", {}, true)
+    await(gw, "grpc_server_handled_total", { grpc_type = "unknown", grpc_code = "Unimplemented" }, 2)
+    assert.is_nil(metrics.read(gw).text:find("Nothing", 1, true))
     stream:half_close()
     assert.equal("OK", stream:status().code)
     await(gw, "grpc_server_handled_total", { grpc_service = "greet.GreetService", grpc_code = "OK" }, 1)
@@ -350,8 +358,8 @@ for family in parse(open(sys.argv[1]).read()):
     await(gw, "tidewire_upstream_failures_total", { upstream = "back", kind = "refused" }, 2)
     page = metrics.read(gw)
     assert.equal(1, page:sum("tidewire_upstream_failures_total", { upstream = "back", kind = "dial" }))
-    assert.equal(3, page:sum("tidewire_upstream_calls_total", of))
-    assert.equal(2, page:sum("tidewire_stream_close_total", { reason = "upstream" }) - 1) -- the one before, too
+    assert.equal(5, page:sum("tidewire_upstream_calls_total", of))
+    assert.equal(5, page:sum("tidewire_stream_close_total", { reason = "upstream" }))
   end)
 
   it("tell when the bus has gone and when it is back, and what it has carried", function()
