@@ -571,7 +571,7 @@ const struct key keys[] = {
      AT(config_limits, stalled),
      .help = "While a bound is reached, a stream that buffers and makes no progress for so long ends "
              "RESOURCE_EXHAUSTED. So does, at any time, a stream that has ended and whose client takes nothing "
-             "of the rest for so long."},
+             "of the rest for so long, and so does the answer to whoever asks for one of the `files`."},
     {SECTION_LIMITS, "topics", VALUE_COUNT, .standard = "100000", .least = 1, .most = 100000000,
      AT(config_limits, topics), .help = "Topics that may live at once."},
     {SECTION_LIMITS, "history", VALUE_SIZE, .standard = "256MiB", .least = 1 << 20, .most = UINT64_C(1) << 40,

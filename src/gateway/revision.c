@@ -54,7 +54,7 @@ void revision_unref(struct revision **handle) {
     dict_set_free(&revision->dicts);
     limit_book_free(&revision->limits);
     schema_unref(&revision->schema);
-    pages_free(&revision->pages);
+    pages_unref(&revision->pages);
     config_free(&revision->config);
     atomic_fetch_sub(revision->alive, 1);
     free(revision);

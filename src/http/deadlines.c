@@ -23,6 +23,7 @@ static uint64_t next_due(const struct http_session *session) {
     earlier(&due, session->stall_due);
     earlier(&due, session->drain_due);
     earlier(&due, session->linger_due);
+    earlier(&due, session->answers_due);
     if (session->idle_since && !session->is_draining)
         earlier(&due, session->idle_since + session->limits.idle);
     if (session->ping_due)
@@ -58,6 +59,40 @@ static bool is_stalled(struct http_session *session, uint64_t now) {
     session->stalled_bytes = waiting;
     session->stall_due = now + session->limits.write_timeout;
     return false;
+}
+
+void http_deadlines_on_answer(struct http_session *session) {
+    if (session->answers_due || !session->limits.stalled) return;
+    session->answers_due = loop_now(session->worker->loop) + session->limits.stalled;
+    http_deadlines_watch(session);
+}
+
+/* Where it is not the stream's own window that is closed, its peer may be slow with all that there is. */
+static uint64_t last_progress(const struct http_stream *stream) {
+    const struct http_session *session = stream->session;
+    const struct http_text *text = stream->text;
+    bool is_sent = !stream->has_body || text->sent == text->loan.length;
+    if (is_sent || nghttp2_session_get_stream_remote_window_size(session->h2, (int32_t)stream->id) <= 0)
+        return text->progress;
+    return text->progress > session->last_given ? text->progress : session->last_given;
+}
+
+/* Streams without a user are on nobody's account: a peer could keep any number of them. While the socket takes nothing,
+ * that has its own deadline. */
+static void end_stalled_answers(struct http_session *session, uint64_t now) {
+    uint64_t next = NEVER;
+    if (connection_kept(session->connection)) {
+        session->answers_due = now + session->limits.stalled;
+        return;
+    }
+    for (struct list *node = session->streams.next; node != &session->streams; node = node->next) {
+        struct http_stream *stream = container_of(node, struct http_stream, node);
+        if (!stream->text || stream->user || stream->is_reset) continue;
+        uint64_t due = last_progress(stream) + session->limits.stalled;
+        if (due <= now) http_stream_reset(stream, HTTP_ENHANCE_YOUR_CALM);
+        else earlier(&next, due);
+    }
+    session->answers_due = next == NEVER ? 0 : next;
 }
 
 static void keep_alive(struct http_session *session, uint64_t now) {
@@ -102,8 +137,11 @@ static void fire(struct timer *timer) {
     struct http_session *session = container_of(timer, struct http_session, timer);
     uint64_t now = loop_now(session->worker->loop);
     if (!end_what_is_due(session, now)) return;
-    if (http_session_is_alive(session)) {
+    if (!http_session_is_alive(session)) {
+        session->answers_due = 0;
+    } else {
         if (is_past(session->drain_due, now)) http_goaway_final(session);
+        if (is_past(session->answers_due, now)) end_stalled_answers(session, now);
         if (session->idle_since && now >= session->idle_since + session->limits.idle)
             http_session_drain(session, "max_idle");
         if (session->limits.keepalive_interval && session->phase == HTTP_OPEN) keep_alive(session, now);

@@ -139,13 +139,20 @@ static void respond(struct http_stream *stream, const struct http_header *header
     if (may_respond(stream)) answer(stream, headers, count, is_end && !stream->is_head ? 0 : -1);
 }
 
-static void respond_whole(struct http_stream *stream, const struct http_header *headers, size_t count,
-                          const void *body, size_t length) {
+static void answer_whole(struct http_stream *stream, const struct http_header *headers, size_t count,
+                         const struct http_loan *loan) {
     if (!may_respond(stream)) return;
     stream->is_whole = true;
-    answer(stream, headers, count, (int64_t)length);
+    answer(stream, headers, count, (int64_t)loan->length);
     if (!stream->is_head && !http_status_is_bare(headers, count))
-        buffer_append(&stream->session->h1->tail, body, length);
+        buffer_append(&stream->session->h1->tail, loan->bytes, loan->length);
+}
+
+/* One exchange at a time, and write_timeout for it: a copy is no burden. */
+static void respond_whole(struct http_stream *stream, const struct http_header *headers, size_t count,
+                          const struct http_loan *loan) {
+    answer_whole(stream, headers, count, loan);
+    if (loan->release) loan->release(loan->owner);
 }
 
 static void upgrade(struct http_stream *stream, const struct http_header *headers, size_t count) {

@@ -21,7 +21,13 @@ void http_stream_respond(struct http_stream *stream, const struct http_header *h
 
 void http_stream_respond_whole(struct http_stream *stream, const struct http_header *headers, size_t count,
                                const void *body, size_t length) {
-    stream->session->kind->respond_whole(stream, headers, count, body, length);
+    const struct http_loan loan = {.bytes = body, .length = length};
+    stream->session->kind->respond_whole(stream, headers, count, &loan);
+}
+
+void http_stream_respond_loan(struct http_stream *stream, const struct http_header *headers, size_t count,
+                              const struct http_loan *loan) {
+    stream->session->kind->respond_whole(stream, headers, count, loan);
 }
 
 void http_stream_upgrade(struct http_stream *stream, const struct http_header *headers, size_t count) {

@@ -77,6 +77,7 @@ static int send_data(nghttp2_session *h2, nghttp2_frame *frame, const uint8_t *f
         assert(output->total - before == length);
         (void)before;
         session->guard.has_sent_since_ping = true;
+        session->last_given = loop_now(session->worker->loop);
         if (session->guard.window_updates < UINT32_MAX / 2) session->guard.window_updates += 2;
     }
     output->was_full = http_output_room(output) < LARGEST_FRAME;

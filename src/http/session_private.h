@@ -101,8 +101,9 @@ struct http_kind {
     /* The user has opened the connection's window. */
     void (*return_window)(struct http_session *session);
     void (*respond)(struct http_stream *stream, const struct http_header *headers, size_t count, bool is_end);
+    /* Of a loan without `release` the bytes are copied. */
     void (*respond_whole)(struct http_stream *stream, const struct http_header *headers, size_t count,
-                          const void *body, size_t length);
+                          const struct http_loan *loan);
     void (*upgrade)(struct http_stream *stream, const struct http_header *headers, size_t count);
     void (*resume)(struct http_stream *stream);
     void (*finish)(struct http_stream *stream, const struct http_header *trailers, size_t count);
@@ -135,8 +136,9 @@ struct http_session {
     struct http_guard guard;
     struct http_walk walk;
     /* deadlines.c; 0: none */
-    uint64_t setup_due, header_due, stall_due, ping_due, drain_due, linger_due;
+    uint64_t setup_due, header_due, stall_due, ping_due, drain_due, linger_due, answers_due;
     uint64_t idle_since, last_read;
+    uint64_t last_given; /* when something of a body last left */
     size_t stalled_bytes;
     size_t withheld; /* bytes received while the window is closed */
     char *drain_text;
@@ -157,7 +159,7 @@ struct http_stream {
     struct http_session *session;
     void *user;
     struct http_trailers *trailers; /* wait for the end of the body */
-    struct http_text *text;         /* a body that was given whole; else NULL */
+    struct http_text *text;         /* an answer that was given whole; else NULL */
     uint32_t id;
     uint32_t consumed;       /* given back by the user, not yet told to nghttp2 */
     bool has_body : 1;       /* a data source is attached */
@@ -238,8 +240,17 @@ void http_guard_on_reset(struct http_session *session, const struct http_stream 
 void http_guard_on_ended(struct http_session *session, int32_t id);
 void http_guard_on_own_reset(struct http_session *session, uint32_t error);
 
+/* A stream has been answered whole, maybe with nothing. */
+struct http_text {
+    struct http_loan loan; /* of a body that was copied: the bytes stand behind this */
+    size_t sent;
+    uint64_t progress; /* when the peer last let something of it go */
+};
+
 /* deadlines.c */
 void http_deadlines_init(struct http_session *session);
+/* Such an answer has been given. */
+void http_deadlines_on_answer(struct http_session *session);
 /* After a due time was set: the timer moves if it is earlier. */
 void http_deadlines_watch(struct http_session *session);
 /* The connection keeps bytes. */

@@ -30,11 +30,6 @@ static struct http_trailers *copy_trailers(struct http_memory *memory, const str
     return trailers;
 }
 
-struct http_text {
-    size_t length, sent;
-    uint8_t bytes[];
-};
-
 /* nghttp2's form of the fields, in scratch that the next call reuses; nghttp2 copies the bytes. One more fits. */
 static nghttp2_nv *to_names_values(struct http_worker *worker, const struct http_header *headers, size_t count) {
     if (worker->names_values_capacity <= count) {
@@ -70,13 +65,19 @@ struct http_stream *http_stream_new(struct http_session *session, int32_t id) {
     return stream;
 }
 
+static void drop_text(struct http_stream *stream) {
+    struct http_text *text = stream->text;
+    if (text && text->loan.release) text->loan.release(text->loan.owner);
+    http_memory_give(stream->session->memory, text);
+}
+
 static void release(struct http_stream *stream) {
     struct http_session *session = stream->session;
     list_remove(&stream->node);
     if (session->recent == stream) session->recent = NULL;
     session->stream_count--;
     http_memory_give(session->memory, stream->trailers);
-    http_memory_give(session->memory, stream->text);
+    drop_text(stream);
     pool_give(&session->worker->streams, stream);
 }
 
@@ -198,22 +199,37 @@ static void respond(struct http_stream *stream, const struct http_header *header
 static ssize_t read_text(nghttp2_session *h2, int32_t id, uint8_t *bytes, size_t length, uint32_t *flags,
                          nghttp2_data_source *source, void *user_data) {
     struct http_text *text = ((struct http_stream *)source->ptr)->text;
+    struct http_session *session = user_data;
+    const struct http_loan *loan = &text->loan;
     (void)h2;
     (void)id;
-    (void)user_data;
-    if (text->length - text->sent <= length) {
-        length = text->length - text->sent;
+    if (loan->length - text->sent <= length) {
+        length = loan->length - text->sent;
         *flags |= NGHTTP2_DATA_FLAG_EOF;
     }
-    memcpy(bytes, text->bytes + text->sent, length);
+    memcpy(bytes, (const uint8_t *)loan->bytes + text->sent, length);
     text->sent += length;
+    text->progress = session->last_given = loop_now(session->worker->loop);
     return (ssize_t)length;
 }
 
+/* Also of an answer without a body: it is watched like the others. */
+static struct http_text *text_new(struct http_session *session, const struct http_loan *loan, bool has_body) {
+    size_t copied = has_body && !loan->release ? loan->length : 0;
+    struct http_text *text = http_memory_take(session->memory, sizeof *text + copied);
+    *text = (struct http_text){.loan = *loan, .progress = loop_now(session->worker->loop)};
+    if (copied) text->loan.bytes = memcpy(text + 1, loan->bytes, copied);
+    return text;
+}
+
 static void respond_whole(struct http_stream *stream, const struct http_header *headers, size_t count,
-                          const void *body, size_t length) {
+                          const struct http_loan *loan) {
     struct http_session *session = stream->session;
-    if (!may_respond(stream)) return;
+    size_t length = loan->length;
+    if (!may_respond(stream)) {
+        if (loan->release) loan->release(loan->owner);
+        return;
+    }
     nghttp2_nv *fields = to_names_values(session->worker, headers, count);
     char digits[24];
     bool is_bare = http_status_is_bare(headers, count);
@@ -226,12 +242,9 @@ static void respond_whole(struct http_stream *stream, const struct http_header *
     }
     stream->is_whole = stream->is_finished = true;
     bool has_body = length && !is_bare && !stream->is_head;
-    if (has_body) {
-        stream->text = http_memory_take(session->memory, sizeof *stream->text + length);
-        *stream->text = (struct http_text){.length = length};
-        memcpy(stream->text->bytes, body, length);
-    }
+    stream->text = text_new(session, loan, has_body);
     respond_with(stream, fields, count, has_body ? read_text : NULL);
+    http_deadlines_on_answer(session);
 }
 
 /* RFC 8441 section 5: what would be 101 is 200. */

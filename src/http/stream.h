@@ -99,6 +99,9 @@ struct http_limits {
     /* The peer takes nothing although bytes wait, or (HTTP/1) sends nothing of what it has announced: ns until the
      * connection is closed. */
     uint64_t write_timeout;
+    /* A stream without a user that was answered whole, and whose peer takes nothing of that, or does not end its request:
+     * ns until the stream is reset. A user has a patience of its own. 0 never */
+    uint64_t stalled;
 };
 
 /* What all sessions of one thread share: scratch buffers, free lists. */
@@ -156,9 +159,20 @@ bool http_stream_was_reset_here(const struct http_stream *stream);
  * the source is not asked. */
 void http_stream_respond(struct http_stream *stream, const struct http_header *headers, size_t count, bool is_end);
 /* Server: the whole answer, its body these bytes, which are copied; `content-length` is added unless it is there. The
- * stream may have a user or not; its body source is not asked. Only a peer that goes on uploading is reset. */
+ * stream may have a user or not; its body source is not asked. Only a peer that goes on uploading is reset, or one that
+ * makes no progress for limits.stalled with a stream without a user. */
 void http_stream_respond_whole(struct http_stream *stream, const struct http_header *headers, size_t count,
                                const void *body, size_t length);
+/* The same, without a copy for each stream: the bytes stay as they are until release(owner), which comes once, also where
+ * nothing of them is sent. */
+struct http_loan {
+    const void *bytes;
+    size_t length;
+    void (*release)(void *owner);
+    void *owner;
+};
+void http_stream_respond_loan(struct http_stream *stream, const struct http_header *headers, size_t count,
+                              const struct http_loan *loan);
 static inline void http_stream_respond_text(struct http_stream *stream, const struct http_header *headers, size_t count,
                                             const char *text) {
     http_stream_respond_whole(stream, headers, count, text, strlen(text));

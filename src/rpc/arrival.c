@@ -74,6 +74,11 @@ static bool refuse_verb(const struct arrival *arrival) {
     return false;
 }
 
+static void give_back(void *owner) {
+    struct pages *pages = owner;
+    pages_unref(&pages);
+}
+
 static bool show(const struct arrival *arrival, const struct page *page) {
     struct header_block *block = &arrival->connection->rpc->block;
     header_block_begin(block, 0, NULL, NULL);
@@ -81,7 +86,8 @@ static bool show(const struct arrival *arrival, const struct page *page) {
     header_block_add(block, "content-type", 12, page->type, strlen(page->type));
     HEADER_BLOCK_ADD(block, "cache-control", "no-cache");
     HEADER_BLOCK_ADD(block, "x-content-type-options", "nosniff");
-    http_stream_respond_whole(arrival->stream, block->headers, block->count, page->bytes, page->length);
+    const struct http_loan loan = {page->bytes, page->length, give_back, pages_ref(page->pages)};
+    http_stream_respond_loan(arrival->stream, block->headers, block->count, &loan);
     return false;
 }
 

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include "base/memory.h"
 
 struct pages {
+    atomic_uint references;
     struct map by_path; /* "/name" → struct page, its bytes behind it */
 };
 
@@ -33,7 +35,7 @@ static void put(struct pages *pages, const char *name, const struct buffer *byte
     struct page *page = memory_new(sizeof *page + length);
     uint8_t *copy = (uint8_t *)(page + 1);
     if (length) memcpy(copy, buffer_bytes(bytes), length);
-    *page = (struct page){type_of(name), copy, length};
+    *page = (struct page){type_of(name), copy, length, pages};
     char *path = memory_format("/%s", name);
     free(map_put(&pages->by_path, path, strlen(path), page));
     free(path);
@@ -86,15 +88,21 @@ struct pages *pages_read(const char *folder, struct error *error) {
         return NULL;
     }
     struct pages *pages = memory_new(sizeof *pages);
-    if (!read_folder(pages, directory, folder, error)) pages_free(&pages);
+    pages->references = 1;
+    if (!read_folder(pages, directory, folder, error)) pages_unref(&pages);
     closedir(directory);
     return pages;
 }
 
-void pages_free(struct pages **handle) {
+struct pages *pages_ref(struct pages *pages) {
+    atomic_fetch_add(&pages->references, 1);
+    return pages;
+}
+
+void pages_unref(struct pages **handle) {
     struct pages *pages = *handle;
     *handle = NULL;
-    if (!pages) return;
+    if (!pages || atomic_fetch_sub(&pages->references, 1) != 1) return;
     map_free(&pages->by_path, free);
     free(pages);
 }

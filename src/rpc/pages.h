@@ -7,21 +7,23 @@
 #include "base/error.h"
 #include "rpc/request.h"
 
-/* Every client that asks for one makes a copy of it: no large ones. */
+/* All of them are in memory, and a client of HTTP/1 has a copy while it reads: no large ones. */
 enum { PAGES_MOST = 64, PAGE_BYTES_MOST = 64 * 1024 };
 
-struct pages;
+struct pages; /* counted, over threads: an answer on its way keeps them though a reload has brought others */
 
 struct page {
     const char *type;
     const uint8_t *bytes;
     size_t length;
+    struct pages *pages; /* that it belongs to */
 };
 
 /* The regular files of the folder, without those below it and those whose names begin with a dot. NULL and a sentence
  * when there are too many, or one is too large or cannot be read. */
 struct pages *pages_read(const char *folder, struct error *error);
-void pages_free(struct pages **pages);
+struct pages *pages_ref(struct pages *pages);
+void pages_unref(struct pages **pages);
 /* "/name", and "/" for index.html. NULL: there is none. `pages` may be NULL. */
 const struct page *pages_find(const struct pages *pages, struct text path);
 #endif

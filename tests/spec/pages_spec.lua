@@ -1,6 +1,7 @@
 -- `files`: a folder with a page or two for browsers, and nothing beside it.
 local gateway = require "support.gateway"
 local http1 = require "support.http1"
+local raw = require "support.raw"
 local websocket = require "support.websocket"
 
 local function get(gw, path, verb)
@@ -37,6 +38,41 @@ describe("a folder of files", function()
     gw:write("protos/room.js", "come()")
     gw:reload()
     assert.equal("come()", get(gw, "/room.js").body)
+  end)
+
+  local function visit(wire, stream)
+    wire:headers(stream, "page.txt", { [":method"] = "GET", ["content-type"] = false, te = false }, true)
+  end
+
+  it("waits for a client that takes nothing for no longer than limits.stalled", function()
+    local gw = gateway.start {
+      config = 'files = "protos"\nlimits { stalled = 500ms }', protos = { ["page.txt"] = "a page" },
+    }
+    local wire = assert(raw.connect(gw.address, { settings = { [4] = 0 } }))
+    for stream = 1, 7, 2 do visit(wire, stream) end
+    for stream = 1, 7, 2 do
+      assert.equal("ENHANCE_YOUR_CALM", wire:expect({ type = "RST_STREAM", stream = stream }).code)
+    end
+    wire:send { { send = "settings", values = { ["4"] = 65535 } } }
+    visit(wire, 9)
+    assert.equal("a page", wire:expect({ type = "DATA", stream = 9 }).bytes)
+  end)
+
+  it("stays for whoever reads it while a reload brings another", function()
+    local gw = gateway.start {
+      config = 'files = "protos"\nlimits { stalled = 1h }', protos = { ["page.txt"] = "old" },
+    }
+    local wire = assert(raw.connect(gw.address, { settings = { [4] = 0 } }))
+    visit(wire, 1)
+    assert(wire:expect { type = "HEADERS", stream = 1 })
+    gw:write("protos/page.txt", "new")
+    gw:reload()
+    local body = ""
+    for _ = 1, 3 do
+      wire:send { { send = "window", stream = 1, by = 1 } }
+      body = body .. wire:expect({ type = "DATA", stream = 1 }).bytes
+    end
+    assert.equal("old", body)
   end)
 
   it("is refused when it is not there, or more than a page or two", function()

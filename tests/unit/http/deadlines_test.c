@@ -50,6 +50,53 @@ static void a_header_block_must_be_finished_in_time(void) {
     rig_close(&rig);
 }
 
+static int loans_back;
+static void count_back(void *owner) { *(int *)owner += 1; }
+
+static void lend_text(struct side *side, enum event event, struct exchange *exchange) {
+    static const char text[] = "a text that is lent";
+    if (event != ON_REQUEST) return;
+    const struct http_loan loan = {text, sizeof text - 1, count_back, &loans_back};
+    http_stream_set_user(exchange->stream, NULL);
+    int before = loans_back;
+    http_stream_respond_loan(exchange->stream, ok_headers, 2, &loan);
+    CHECK_INT(loans_back, before); /* no copy */
+    exchange->is_closed = true;
+    side->closed++;
+}
+
+static void a_whole_answer_that_nobody_takes_is_given_up(void) {
+    struct rig rig;
+    struct http_limits limits = usual_limits;
+    limits.stalled = 100 * NS_PER_MS;
+    loans_back = 0;
+    struct side *side = rig_open_one(&rig, &limits, true);
+    side->on_event = lend_text;
+    put_preface(&rig);
+    put_frame(&rig, SETTINGS, 0, 0, "\0\4\0\0\0\0", 6);
+    rig.settings_sent++;
+    uint64_t start = clock_monotonic();
+    put_request(&rig, 1, END_STREAM);
+    put_request(&rig, 3, END_STREAM);
+    for (uint32_t id = 1; id <= 3; id += 2) {
+        struct frame reset = wait_frame(&rig, RST_STREAM);
+        CHECK_INT(reset.id, id);
+        CHECK_INT(read_number(reset.payload), HTTP_ENHANCE_YOUR_CALM);
+    }
+    CHECK(clock_monotonic() - start >= limits.stalled);
+    WAIT(&rig, http_session_stream_count(side->session) == 0);
+    CHECK_INT(loans_back, 2);
+    put_frame(&rig, SETTINGS, 0, 0, "\0\4\0\0\1\0", 6); /* the connection goes on */
+    rig.settings_sent++;
+    put_request(&rig, 5, END_STREAM);
+    CHECK_INT(wait_frame(&rig, DATA).id, 5);
+    WAIT(&rig, loans_back == 3);
+    put_request(&rig, 7, 0); /* the answer has left, and the request does not end */
+    CHECK_INT(wait_frame(&rig, RST_STREAM).id, 7);
+    WAIT(&rig, loans_back == 4);
+    rig_close(&rig);
+}
+
 static void whoever_is_in_time_hears_nothing_of_it(void) {
     struct rig rig;
     struct http_limits limits = usual_limits;
@@ -190,6 +237,7 @@ int main(void) {
     RUN(a_header_block_must_be_finished_in_time);
     RUN(whoever_is_in_time_hears_nothing_of_it);
     RUN(a_block_whose_stream_is_reset_meanwhile_is_owed_no_more);
+    RUN(a_whole_answer_that_nobody_takes_is_given_up);
     RUN(a_peer_that_takes_nothing_is_cut_off);
     RUN(a_slow_peer_is_not_cut_off);
     RUN(an_idle_connection_is_drained);

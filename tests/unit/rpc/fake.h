@@ -277,6 +277,11 @@ void http_stream_respond_whole(struct http_stream *stream, const struct http_hea
     stream->is_finished = true;
     buffer_append(&stream->body, body, length);
 }
+void http_stream_respond_loan(struct http_stream *stream, const struct http_header *headers, size_t count,
+                              const struct http_loan *loan) {
+    http_stream_respond_whole(stream, headers, count, loan->bytes, loan->length);
+    loan->release(loan->owner);
+}
 void http_stream_upgrade(struct http_stream *stream, const struct http_header *headers, size_t count) {
     http_stream_respond(stream, headers, count, false);
 }
