@@ -20,6 +20,8 @@
 #include "rpc/router_private.h"
 #include "rpc/websocket.h"
 
+enum { ORPHANS_MOST = 1000 /* of a worker: no limit on connections and streams counts them */ };
+
 /* Numbers calls over all workers, for the log. */
 static atomic_uint_fast64_t last_number;
 
@@ -163,6 +165,8 @@ static void set_status(struct rpc_call *call, enum status status, enum call_reas
 
 void call_settle(struct rpc_call *call) {
     call->state = CALL_OVER;
+    if (call->is_orphan) call->call.rpc->orphans--;
+    call->is_orphan = false;
     timer_stop(call->call.rpc->loop, &call->timer);
     if (call->meter) meter_stop(call);
     inbound_drop(call);
@@ -401,6 +405,8 @@ void call_on_end(struct rpc_call *call) {
 
 /* A client of Goa's that wants no answer goes when it has said all, and its messages count nevertheless. */
 static bool may_outlive_client(const struct rpc_call *call) {
+    const struct rpc *rpc = call->call.rpc;
+    if (rpc->is_ending || rpc->orphans >= ORPHANS_MOST) return false;
     return call->is_goa && call->state <= CALL_OPEN && call->inbound.is_ended && !call->inbound.is_faulty &&
            call->call.method->is_client_streaming && !call->call.method->is_server_streaming;
 }
@@ -414,7 +420,10 @@ void call_on_close(void *user, uint32_t error, bool is_connection) {
     call->window_due = 0;
     if (call->partner && raw_closed(call, error, is_connection)) return;
     if (call->is_waiting) return; /* for another attempt */
-    if (may_outlive_client(call)) return;
+    if (may_outlive_client(call)) {
+        websocket_alive_orphan(call->edge->websocket);
+        return;
+    }
     if (call->state >= CALL_OVER) {
         call_wake(call, 0);
     } else if (call->is_client) {

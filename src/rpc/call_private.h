@@ -94,6 +94,7 @@ struct rpc_call {
     bool is_recoded : 1;      /* what is sent is not just a prefix and the bytes that the handler gives */
     bool reads_json : 1;      /* what waits in the inbound is JSON */
     bool is_goa : 1;          /* messages are JSON as in rpc/goa.h */
+    bool is_orphan : 1;       /* its client has gone without waiting for the end, and need not */
     bool is_mute : 1;         /* a message has no form that its peer reads: status and text say why */
 };
 

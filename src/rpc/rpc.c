@@ -57,12 +57,24 @@ static void end_waiting(struct rpc *rpc, const char *text) {
         call_fail(container_of(node, struct rpc_call, sibling), STATUS_UNAVAILABLE, REASON_DRAIN, text);
 }
 
+static void end_orphans(struct rpc *rpc, const char *text) {
+    for (struct list *c = rpc->connections.next; c != &rpc->connections; c = c->next) {
+        struct rpc_connection *connection = container_of(c, struct rpc_connection, node);
+        for (struct list *node = connection->calls.next; node != &connection->calls; node = node->next) {
+            struct rpc_call *call = container_of(node, struct rpc_call, sibling);
+            if (call->is_orphan) call_end(call, STATUS_UNAVAILABLE, REASON_DRAIN, text);
+        }
+    }
+}
+
 void rpc_free(struct rpc **handle) {
     struct rpc *rpc = *handle;
     *handle = NULL;
     if (!rpc) return;
     /* Cuts what is still connected; the calls on it end in their turn, which may make others ready. */
+    rpc->is_ending = true;
     http_worker_free(&rpc->http);
+    end_orphans(rpc, "the server has ended");
     end_waiting(rpc, "the client has gone");
     while (!list_is_empty(&rpc->ready) || !list_is_empty(&rpc->late)) {
         rpc_run_ready(rpc);
@@ -205,6 +217,8 @@ void rpc_abort_all(struct rpc *rpc) {
         struct rpc_connection *connection = container_of(c, struct rpc_connection, node);
         if (connection->session) http_session_close(connection->session, HTTP_NO_ERROR, "the server ends");
     }
+    rpc->is_ending = true; /* none of those calls outlives its stream any more */
+    end_orphans(rpc, "the server ends");
     end_waiting(rpc, "the server ends");
 }
 

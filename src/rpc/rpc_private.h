@@ -50,7 +50,8 @@ struct rpc {
     struct buffer framed;      /* with what stands before them */
     struct coding_twin *twin;
     struct buffer exposed; /* names of headers, for pages of other origins */
-    bool is_draining;
+    uint32_t orphans;      /* rpc_call.is_orphan */
+    bool is_draining, is_ending;
 };
 
 struct rpc_connection {

@@ -2,7 +2,7 @@
  *
  *   websocket_request.c  the handshake, in gRPC's words
  *   websocket_call.c     messages, half-close, status and close frames
- *   websocket_alive.c    pings
+ *   websocket_alive.c    pings; and how long a call goes on that its client has left
  *   goa.c                messages of the dialect that clients speak which Goa has generated
  *
  * One message of a call is one message of the WebSocket. An empty text is the half-close; what follows the last message
@@ -56,6 +56,8 @@ struct message *websocket_call_inflate(struct rpc_call *call, const void *data, 
 /* ---- websocket_alive.c ---- */
 
 void websocket_alive_begin(struct websocket_call *websocket);
+/* The client has gone, and the call goes on for what it has left: as long as that moves. */
+void websocket_alive_orphan(struct websocket_call *websocket);
 /* Bytes have come. */
 void websocket_alive_heard(struct websocket_call *websocket);
 /* Queues a control frame before the next message. One too many, for a client that takes none, is not sent. */

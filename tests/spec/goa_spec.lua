@@ -11,6 +11,7 @@ service Chatter {
   rpc Echoer(stream EchoerStreamingRequest) returns (stream EchoerResponse);
   rpc Summary(stream SummaryStreamingRequest) returns (SummaryResponse);
   rpc Listener(stream ListenerStreamingRequest) returns (ListenerResponse);
+  rpc Waiter(stream ListenerStreamingRequest) returns (ListenerResponse);
   rpc History(HistoryRequest) returns (stream HistoryResponse);
 }
 message EchoerStreamingRequest { string field = 1; }
@@ -73,6 +74,13 @@ function chatter.Listener(stream)
   return {}
 end
 
+-- Behind its last message it has something to do that never ends.
+function chatter.Waiter(stream)
+  for _ in stream:messages() do end
+  tidewire.log.info "has heard all"
+  tidewire.sleep(3600)
+end
+
 function chatter.History(stream, request)
   check(stream)
   if request.room == "closed" then tidewire.fail("PERMISSION_DENIED", "closed \195\188") end
@@ -92,6 +100,7 @@ service "chatter.Chatter" { script = "chatter.lua" }
 route { websocket = "GET /echoer" method = "chatter.Chatter/Echoer" dialect = goa }
 route { websocket = "GET /summary" method = "chatter.Chatter/Summary" dialect = goa }
 route { websocket = "GET /listener" method = "chatter.Chatter/Listener" dialect = goa }
+route { websocket = "GET /waiter" method = "chatter.Chatter/Waiter" dialect = goa }
 route { websocket = "GET /rooms/{room}/history" method = "chatter.Chatter/History" dialect = goa }
 route { websocket = "GET /plain/{x_word}/{authorization=**}" method = "chatter.Chatter/Echoer" }
 ]]
@@ -220,5 +229,40 @@ describe("a client that Goa has generated", function()
     ws:half_close()
     assert.equal('{"end":{}}', ws:message())
     assert.equal(1000, (ws:closed()))
+  end)
+end)
+
+describe("a call whose client of Goa's has gone without waiting for its end", function()
+  after_each(gateway.stop_all)
+
+  local function leave(more)
+    local gw = gateway.start {
+      config = more .. config, scripts = { ["chatter.lua"] = script }, protos = { ["chatter.proto"] = proto },
+    }
+    local ws = websocket.open(gw.address, "/waiter")
+    ws:text '"a"'
+    ws:text "null"
+    gw:wait_for_log "has heard all"
+    ws:cut()
+    gw:wait_for_log "connection ends"
+    return gw
+  end
+
+  it("is ended when it makes no progress for limits.stalled", function()
+    local ended = leave("limits { stalled = 300ms }\n"):wait_for_log "call ended"
+    assert.is_truthy(ended:find("status=CANCELLED reason=client", 1, true), ended)
+  end)
+
+  it("is ended with the process", function()
+    for _, signals in ipairs { { "QUIT" }, { "TERM", "TERM" } } do
+      local gw = leave "limits { stalled = 1h }\n"
+      assert.is_false(gw:said "call ended")
+      for i, signal in ipairs(signals) do
+        if i > 1 then gw:wait_for_log "draining" end
+        gw:signal(signal)
+      end
+      assert.equal(0, gw:wait_exit())
+      assert.is_true(gw:said "status=UNAVAILABLE reason=drain", gw:log())
+    end
   end)
 end)
