@@ -74,8 +74,7 @@ static void begin_message(void *context, bool is_text, bool is_compressed) {
 static void receive_payload(struct rpc_call *call, const uint8_t *bytes, size_t length) {
     struct websocket_call *websocket = websocket_of(call);
     inbound_receive_whole(call, bytes, length);
-    if (!call->inbound.is_faulty) websocket->taken += (uint32_t)length;
-    else if (!websocket->code) websocket->code = WEBSOCKET_TOO_LARGE;
+    if (call->inbound.is_faulty && !websocket->code) websocket->code = WEBSOCKET_TOO_LARGE;
 }
 
 /* More than a half-close could have: what is it, then? */
@@ -94,6 +93,7 @@ static bool is_refused(const struct rpc_call *call) {
     return websocket->is_late || (websocket->is_text && call->codec != CODEC_JSON);
 }
 
+/* What waits for more to be known is the message's already, whatever read brings that. */
 static void take_payload(void *context, const uint8_t *bytes, size_t length) {
     struct rpc_call *call = context;
     struct websocket_call *websocket = websocket_of(call);
@@ -102,6 +102,7 @@ static void take_payload(void *context, const uint8_t *bytes, size_t length) {
     bool was_short = websocket->length <= sizeof websocket->begun;
     if (step) memcpy(websocket->begun + websocket->length, bytes, step);
     websocket->length += length;
+    websocket->taken += (uint32_t)length;
     if (step == length) return; /* it is short still */
     if (is_refused(call)) {
         refuse_payload(call);
@@ -150,6 +151,7 @@ static void end_message(void *context) {
     struct websocket_call *websocket = websocket_of(call);
     if (is_half_close(call)) {
         call->inbound.is_ended = true;
+        call_give_window(call, (size_t)websocket->length); /* it was no message's */
     } else if (is_refused(call)) {
         refuse_payload(call);
     } else {
