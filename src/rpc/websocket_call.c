@@ -270,23 +270,28 @@ static void begin(struct rpc_call *call, const struct arrival *arrival) {
 
 /* ---- what is sent ---- */
 
-static size_t add_frame(struct rpc_call *call, enum websocket_opcode opcode, bool is_compressed, const void *data,
-                        size_t length) {
+static struct message *frame_of(enum websocket_opcode opcode, bool is_compressed, const void *data, size_t length) {
     struct message *message = message_new(WEBSOCKET_HEAD_MOST + length);
     size_t head = websocket_write_head(message->data, opcode, is_compressed, length);
     if (length) memcpy(message->data + head, data, length);
     message->length = (uint32_t)(head + length);
-    return outbox_add_packed(&call->outbox, &call->call.rpc->outboxes, message);
+    return message;
+}
+
+static struct message *frame_payload(struct rpc_call *call, enum websocket_opcode opcode, const void *data,
+                                     size_t length) {
+    struct rpc *rpc = call->call.rpc;
+    unsigned bits = websocket_of(call)->window_bits;
+    if (!bits || length < DEFLATE_LEAST) return frame_of(opcode, false, data, length);
+    buffer_clear(&rpc->compressed);
+    websocket_deflate(rpc->deflater, bits, data, length, &rpc->compressed);
+    if (buffer_length(&rpc->compressed) >= length) return frame_of(opcode, false, data, length);
+    return frame_of(opcode, true, buffer_bytes(&rpc->compressed), buffer_length(&rpc->compressed));
 }
 
 static size_t send_payload(struct rpc_call *call, enum websocket_opcode opcode, const void *data, size_t length) {
-    struct rpc *rpc = call->call.rpc;
-    unsigned bits = websocket_of(call)->window_bits;
-    if (!bits || length < DEFLATE_LEAST) return add_frame(call, opcode, false, data, length);
-    buffer_clear(&rpc->compressed);
-    websocket_deflate(rpc->deflater, bits, data, length, &rpc->compressed);
-    if (buffer_length(&rpc->compressed) >= length) return add_frame(call, opcode, false, data, length);
-    return add_frame(call, opcode, true, buffer_bytes(&rpc->compressed), buffer_length(&rpc->compressed));
+    struct message *frame = frame_payload(call, opcode, data, length);
+    return outbox_add_packed(&call->outbox, &call->call.rpc->outboxes, frame);
 }
 
 static size_t pack(struct rpc_call *call, const void *data, size_t length, uint8_t flags) {
@@ -305,6 +310,13 @@ static void send_word(struct rpc_call *call, const struct buffer *text) {
     account_charge(call, send_payload(call, WEBSOCKET_TEXT, buffer_bytes(text), buffer_length(text)));
 }
 
+/* A reply that is held until the end holds nothing else, and goes alone where the call fails. */
+static void send_word_ahead(struct rpc_call *call, const struct buffer *text) {
+    struct message *frame = frame_payload(call, WEBSOCKET_TEXT, buffer_bytes(text), buffer_length(text));
+    buffer_append(&call->edge->ahead, frame->data, frame->length);
+    message_unref(&frame);
+}
+
 static bool has_words(const struct rpc_call *call) {
     uint8_t form = websocket_of(call)->form;
     return form == WEBSOCKET_JSON || form == WEBSOCKET_PROTO;
@@ -319,7 +331,8 @@ static void send_headers(struct rpc_call *call) {
     buffer_append_text(text, "{\"headers\":{");
     connect_write_metadata(text, call->headers);
     buffer_append_text(text, "}}");
-    send_word(call, text);
+    if (call_holds_reply(call)) send_word_ahead(call, text);
+    else send_word(call, text);
     http_stream_resume(call->stream);
 }
 

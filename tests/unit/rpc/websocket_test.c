@@ -43,9 +43,57 @@ static void the_window_is_given_back_once_wherever_a_message_is_cut(void) {
     }
 }
 
+static void check_said(const struct http_stream *stream, const char *expected, size_t length) {
+    CHECK_MEM(buffer_bytes(&stream->body), buffer_length(&stream->body), expected, length);
+}
+#define SAID(stream, expected) check_said(stream, expected, sizeof(expected) - 1)
+
+#define HEADERS_WORD "\x81\x1d{\"headers\":{\"x-begin\":[\"a\"]}}"
+
+static struct http_stream *begin_unary(void) {
+    struct buffer bytes = {0};
+    door_open(false);
+    struct http_stream *stream = connect_to("/doors.Doors/Unary", "tidewire.json");
+    put_frame(&bytes, TEXT, "{}");
+    fake_receive(stream, buffer_bytes(&bytes), buffer_length(&bytes), false);
+    buffer_free(&bytes);
+    metadata_add(call_headers(door_record.call), "x-begin", 7, "a", 1);
+    return stream;
+}
+
+static void headers_do_not_wait_for_the_reply_that_is_held(void) {
+    struct http_stream *stream = begin_unary();
+    call_send_headers(door_record.call);
+    fake_turn();
+    SAID(stream, HEADERS_WORD);
+    call_send_bytes(door_record.call, "\n\2hi", 4);
+    fake_turn();
+    SAID(stream, HEADERS_WORD);
+    call_finish(door_record.call, STATUS_OK, NULL, NULL, 0);
+    fake_turn();
+    SAID(stream, HEADERS_WORD "\x81\x19{\"message\":{\"text\":\"hi\"}}"
+                 "\x81\x0a{\"end\":{}}\x88\2\3\xe8");
+    door_close(stream);
+}
+
+static void headers_stay_when_the_call_fails_with_its_reply_set(void) {
+    struct http_stream *stream = begin_unary();
+    stream->window = 0; /* so they are ours still */
+    call_send_bytes(door_record.call, "\n\2hi", 4);
+    fake_turn();
+    call_finish(door_record.call, STATUS_NOT_FOUND, "no", NULL, 0);
+    stream->window = 1000;
+    fake_turn();
+    SAID(stream, HEADERS_WORD "\x81\x35{\"end\":{\"error\":{\"code\":\"not_found\",\"message\":\"no\"}}}"
+                 "\x88\4\x0f\xa5no");
+    door_close(stream);
+}
+
 int main(void) {
     door_load();
     RUN(the_window_is_given_back_once_wherever_a_message_is_cut);
+    RUN(headers_do_not_wait_for_the_reply_that_is_held);
+    RUN(headers_stay_when_the_call_fails_with_its_reply_set);
     schema_unref(&door_schema);
     return 0;
 }
