@@ -172,15 +172,10 @@ static void write_error(struct buffer *out, const struct goa_error *error) {
                   error->is_timeout ? "true" : "false", error->is_fault ? "true" : "false");
 }
 
-/* The error that the handler has given, or one that is made of the status. */
-static struct goa_error error_of(const struct rpc_call *call, const void *details, size_t length, char name[32]) {
-    enum status status = (enum status)call->status;
-    struct goa_error error = {0};
-    each_field(details, length, &error, read_status_field);
-    if (error.name.length) return error;
+static struct goa_error error_of_status(enum status status, const char *text, char name[GOA_NAME_MOST]) {
+    const char *upper = status_name(status);
     size_t count = 0;
-    for (; count < 31 && status_name(status)[count]; count++) name[count] = (char)tolower((unsigned char)status_name(status)[count]);
-    const char *text = call->text ? call->text : "";
+    for (; count < GOA_NAME_MOST && upper[count]; count++) name[count] = (char)tolower((unsigned char)upper[count]);
     return (struct goa_error){
         .name = {name, count},
         .message = {text, strlen(text)},
@@ -190,13 +185,28 @@ static struct goa_error error_of(const struct rpc_call *call, const void *detail
     };
 }
 
+size_t goa_write_status(struct buffer *out, enum status status, const char *text, char name[GOA_NAME_MOST]) {
+    struct goa_error error = error_of_status(status, text, name);
+    write_error(out, &error);
+    return error.name.length;
+}
+
+/* The error that the handler has given, or one that is made of the status. */
+static struct goa_error error_of(const struct rpc_call *call, const void *details, size_t length,
+                                 char name[GOA_NAME_MOST]) {
+    struct goa_error error = {0};
+    each_field(details, length, &error, read_status_field);
+    if (error.name.length) return error;
+    return error_of_status((enum status)call->status, call->text ? call->text : "", name);
+}
+
 /* What generated clients look for: the error's name in a header, and Goa's own error as the body. */
 void goa_send_error(struct rpc_call *call, const void *details, size_t details_length) {
     struct rpc *rpc = call->call.rpc;
     struct header_block *block = &rpc->block;
     struct buffer *json = &rpc->framed;
     enum status status = (enum status)call->status;
-    char name[32];
+    char name[GOA_NAME_MOST];
     struct goa_error error = error_of(call, details, details_length, name);
     buffer_clear(json);
     write_error(json, &error);

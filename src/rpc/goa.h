@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/status.h"
 #include "http/stream.h"
 #include "schema/json.h"
 
@@ -24,6 +25,9 @@ bool goa_json_write(const struct message_type *type, const uint8_t *bytes, size_
 void goa_write_payload(struct buffer *out, const struct message_type *type, const struct http_header *headers,
                        size_t count);
 
+enum { GOA_NAME_MOST = 32 };
+/* Writes the error that a status makes, and its name, the value of `goa-error`; returns the name's length. */
+size_t goa_write_status(struct buffer *out, enum status status, const char *text, char name[GOA_NAME_MOST]);
 /* The answer to a handshake whose call has failed. An error of the design is among the details (a google.rpc.Status) as
  * goapb.ErrorResponse; without one the status makes one. */
 void goa_send_error(struct rpc_call *call, const void *details, size_t details_length);

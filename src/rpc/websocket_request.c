@@ -5,6 +5,8 @@
 #include "rpc/call_private.h"
 #include "rpc/connect.h"
 #include "rpc/cors.h"
+#include "rpc/goa.h"
+#include "rpc/meter.h"
 #include "rpc/parameter.h"
 #include "rpc/path_template.h"
 #include "rpc/websocket.h"
@@ -77,7 +79,7 @@ static bool is_same_origin(struct text origin, struct text authority) {
     return host.length == authority.length && strncasecmp(host.data, authority.data, host.length) == 0;
 }
 
-static bool check_handshake(struct arrival *arrival, const struct handshake *handshake, bool is_goa) {
+static bool check_handshake(struct arrival *arrival, const struct handshake *handshake) {
     bool is_upgrade = text_is(arrival->request.method, "GET");
     arrival->websocket.key = handshake->key;
     if (!is_upgrade && !text_is(arrival->request.method, "CONNECT"))
@@ -91,8 +93,7 @@ static bool check_handshake(struct arrival *arrival, const struct handshake *han
     const struct cors *cors = arrival->connection->cors;
     if (!is_same_origin(handshake->origin, handshake->authority) && !(cors && cors_allows(cors, handshake->origin)))
         return refuse(arrival, REFUSED_AS_STATUS, STATUS_PERMISSION_DENIED, "pages of this origin may not call");
-    if (!is_goa) return choose_protocol(arrival, handshake);
-    arrival->websocket.form = WEBSOCKET_GOA;
+    if (arrival->websocket.form != WEBSOCKET_GOA) return choose_protocol(arrival, handshake);
     arrival->codec = CODEC_JSON;
     return true;
 }
@@ -225,6 +226,7 @@ bool websocket_translate(struct arrival *arrival) {
     struct text query, path = text_cut(arrival->request.path, '?', &query);
     const struct router *router = arrival_router(arrival);
     if (router) place.route = router_find_path(router, PATH_WEBSOCKET, path, &place.match);
+    if (place.route && place.route->is_goa) arrival->websocket.form = WEBSOCKET_GOA; /* so do refusals speak */
     size_t names = place.route ? strlen(place.route->path->source) : 0;
     struct header_block *block = arrival_translation(arrival, query.length + path.length + names);
     if (!add_variables(arrival, block, &place)) return false;
@@ -240,7 +242,7 @@ bool websocket_translate(struct arrival *arrival) {
         else if (!is_dropped(header) && !is_among(block, variables, (struct text){header->name, header->name_length}))
             header_block_add(block, header->name, header->name_length, header->value, header->value_length);
     }
-    return check_handshake(arrival, &handshake, place.route && place.route->is_goa) && add_query(arrival, block, query);
+    return check_handshake(arrival, &handshake) && add_query(arrival, block, query);
 }
 
 /* ---- the answer ---- */
@@ -249,12 +251,17 @@ void websocket_refuse(const struct arrival *arrival, enum refusal refusal, enum 
     struct rpc *rpc = arrival->connection->rpc;
     struct header_block *block = &rpc->block;
     struct buffer *json = &rpc->scratch;
-    bool is_old = arrival->websocket.is_of_other_version;
+    bool is_old = arrival->websocket.is_of_other_version, is_goa = arrival->websocket.form == WEBSOCKET_GOA;
+    uint8_t details[METER_DETAILS_MOST];
+    size_t details_length = arrival->verdict ? meter_write_details(arrival->verdict, details) : 0, name_length = 0;
+    char name[GOA_NAME_MOST];
     buffer_clear(json);
-    connect_write_error(json, status, text, NULL, 0, NULL);
+    if (is_goa) name_length = goa_write_status(json, status, text, name);
+    else connect_write_error(json, status, text, details, details_length, NULL);
     header_block_begin(block, 0, NULL, NULL);
     header_block_add(block, ":status", 7, is_old ? "426" : connect_http_status(refusal, status), 3);
     HEADER_BLOCK_ADD(block, "content-type", "application/json");
+    if (is_goa) header_block_add(block, "goa-error", 9, name, name_length);
     if (is_old) HEADER_BLOCK_ADD(block, "sec-websocket-version", "13");
     if (refusal == REFUSED_VERB) HEADER_BLOCK_ADD(block, "allow", "GET");
     arrival_answer(arrival, status, block, buffer_bytes(json), buffer_length(json));

@@ -322,3 +322,27 @@ describe("a WebSocket", function()
     assert.equal('\129\22{"text":"websocket a"}\136\2\3\232', wire:rest())
   end)
 end)
+
+describe("a WebSocket that a limit refuses", function()
+  after_each(gateway.stop_all)
+
+  it("is told when it may come again", function()
+    local one = gateway.start {
+      scripts = { ["doors.lua"] = script },
+      config = [[
+        proto = { "doors.proto" }
+        limit few { per = service  streams_per_second = 0.01  streams_burst = 1 }
+        service "doors.Doors" { script = "doors.lua"  limit = { "few" } }
+        route { websocket = "GET /goa" method = "doors.Doors/Bidi" dialect = goa }
+      ]],
+    }
+    websocket.open(one.address, "/doors.Doors/Bidi")
+    local answer = websocket.refused(one.address, "/doors.Doors/Bidi")
+    assert.equal(429, answer.status)
+    assert.matches('"code":"resource_exhausted"', answer.body)
+    assert.matches('"details":%[{"type":"google%.rpc%.RetryInfo","value":"[^"]', answer.body)
+    answer = websocket.refused(one.address, "/goa")
+    assert.same({ 429, "resource_exhausted" }, { answer.status, answer.headers["goa-error"] })
+    assert.matches('^{"name":"resource_exhausted","id":"","message":"limit', answer.body)
+  end)
+end)
