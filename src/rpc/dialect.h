@@ -18,6 +18,7 @@
 #include "base/status.h"
 #include "http/stream.h"
 #include "rpc/request.h"
+#include "websocket/deflate.h"
 
 struct call_route;
 struct header_block;
@@ -43,7 +44,7 @@ enum websocket_form {
 struct websocket_handshake {
     struct text key;
     enum websocket_form form;
-    unsigned window_bits; /* permessage-deflate; 0: without */
+    struct websocket_deflation deflation;
     bool is_of_other_version;
 };
 

@@ -30,7 +30,7 @@ struct websocket_call {
     uint64_t length;     /* of the payload of the message that is coming */
     uint8_t begun[8];    /* its first bytes: until it is known that it is no half-close */
     uint8_t form;        /* enum websocket_form */
-    uint8_t window_bits; /* of what we compress; 0: nothing is compressed */
+    struct websocket_deflation deflation;
     uint16_t code;       /* of the close that a fault of the client's, or its own close, asks for; 0: the status' */
     bool is_text, is_compressed; /* the message that is coming */
     bool is_late;                /* it, for the requests have ended before it */

@@ -253,11 +253,11 @@ static void begin_goa(struct rpc_call *call, const struct arrival *arrival) {
 
 static void begin(struct rpc_call *call, const struct arrival *arrival) {
     struct websocket_call *websocket = memory_new(sizeof *websocket);
-    bool may_compress = arrival->websocket.window_bits > 0;
+    bool may_compress = arrival->websocket.deflation.window_bits > 0;
     call_edge(call)->websocket = websocket;
     websocket->call = call;
     websocket->form = (uint8_t)arrival->websocket.form;
-    websocket->window_bits = (uint8_t)arrival->websocket.window_bits;
+    websocket->deflation = arrival->websocket.deflation;
     websocket->reader = websocket_reader_new(&events, call, may_compress);
     call->encoding = may_compress ? ENCODING_DEFLATE : ENCODING_IDENTITY;
     call->accepts_gzip = false;
@@ -281,7 +281,7 @@ static struct message *frame_of(enum websocket_opcode opcode, bool is_compressed
 static struct message *frame_payload(struct rpc_call *call, enum websocket_opcode opcode, const void *data,
                                      size_t length) {
     struct rpc *rpc = call->call.rpc;
-    unsigned bits = websocket_of(call)->window_bits;
+    unsigned bits = websocket_of(call)->deflation.window_bits;
     if (!bits || length < DEFLATE_LEAST) return frame_of(opcode, false, data, length);
     buffer_clear(&rpc->compressed);
     websocket_deflate(rpc->deflater, bits, data, length, &rpc->compressed);

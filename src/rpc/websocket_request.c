@@ -196,7 +196,6 @@ static bool is_dropped(const struct http_header *header) {
 }
 
 static void read_handshake(struct handshake *handshake, struct arrival *arrival, const struct http_header *header) {
-    unsigned bits;
     if (is(header, "sec-websocket-version")) {
         handshake->version = value_of(header);
     } else if (is(header, "sec-websocket-key")) {
@@ -205,8 +204,8 @@ static void read_handshake(struct handshake *handshake, struct arrival *arrival,
         if (!handshake->has_protocols) handshake->protocols = value_of(header); /* a second line is not looked at */
         handshake->has_protocols = true;
     } else if (is(header, "sec-websocket-extensions")) {
-        if (!arrival->websocket.window_bits && websocket_take_offer(header->value, header->value_length, &bits))
-            arrival->websocket.window_bits = bits;
+        if (!arrival->websocket.deflation.window_bits)
+            websocket_take_offer(header->value, header->value_length, &arrival->websocket.deflation);
     } else if (is(header, "origin")) {
         handshake->origin = value_of(header);
     } else if (is(header, ":authority") || (is(header, "host") && !handshake->authority.length)) {
@@ -285,10 +284,10 @@ static const char *protocol_name(uint8_t form) {
     return NULL;
 }
 
-static void add_extension(struct header_block *block, unsigned window_bits) {
+static void add_extension(struct header_block *block, const struct websocket_deflation *taken) {
     const char *value = (const char *)block->text.data + block->text.end;
     size_t before = block->text.end;
-    websocket_write_answer(&block->text, window_bits);
+    websocket_write_answer(&block->text, taken);
     header_block_add(block, "sec-websocket-extensions", 24, value, block->text.end - before);
 }
 
@@ -302,7 +301,7 @@ void websocket_upgrade(struct rpc_call *call) {
     if (buffer_length(accept))
         header_block_add(block, "sec-websocket-accept", 20, (const char *)buffer_bytes(accept), buffer_length(accept));
     if (protocol) header_block_add(block, "sec-websocket-protocol", 22, protocol, strlen(protocol));
-    if (websocket->window_bits) add_extension(block, websocket->window_bits);
+    if (websocket->deflation.window_bits) add_extension(block, &websocket->deflation);
     if (metadata) header_block_add_metadata(block, metadata);
     http_stream_upgrade(call->stream, block->headers, block->count);
 }

@@ -72,25 +72,25 @@ static bool take_parameter(struct offer *offer, struct text parameter) {
     return offer->server_bits > 8 && once(&offer->has_server_bits); /* zlib has no window of 8 bits */
 }
 
-static bool take(struct text text, unsigned *window_bits) {
+static bool take(struct text text, struct websocket_deflation *taken) {
     struct offer offer = {.server_bits = 15};
     if (!is(cut(&text, ';'), "permessage-deflate")) return false;
     while (text.length)
         if (!take_parameter(&offer, cut(&text, ';'))) return false;
-    *window_bits = offer.server_bits;
+    *taken = (struct websocket_deflation){(uint8_t)offer.server_bits, offer.has_server_bits};
     return true;
 }
 
-bool websocket_take_offer(const char *value, size_t length, unsigned *window_bits) {
+bool websocket_take_offer(const char *value, size_t length, struct websocket_deflation *taken) {
     struct text offers = {value, length};
     while (offers.length)
-        if (take(cut(&offers, ','), window_bits)) return true;
+        if (take(cut(&offers, ','), taken)) return true;
     return false;
 }
 
-void websocket_write_answer(struct buffer *out, unsigned window_bits) {
+void websocket_write_answer(struct buffer *out, const struct websocket_deflation *taken) {
     buffer_append_text(out, "permessage-deflate; server_no_context_takeover; client_no_context_takeover");
-    if (window_bits < 15) buffer_format(out, "; server_max_window_bits=%u", window_bits);
+    if (taken->is_window_asked) buffer_format(out, "; server_max_window_bits=%u", taken->window_bits);
 }
 
 /* ---- compression ---- */

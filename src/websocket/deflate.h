@@ -11,10 +11,15 @@
 struct buffer;
 struct message;
 
-/* The first offer in the value of sec-websocket-extensions that can be taken. *window_bits: of what we compress, 9…15. */
-bool websocket_take_offer(const char *value, size_t length, unsigned *window_bits);
+struct websocket_deflation {
+    uint8_t window_bits;  /* of what we compress, 9…15; 0: nothing is compressed */
+    bool is_window_asked; /* the offer names it, so the answer must (section 7.1.2.1) */
+};
+
+/* The first offer in the value of sec-websocket-extensions that can be taken. */
+bool websocket_take_offer(const char *value, size_t length, struct websocket_deflation *taken);
 /* Appends the value of the answer's header. */
-void websocket_write_answer(struct buffer *out, unsigned window_bits);
+void websocket_write_answer(struct buffer *out, const struct websocket_deflation *taken);
 
 /* The windows; one a worker, for all connections. */
 struct websocket_deflater;

@@ -76,8 +76,9 @@ static void read_frames(const uint8_t *bytes, size_t size, bool may_compress) {
 }
 
 static void take_offer(const uint8_t *bytes, size_t size) {
-    unsigned bits = 0;
-    if (websocket_take_offer((const char *)bytes, size, &bits)) CHECK(bits >= 9 && bits <= 15);
+    struct websocket_deflation taken;
+    if (websocket_take_offer((const char *)bytes, size, &taken))
+        CHECK(taken.window_bits >= 9 && taken.window_bits <= 15);
 }
 
 static void inflate_and_back(struct websocket_deflater *deflater, const uint8_t *bytes, size_t size) {

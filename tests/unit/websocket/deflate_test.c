@@ -10,9 +10,9 @@ static struct websocket_deflater *deflater;
 /* ---- what is agreed ---- */
 
 static void check_offer(const char *offer, const char *expected) {
-    unsigned bits = 0;
+    struct websocket_deflation taken;
     struct buffer answer = {0};
-    if (websocket_take_offer(offer, strlen(offer), &bits)) websocket_write_answer(&answer, bits);
+    if (websocket_take_offer(offer, strlen(offer), &taken)) websocket_write_answer(&answer, &taken);
     buffer_append_byte(&answer, 0);
     if (strcmp((const char *)buffer_bytes(&answer), expected)) fprintf(stderr, "%s:\n", offer);
     CHECK_STR((const char *)buffer_bytes(&answer), expected);
@@ -26,7 +26,8 @@ static void offers_are_taken(void) {
     check_offer("Permessage-Deflate", ANSWER);
     check_offer("permessage-deflate; client_max_window_bits", ANSWER);
     check_offer("permessage-deflate;client_max_window_bits=8 ; server_no_context_takeover", ANSWER);
-    check_offer("permessage-deflate; client_no_context_takeover; server_max_window_bits=15", ANSWER);
+    check_offer("permessage-deflate; client_no_context_takeover; server_max_window_bits=15",
+                ANSWER "; server_max_window_bits=15"); /* section 7.1.2.1: the answer takes it by naming it */
     check_offer("permessage-deflate; server_max_window_bits=9", ANSWER "; server_max_window_bits=9");
     check_offer("permessage-deflate; server_max_window_bits=\"10\"", ANSWER "; server_max_window_bits=10");
     check_offer("x-other; a=b, permessage-deflate; server_max_window_bits=8, permessage-deflate", ANSWER);
