@@ -62,7 +62,7 @@ static bool refuse_in_text(const struct arrival *arrival, const char *http_statu
 static bool refuse_plain(const struct arrival *arrival, const char *http_status, enum status status) {
     return refuse_in_text(arrival, http_status, status,
                           "This is a gRPC server: it answers POST requests whose content-type is application/grpc, "
-                          "application/grpc-web, application/json or application/proto.\n");
+                          "application/grpc-web, application/json or application/proto, and WebSockets.\n");
 }
 
 static bool refuse_verb(const struct arrival *arrival) {
@@ -101,8 +101,8 @@ static bool answer_visitor(const struct arrival *arrival) {
         return refuse_in_text(arrival, "404", STATUS_UNIMPLEMENTED, "There is nothing here.\n");
     const struct header_block *block = plain_headers(arrival, "200");
     http_stream_respond_text(arrival->stream, block->headers, block->count,
-                             "tidewire " TIDEWIRE_VERSION ": a gateway for gRPC, gRPC-Web and Connect: calls are POST requests to "
-                             "/package.Service/Method.\n");
+                             "tidewire " TIDEWIRE_VERSION ": a gateway for gRPC, gRPC-Web, Connect and WebSocket: calls are POST "
+                             "requests or WebSockets to /package.Service/Method.\n");
     return false;
 }
 

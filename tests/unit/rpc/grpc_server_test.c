@@ -59,10 +59,10 @@ static void requests_that_are_no_calls_are_refused(void) {
             "grpc-message: messages are served as +proto and +json only\n");
 }
 
-#define PLAIN "content-type: text/plain\ncontent-length: 149\n"
+#define PLAIN "content-type: text/plain\ncontent-length: 165\n"
 static const char plain_text[] =
     "This is a gRPC server: it answers POST requests whose content-type is application/grpc, "
-    "application/grpc-web, application/json or application/proto.\n";
+    "application/grpc-web, application/json or application/proto, and WebSockets.\n";
 
 static void requests_of_another_kind_are_told_what_is_served(void) {
     static const char *const types[] = {"text/html", "application/grpc-webby", "application/jsonp", NULL};
@@ -77,8 +77,8 @@ static void requests_of_another_kind_are_told_what_is_served(void) {
 }
 
 static void a_visitor_is_told_what_stands_here(void) {
-    static const char greeting[] = "tidewire " TIDEWIRE_VERSION ": a gateway for gRPC, gRPC-Web and Connect: calls are POST "
-                                   "requests to /package.Service/Method.\n";
+    static const char greeting[] = "tidewire " TIDEWIRE_VERSION ": a gateway for gRPC, gRPC-Web, Connect and WebSocket: calls are POST "
+                                   "requests or WebSockets to /package.Service/Method.\n";
     char headers[96];
     snprintf(headers, sizeof headers, ":status: 200\ncontent-type: text/plain\ncontent-length: %zu\n",
              strlen(greeting));
