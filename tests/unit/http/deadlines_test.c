@@ -153,23 +153,36 @@ static void a_peer_that_takes_nothing_is_cut_off(void) {
     rig_close(&rig);
 }
 
-static void a_slow_peer_is_not_cut_off(void) {
+/* For three times what a peer has that takes nothing. False, when the machine itself has been too slow for the peer. */
+static bool a_peer_reads_slowly(void) {
     struct rig rig;
     struct http_limits limits = usual_limits;
     limits.write_timeout = 2 * SOON;
     struct side *side = rig_open_one(&rig, &limits, true);
     start_large_answer(&rig, side);
     static uint8_t bytes[8192];
-    uint64_t end = clock_monotonic() + 3 * limits.write_timeout, next = 0;
-    while (clock_monotonic() < end) {
+    uint64_t last = clock_monotonic(), end = last + 3 * limits.write_timeout, longest = 0;
+    while (side->session && last < end) {
+        uint64_t now = clock_monotonic();
         turn_without_reading(&rig);
-        if (clock_monotonic() < next) continue;
-        next = clock_monotonic() + limits.write_timeout / 8;
-        if (recv(rig.fd, bytes, sizeof bytes, 0) == 0) break;
+        if (now < last + limits.write_timeout / 8) continue;
+        recv(rig.fd, bytes, sizeof bytes, 0);
+        now = clock_monotonic();
+        if (now - last > longest) longest = now - last;
+        last = now;
     }
-    CHECK(side->session);
-    CHECK_STR(side->reason, "");
+    if (!side->session && clock_monotonic() - last > longest) longest = clock_monotonic() - last;
+    bool was_in_time = longest < limits.write_timeout / 2;
+    CHECK(side->session || !was_in_time);
+    if (side->session) CHECK_STR(side->reason, "");
     rig_close(&rig);
+    return was_in_time;
+}
+
+static void a_slow_peer_is_not_cut_off(void) {
+    for (int i = 0; i < 5; i++)
+        if (a_peer_reads_slowly()) return;
+    fprintf(stderr, "  this machine cannot tell: it stands still for longer than the peer may\n");
 }
 
 static void an_idle_connection_is_drained(void) {
@@ -222,11 +235,13 @@ static void a_client_without_streams_asks_only_where_it_may(void) {
         rig_open_one(&rig, &limits, false);
         put_frame(&rig, SETTINGS, 0, 0, NULL, 0);
         put_frame(&rig, SETTINGS, ACK, 0, NULL, 0);
-        uint64_t later = clock_monotonic() + 200 * NS_PER_MS;
-        WAIT(&rig, clock_monotonic() > later);
+        WAIT(&rig, buffer_length(&rig.wire) > 24);
         rig.parsed = 24;
         struct frame frame;
-        CHECK_INT(find_frame(&rig, PING, &frame), may);
+        uint64_t later = clock_monotonic() + 200 * NS_PER_MS;
+        if (may) wait_frame(&rig, PING);
+        else WAIT(&rig, clock_monotonic() > later);
+        CHECK(may || !find_frame(&rig, PING, &frame));
         rig_close(&rig);
     }
 }
