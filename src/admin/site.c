@@ -109,10 +109,8 @@ static void send_answer(struct http_stream *stream, const struct answer *answer)
 }
 
 static struct http_header find(const struct http_header *headers, size_t count, const char *name) {
-    for (size_t i = 0; i < count; i++)
-        if (headers[i].name_length == strlen(name) && memcmp(headers[i].name, name, headers[i].name_length) == 0)
-            return headers[i];
-    return header(name, "");
+    const struct http_header *found = http_header_find(headers, count, name);
+    return found ? *found : header(name, "");
 }
 
 static bool is_value(struct http_header header, const char *value) {

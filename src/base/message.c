@@ -30,6 +30,11 @@ struct message *message_resize(struct message *message, size_t capacity) {
     return message;
 }
 
+struct message *message_grow(struct message *message, size_t limit) {
+    size_t capacity = (size_t)message->capacity * 2;
+    return message_resize(message, capacity > limit + 1 ? limit + 1 : capacity);
+}
+
 void message_set_prefix(struct message *message, int compressed) {
     uint32_t length = message->length;
     message->prefix[0] = compressed != 0;

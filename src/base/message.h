@@ -28,6 +28,8 @@ struct message *message_new(size_t capacity);
 struct message *message_copy(const void *data, size_t length);
 /* More room, at least `capacity`; the only reference must be the caller's. The message may move. */
 struct message *message_resize(struct message *message, size_t capacity);
+/* Twice the room, but not more than a byte beyond the limit: so it is seen when that is passed. */
+struct message *message_grow(struct message *message, size_t limit);
 /* Writes the prefix for the present length; `compressed` is gRPC's flag. */
 void message_set_prefix(struct message *message, int compressed);
 /* Gives one reference back and sets the pointer to NULL; NULL is fine. */

@@ -2,6 +2,7 @@
  * than clients send. */
 #include <string.h>
 
+#include "base/hex.h"
 #include "http/http1_private.h"
 
 enum {
@@ -101,14 +102,8 @@ static bool in_value(struct http1_check *check, uint8_t byte) {
     return is_text(byte) ? count(check, 1) : bad(check, "a control byte in a header");
 }
 
-static int hex_digit(uint8_t byte) {
-    if (byte >= '0' && byte <= '9') return byte - '0';
-    if ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'f') return (byte | 0x20) - 'a' + 10;
-    return -1;
-}
-
 static bool in_size(struct http1_check *check, uint8_t byte) {
-    int digit = hex_digit(byte);
+    int digit = hex_value((char)byte);
     if (digit < 0 && check->line) {
         if (byte == '\r') return go(check, HTTP1_SIZE_LF);
         if (byte == ';') return go(check, HTTP1_EXTENSION);

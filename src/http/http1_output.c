@@ -49,18 +49,15 @@ static void append_field(struct buffer *out, const struct http_header *header) {
     buffer_append(out, "\r\n", 2);
 }
 
-static bool is(const struct http_header *header, const char *name) {
-    return header->name_length == strlen(name) && memcmp(header->name, name, header->name_length) == 0;
-}
-
 /* What this file says itself. */
 static bool is_framing(const struct http_header *header) {
-    return is(header, "content-length") || is(header, "connection") || is(header, "transfer-encoding") ||
-           is(header, "keep-alive") || is(header, "upgrade");
+    return http_header_is(header, "content-length") || http_header_is(header, "connection") ||
+           http_header_is(header, "transfer-encoding") || http_header_is(header, "keep-alive") ||
+           http_header_is(header, "upgrade");
 }
 
 static int64_t read_length(const struct http_header *headers, size_t count) {
-    const struct http_header *header = http_header_find(headers, count, "content-length", 14);
+    const struct http_header *header = http_header_find(headers, count, "content-length");
     int64_t length = 0;
     if (!header || !header->value_length || header->value_length > 18) return -1;
     for (size_t i = 0; i < header->value_length; i++) {

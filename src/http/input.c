@@ -89,7 +89,7 @@ static int on_header(nghttp2_session *h2, const nghttp2_frame *frame, nghttp2_rc
 static bool is_head(const struct http_fields *fields) {
     for (size_t i = 0; i < fields->count && fields->headers[i].name[0] == ':'; i++) {
         const struct http_header *field = &fields->headers[i];
-        if (field->name_length == 7 && memcmp(field->name, ":method", 7) == 0)
+        if (http_header_is(field, ":method"))
             return field->value_length == 4 && memcmp(field->value, "HEAD", 4) == 0;
     }
     return false;
@@ -109,8 +109,7 @@ static void on_request(struct http_session *session, const nghttp2_frame *frame,
 static bool is_informational(const struct http_fields *fields) {
     const struct http_header *status =
         fields->headers; /* nghttp2 lets no response without it through, nor elsewhere */
-    return fields->count && status->name_length == 7 && memcmp(status->name, ":status", 7) == 0 &&
-           status->value_length == 3 && status->value[0] == '1';
+    return fields->count && http_header_is(status, ":status") && status->value_length == 3 && status->value[0] == '1';
 }
 
 static void on_response(struct http_session *session, struct http_stream *stream, bool is_end) {

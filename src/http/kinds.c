@@ -52,13 +52,6 @@ void http_stream_widen(struct http_stream *stream, uint32_t window) { stream->se
 
 /* ---- for both kinds ---- */
 
-const struct http_header *http_header_find(const struct http_header *headers, size_t count, const char *name,
-                                           size_t length) {
-    for (size_t i = 0; i < count; i++)
-        if (headers[i].name_length == length && memcmp(headers[i].name, name, length) == 0) return &headers[i];
-    return NULL;
-}
-
 bool http_status_is_bare(const struct http_header *headers, size_t count) {
     if (!count || headers[0].value_length != 3) return false;
     return memcmp(headers[0].value, "204", 3) == 0 || memcmp(headers[0].value, "304", 3) == 0;

@@ -188,8 +188,6 @@ void http_session_tell_room(struct http_session *session);
 void http_session_set_reason(struct http_session *session, const char *reason, size_t length);
 
 /* kinds.c */
-const struct http_header *http_header_find(const struct http_header *headers, size_t count, const char *name,
-                                           size_t length);
 /* A response with this status, the first of its headers, has no body (204, 304). */
 bool http_status_is_bare(const struct http_header *headers, size_t count);
 

@@ -233,7 +233,7 @@ static void respond_whole(struct http_stream *stream, const struct http_header *
     nghttp2_nv *fields = to_names_values(session->worker, headers, count);
     char digits[24];
     bool is_bare = http_status_is_bare(headers, count);
-    if (!is_bare && !http_header_find(headers, count, "content-length", 14)) {
+    if (!is_bare && !http_header_find(headers, count, "content-length")) {
         int digit_count = snprintf(digits, sizeof digits, "%zu", length);
         fields[count++] = (nghttp2_nv){.name = (uint8_t *)"content-length",
                                        .namelen = 14,

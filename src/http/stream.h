@@ -31,6 +31,19 @@ struct http_header {
     bool is_never_indexed; /* whoever passes it on must say so too (RFC 7541 section 7.1.3) */
 };
 
+static inline bool http_header_is(const struct http_header *header, const char *name) {
+    size_t length = strlen(name);
+    return header->name_length == length && memcmp(header->name, name, length) == 0;
+}
+
+/* The first of that name, or NULL. */
+static inline const struct http_header *http_header_find(const struct http_header *headers, size_t count,
+                                                         const char *name) {
+    for (size_t i = 0; i < count; i++)
+        if (http_header_is(&headers[i], name)) return &headers[i];
+    return NULL;
+}
+
 /* RFC 9113 section 7 */
 enum http_error {
     HTTP_NO_ERROR = 0,

@@ -107,12 +107,8 @@ static bool answer_visitor(const struct arrival *arrival) {
 }
 
 static struct text find_header(const struct arrival *arrival, const char *name) {
-    for (size_t i = 0; i < arrival->count; i++) {
-        const struct http_header *header = &arrival->headers[i];
-        if (text_is((struct text){header->name, header->name_length}, name))
-            return (struct text){header->value, header->value_length};
-    }
-    return (struct text){0};
+    const struct http_header *header = http_header_find(arrival->headers, arrival->count, name);
+    return header ? (struct text){header->value, header->value_length} : (struct text){0};
 }
 
 /* A browser asks whether a page may call. That is no call, and no handler hears of it. */

@@ -66,12 +66,6 @@ void compressor_deflate(struct compressor *compressor, const void *data, size_t 
     buffer_commit(out, bound - z->avail_out);
 }
 
-/* Room for more output: twice what there is, one byte beyond the limit at most. */
-static struct message *make_room(struct message *message, size_t limit) {
-    size_t capacity = (size_t)message->capacity * 2;
-    return message_resize(message, capacity > limit + 1 ? limit + 1 : capacity);
-}
-
 enum inflate_result compressor_inflate(struct compressor *compressor, const uint8_t *data, size_t length,
                                        size_t limit, struct message **out) {
     z_stream *z = inflater(compressor);
@@ -82,7 +76,7 @@ enum inflate_result compressor_inflate(struct compressor *compressor, const uint
     z->next_in = (Bytef *)(uintptr_t)data;
     z->avail_in = (uInt)length;
     for (;;) {
-        if (message->length == message->capacity) message = make_room(message, limit);
+        if (message->length == message->capacity) message = message_grow(message, limit);
         z->next_out = message->data + message->length;
         z->avail_out = message->capacity - message->length;
         int state = inflate(z, Z_NO_FLUSH);

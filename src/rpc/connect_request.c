@@ -5,10 +5,6 @@
 #include "rpc/parameter.h"
 #include "rpc/timeout.h"
 
-static bool is(const struct http_header *header, const char *name) {
-    return header->name_length == strlen(name) && memcmp(header->name, name, header->name_length) == 0;
-}
-
 static struct text value_of(const struct http_header *header) {
     return (struct text){header->value, header->value_length};
 }
@@ -86,7 +82,8 @@ static void add_encodings(struct header_block *block, const struct encodings *en
 static bool is_of_protocol(const struct http_header *header) {
     static const char prefix[] = "connect-";
     bool is_connects = header->name_length >= sizeof prefix - 1 && !memcmp(header->name, prefix, sizeof prefix - 1);
-    return is_connects || is(header, "content-encoding") || is(header, "accept-encoding") || is(header, "content-length");
+    return is_connects || http_header_is(header, "content-encoding") || http_header_is(header, "accept-encoding") ||
+           http_header_is(header, "content-length");
 }
 
 static bool translate(struct arrival *arrival, const struct names *names, struct encodings encodings) {
@@ -96,19 +93,19 @@ static bool translate(struct arrival *arrival, const struct names *names, struct
     for (size_t i = 0; i < arrival->count; i++) {
         const struct http_header *header = &arrival->headers[i];
         struct text value = value_of(header);
-        if (is(header, "connect-timeout-ms")) {
+        if (http_header_is(header, "connect-timeout-ms")) {
             timeout = value;
             has_timeout = true;
-        } else if (is(header, "connect-protocol-version") && !text_is(value, "1")) {
+        } else if (http_header_is(header, "connect-protocol-version") && !text_is(value, "1")) {
             return refuse(arrival, "connect-protocol-version is not 1");
-        } else if (is(header, names->encoding)) {
+        } else if (http_header_is(header, names->encoding)) {
             encodings.of_request = value;
-        } else if (is(header, names->accept_encoding)) {
+        } else if (http_header_is(header, names->accept_encoding)) {
             encodings.accepted = value;
             encodings.has_accepted = true;
-        } else if (is(header, ":path")) {
+        } else if (http_header_is(header, ":path")) {
             add(block, ":path", text_cut(value, '?', &query));
-        } else if (is(header, ":method") && arrival->dialect == &connect_get_dialect) {
+        } else if (http_header_is(header, ":method") && arrival->dialect == &connect_get_dialect) {
             HEADER_BLOCK_ADD(block, ":method", "POST");
         } else if (!is_of_protocol(header)) {
             header_block_add(block, header->name, header->name_length, header->value, header->value_length);

@@ -105,14 +105,6 @@ static void answered(struct rpc_call *call, enum status status, enum call_reason
     call_conclude(call, status, reason, text);
 }
 
-static const struct http_header *find(const struct http_header *headers, size_t count, const char *name) {
-    size_t length = strlen(name);
-    for (size_t i = 0; i < count; i++)
-        if (headers[i].name_length == length && memcmp(headers[i].name, name, length) == 0)
-            return &headers[i];
-    return NULL;
-}
-
 /* What was wrong with the reply, if one was there, may not have been told yet. */
 static void answer_without_reply(struct rpc_call *call) {
     if (call->news & NEWS_FAULT)
@@ -124,8 +116,8 @@ static void answer_without_reply(struct rpc_call *call) {
 /* Trailers, or the header block of a Trailers-Only answer. */
 static void read_status(struct rpc_call *call, const struct http_header *trailers, size_t count) {
     struct rpc *rpc = call->call.rpc;
-    const struct http_header *number = find(trailers, count, "grpc-status");
-    const struct http_header *text = find(trailers, count, "grpc-message");
+    const struct http_header *number = http_header_find(trailers, count, "grpc-status");
+    const struct http_header *text = http_header_find(trailers, count, "grpc-message");
     int status = number ? status_parse(number->value, number->value_length) : STATUS_UNKNOWN;
     const struct method *method = call->call.method;
     peer_metadata_unref(&call->peer_trailers);
@@ -171,13 +163,14 @@ static int64_t read_pushback(const struct http_header *field) {
 /* A failure in one header block leaves room for another attempt. */
 bool attempt_is_tried_again(struct rpc_call *call, const struct http_header *headers, size_t count) {
     static const char name[] = "grpc-retry-pushback-ms";
-    const struct http_header *number = find(headers, count, "grpc-status"), *pushback = find(headers, count, name);
+    const struct http_header *number = http_header_find(headers, count, "grpc-status");
+    const struct http_header *pushback = http_header_find(headers, count, name);
     int status = number ? status_parse(number->value, number->value_length) : -1;
     if (status <= STATUS_OK) return false;
     struct rpc_outcome outcome = {.status = (enum status)status, .text = "", .has_pushback = pushback != NULL};
     if (pushback) {
         const struct http_header *rest = pushback + 1;
-        bool is_repeated = find(rest, count - (size_t)(rest - headers), name) != NULL;
+        bool is_repeated = http_header_find(rest, count - (size_t)(rest - headers), name) != NULL;
         outcome.pushback = is_repeated ? -1 : read_pushback(pushback);
     }
     return attempt_failed(call, &outcome);
@@ -185,8 +178,8 @@ bool attempt_is_tried_again(struct rpc_call *call, const struct http_header *hea
 
 /* Whoever answers without gRPC's content-type is no gRPC server: its HTTP status has to do. */
 static void read_http_status(struct rpc_call *call, const struct http_header *headers, size_t count) {
-    const struct http_header *status = find(headers, count, ":status");
-    const struct http_header *type = find(headers, count, "content-type");
+    const struct http_header *status = http_header_find(headers, count, ":status");
+    const struct http_header *type = http_header_find(headers, count, "content-type");
     int number = status ? status_number(status) : 0;
     char text[256];
     snprintf(text, sizeof text, "unexpected answer: HTTP status %d, content-type \"%.*s\"", number,
@@ -206,8 +199,8 @@ void grpc_client_response(void *user, const struct http_header *headers, size_t 
         raw_response(call, headers, count, is_end);
         return;
     }
-    const struct http_header *type = find(headers, count, "content-type"),
-                             *encoding = find(headers, count, "grpc-encoding");
+    const struct http_header *type = http_header_find(headers, count, "content-type");
+    const struct http_header *encoding = http_header_find(headers, count, "grpc-encoding");
     if (!type || !dialect_type_is_grpc((struct text){type->value, type->value_length})) {
         read_http_status(call, headers, count);
         return;

@@ -7,15 +7,11 @@
 
 enum { FLAG_TRAILERS = 0x80 };
 
-static bool is(const struct http_header *header, const char *name) {
-    return header->name_length == strlen(name) && memcmp(header->name, name, header->name_length) == 0;
-}
-
 static bool translate(struct arrival *arrival) {
     struct header_block *block = arrival_translation(arrival, 0);
     for (size_t i = 0; i < arrival->count; i++) {
         const struct http_header *header = &arrival->headers[i];
-        if (is(header, "x-grpc-web") || is(header, "content-length")) continue;
+        if (http_header_is(header, "x-grpc-web") || http_header_is(header, "content-length")) continue;
         header_block_add(block, header->name, header->name_length, header->value, header->value_length);
     }
     return true;

@@ -66,10 +66,8 @@ static struct text find_value(const struct meter_request *request, const char *n
     size_t length = strlen(name), place = 0;
     const struct metadata_entry *entry = request->metadata ? metadata_find(request->metadata, name, length, &place) : NULL;
     if (entry) return (struct text){entry->value, entry->value_length};
-    for (size_t i = 0; i < request->header_count; i++)
-        if (request->headers[i].name_length == length && !memcmp(request->headers[i].name, name, length))
-            return (struct text){request->headers[i].value, request->headers[i].value_length};
-    return (struct text){"", 0};
+    const struct http_header *header = http_header_find(request->headers, request->header_count, name);
+    return header ? (struct text){header->value, header->value_length} : (struct text){"", 0};
 }
 
 static struct limit_entry *entry_of_connection(struct rpc_connection *connection, const struct limit *limit) {

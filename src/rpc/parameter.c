@@ -1,6 +1,7 @@
 /* rpc/parameter.c - see parameter.h */
 #include "rpc/parameter.h"
 
+#include "base/hex.h"
 #include "rpc/status_text.h"
 #include "schema/codec.h"
 #include "schema/json.h"
@@ -91,18 +92,12 @@ bool parameter_next(struct text *query, struct text *name, struct text *value) {
     return false;
 }
 
-static int digit_of(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 bool parameter_decode(struct buffer *out, struct text value) {
     for (size_t i = 0; i < value.length; i++) {
         char c = value.data[i];
         if (c == '%') {
-            int high = value.length - i > 2 ? digit_of(value.data[i + 1]) : -1;
-            int low = value.length - i > 2 ? digit_of(value.data[i + 2]) : -1;
+            int high = value.length - i > 2 ? hex_value(value.data[i + 1]) : -1;
+            int low = value.length - i > 2 ? hex_value(value.data[i + 2]) : -1;
             if (high < 0 || low < 0) return false;
             c = (char)(high << 4 | low);
             i += 2;

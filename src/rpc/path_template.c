@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/hex.h"
 #include "base/memory.h"
 
 struct parser {
@@ -120,18 +121,12 @@ void path_template_free(struct path_template **handle) {
 
 /* ---- matching ---- */
 
-static int digit_of(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The next byte that the text means; moves *at behind it. -1: a "%" is followed by no two digits. */
 static int next_byte(struct text text, size_t *at) {
     char c = text.data[(*at)++];
     if (c != '%') return (uint8_t)c;
-    int high = text.length - *at >= 2 ? digit_of(text.data[*at]) : -1;
-    int low = text.length - *at >= 2 ? digit_of(text.data[*at + 1]) : -1;
+    int high = text.length - *at >= 2 ? hex_value(text.data[*at]) : -1;
+    int low = text.length - *at >= 2 ? hex_value(text.data[*at + 1]) : -1;
     *at += 2;
     return high < 0 || low < 0 ? -1 : high << 4 | low;
 }

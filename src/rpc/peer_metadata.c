@@ -15,23 +15,18 @@ void metadata_reader_free(struct metadata_reader *reader) {
     buffer_free(&reader->lengths);
 }
 
-static bool is(const struct http_header *header, const char *name, size_t length) {
-    return header->name_length == length && memcmp(header->name, name, length) == 0;
-}
-#define IS(header, literal) is(header, literal, sizeof(literal) - 1)
-
 static bool is_of_protocol(const struct http_header *header) {
     if (header->name_length == 0) return true;
     switch (header->name[0]) {
     case ':':
-        return !IS(header, ":authority");
+        return !http_header_is(header, ":authority");
     case 'c':
-        return IS(header, "content-type");
+        return http_header_is(header, "content-type");
     case 't':
-        return IS(header, "te");
+        return http_header_is(header, "te");
     case 'g':
         return header->name_length >= 5 && memcmp(header->name, "grpc-", 5) == 0 &&
-               !IS(header, "grpc-status-details-bin");
+               !http_header_is(header, "grpc-status-details-bin");
     default:
         return false;
     }
@@ -39,7 +34,7 @@ static bool is_of_protocol(const struct http_header *header) {
 
 static bool has_authority(const struct http_header *headers, size_t count) {
     for (size_t i = 0; i < count; i++)
-        if (IS(&headers[i], ":authority")) return true;
+        if (http_header_is(&headers[i], ":authority")) return true;
     return false;
 }
 
@@ -85,7 +80,7 @@ static bool read_all(struct metadata_reader *reader, const struct http_header *h
     for (size_t i = 0; i < count; i++) {
         const struct http_header *header = &headers[i];
         if (is_of_protocol(header)) continue;
-        if (IS(header, "host")) {
+        if (http_header_is(header, "host")) {
             if (authority < 0) authority = has_authority(headers, count);
             if (!authority) add_text(reader, ":authority", 10, header);
         } else if (metadata_is_binary(header->name, header->name_length)) {

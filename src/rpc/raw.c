@@ -9,11 +9,6 @@
 #include "rpc/timeout.h"
 #include "rpc/walk.h"
 
-static bool is(const struct http_header *header, const char *name, size_t length) {
-    return header->name_length == length && memcmp(header->name, name, length) == 0;
-}
-#define IS(header, literal) is(header, literal, sizeof(literal) - 1)
-
 /* ---- opening ---- */
 
 /* What the client has sent, in its order; but what is between one hop's two ends is ours. (HTTP lets no hop-by-hop
@@ -25,11 +20,11 @@ struct http_stream *raw_send(struct rpc_call *call, const struct rpc_link *link)
     header_block_begin(block, 0, NULL, NULL);
     for (size_t i = 0; i < attempt->headers->count; i++) {
         const struct http_header *header = &attempt->headers->fields[i];
-        if (IS(header, ":scheme")) {
+        if (http_header_is(header, ":scheme")) {
             header_block_add(block, ":scheme", 7, link->is_tls ? "https" : "http", link->is_tls ? 5 : 4);
-        } else if (attempt->authority && IS(header, ":authority")) {
+        } else if (attempt->authority && http_header_is(header, ":authority")) {
             header_block_add(block, ":authority", 10, attempt->authority, strlen(attempt->authority));
-        } else if (!IS(header, "grpc-timeout")) {
+        } else if (!http_header_is(header, "grpc-timeout")) {
             header_block_add(block, header->name, header->name_length, header->value, header->value_length);
             block->headers[block->count - 1].is_never_indexed = header->is_never_indexed;
         } else if (call->call.deadline) {
@@ -158,17 +153,9 @@ void raw_resume(struct rpc_call *call) {
     give_owed(call->partner);
 }
 
-static const struct http_header *find(const struct http_header *headers, size_t count, const char *name,
-                                      size_t length) {
-    for (size_t i = 0; i < count; i++)
-        if (is(&headers[i], name, length)) return &headers[i];
-    return NULL;
-}
-#define FIND(headers, count, literal) find(headers, count, literal, sizeof(literal) - 1)
-
 /* For the access line alone: the client reads for itself. */
 static enum status status_of(const struct http_header *headers, size_t count) {
-    const struct http_header *status = FIND(headers, count, "grpc-status");
+    const struct http_header *status = http_header_find(headers, count, "grpc-status");
     int number = status ? status_parse(status->value, status->value_length) : -1;
     return number < 0 ? STATUS_UNKNOWN : (enum status)number;
 }

@@ -5,10 +5,6 @@
 #include "rpc/pages.h"
 #include "rpc/rest.h"
 
-static bool is(const struct http_header *header, const char *name) {
-    return header->name_length == strlen(name) && memcmp(header->name, name, header->name_length) == 0;
-}
-
 static bool is_type(struct text type, const char *name) {
     return type.length == strlen(name) && strncasecmp(type.data, name, type.length) == 0;
 }
@@ -64,8 +60,8 @@ static bool is_read(const struct rest_route *route, struct text type) {
 }
 
 static bool is_dropped(const struct http_header *header) {
-    if (is(header, "content-length") || is(header, "content-type")) return true;
-    return header->name_length > 5 && memcmp(header->name, "grpc-", 5) == 0 && !is(header, "grpc-timeout");
+    if (http_header_is(header, "content-length") || http_header_is(header, "content-type")) return true;
+    return header->name_length > 5 && memcmp(header->name, "grpc-", 5) == 0 && !http_header_is(header, "grpc-timeout");
 }
 
 static bool check(const struct arrival *arrival, struct text encoding) {
@@ -88,14 +84,14 @@ bool rest_translate(struct arrival *arrival) {
         const struct http_header *header = &arrival->headers[i];
         const char *value = header->value;
         size_t length = header->value_length;
-        if (is(header, ":path") && route) {
+        if (http_header_is(header, ":path") && route) {
             header_block_add(block, ":path", 5, route->method, strlen(route->method));
-        } else if (is(header, ":method")) {
+        } else if (http_header_is(header, ":method")) {
             HEADER_BLOCK_ADD(block, ":method", "POST");
-        } else if (is(header, "content-encoding")) {
+        } else if (http_header_is(header, "content-encoding")) {
             encoding = (struct text){value, length};
             if (route && route->rest->has_body) header_block_add(block, "grpc-encoding", 13, value, length);
-        } else if (is(header, "accept-encoding")) {
+        } else if (http_header_is(header, "accept-encoding")) {
             header_block_add(block, "grpc-accept-encoding", 20, value, length);
         } else if (!is_dropped(header)) {
             header_block_add(block, header->name, header->name_length, value, length);

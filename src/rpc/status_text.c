@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 
+#include "base/hex.h"
 #include "schema/json_text.h"
 
 /* The length of the UTF-8 character at `text`, or 0 when there is none (RFC 3629: no surrogates, no overlong
@@ -68,12 +69,6 @@ void status_text_clean(struct buffer *out, const char *text, size_t length) {
     }
 }
 
-static int digit_of(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 void status_text_quote(struct buffer *out, const char *text, size_t length) {
     struct buffer clean = {0};
     status_text_clean(&clean, text, length);
@@ -86,8 +81,8 @@ void status_text_decode(struct buffer *out, const char *text, size_t length) {
     for (size_t i = 0; i < length; i++) {
         int high = -1, low = -1;
         if (text[i] == '%' && length - i > 2) {
-            high = digit_of(text[i + 1]);
-            low = digit_of(text[i + 2]);
+            high = hex_value(text[i + 1]);
+            low = hex_value(text[i + 2]);
         }
         if (high < 0 || low < 0) {
             buffer_append_byte(out, (uint8_t)text[i]);

@@ -17,10 +17,6 @@ enum {
     EXTENSION_MOST = 256,
 };
 
-static bool is(const struct http_header *header, const char *name) {
-    return header->name_length == strlen(name) && memcmp(header->name, name, header->name_length) == 0;
-}
-
 static bool begins(struct text text, const char *with) {
     return text.length >= strlen(with) && memcmp(text.data, with, strlen(with)) == 0;
 }
@@ -190,25 +186,26 @@ static bool add_variables(struct arrival *arrival, struct header_block *block, c
 
 static bool is_dropped(const struct http_header *header) {
     struct text name = {header->name, header->name_length};
-    if (begins(name, "sec-websocket-") || is(header, ":protocol")) return true;
-    if (is(header, "content-type") || is(header, "content-length")) return true;
-    return begins(name, "grpc-") && !is(header, "grpc-timeout");
+    if (begins(name, "sec-websocket-") || http_header_is(header, ":protocol")) return true;
+    if (http_header_is(header, "content-type") || http_header_is(header, "content-length")) return true;
+    return begins(name, "grpc-") && !http_header_is(header, "grpc-timeout");
 }
 
 static void read_handshake(struct handshake *handshake, struct arrival *arrival, const struct http_header *header) {
-    if (is(header, "sec-websocket-version")) {
+    if (http_header_is(header, "sec-websocket-version")) {
         handshake->version = value_of(header);
-    } else if (is(header, "sec-websocket-key")) {
+    } else if (http_header_is(header, "sec-websocket-key")) {
         handshake->key = value_of(header);
-    } else if (is(header, "sec-websocket-protocol")) {
+    } else if (http_header_is(header, "sec-websocket-protocol")) {
         if (!handshake->has_protocols) handshake->protocols = value_of(header); /* a second line is not looked at */
         handshake->has_protocols = true;
-    } else if (is(header, "sec-websocket-extensions")) {
+    } else if (http_header_is(header, "sec-websocket-extensions")) {
         if (!arrival->websocket.deflation.window_bits)
             websocket_take_offer(header->value, header->value_length, &arrival->websocket.deflation);
-    } else if (is(header, "origin")) {
+    } else if (http_header_is(header, "origin")) {
         handshake->origin = value_of(header);
-    } else if (is(header, ":authority") || (is(header, "host") && !handshake->authority.length)) {
+    } else if (http_header_is(header, ":authority") ||
+               (http_header_is(header, "host") && !handshake->authority.length)) {
         handshake->authority = value_of(header);
     }
 }
@@ -235,9 +232,9 @@ bool websocket_translate(struct arrival *arrival) {
     bool takes_cookies = may_bring_cookies(arrival, &handshake);
     for (size_t i = 0; i < arrival->count; i++) {
         const struct http_header *header = &arrival->headers[i];
-        if (!takes_cookies && is(header, "cookie")) continue;
-        if (is(header, ":path")) header_block_add(block, ":path", 5, path.data, path.length);
-        else if (is(header, ":method")) HEADER_BLOCK_ADD(block, ":method", "POST");
+        if (!takes_cookies && http_header_is(header, "cookie")) continue;
+        if (http_header_is(header, ":path")) header_block_add(block, ":path", 5, path.data, path.length);
+        else if (http_header_is(header, ":method")) HEADER_BLOCK_ADD(block, ":method", "POST");
         else if (!is_dropped(header) && !is_among(block, variables, (struct text){header->name, header->name_length}))
             header_block_add(block, header->name, header->name_length, header->value, header->value_length);
     }

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "schema/codec.h"
 
 enum { DEEPEST_SKIP = 200 };
@@ -47,12 +48,6 @@ bool json_take_word(struct json_text *text, const char *word) {
     if (after < text->end && is_word_character(*after)) return false;
     text->at = after;
     return true;
-}
-
-static int hex_value(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 /* The four digits behind "\u", or -1. */

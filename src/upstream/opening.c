@@ -188,11 +188,9 @@ static void find_key(struct opening *opening, const struct upstream_request *req
         name && call->metadata ? metadata_find(call->metadata, name, length, &place) : NULL;
     if (request->hash) use_key(opening, request->hash, request->hash_length);
     else if (entry) use_key(opening, entry->value, entry->value_length);
-    for (size_t i = 0; name && !opening->has_key && i < call->header_count; i++) {
-        const struct http_header *header = &call->headers[i];
-        if (header->name_length == length && memcmp(header->name, name, length) == 0)
-            use_key(opening, header->value, header->value_length);
-    }
+    if (!name || opening->has_key) return;
+    const struct http_header *header = http_header_find(call->headers, call->header_count, name);
+    if (header) use_key(opening, header->value, header->value_length);
 }
 
 static struct opening *opening_new(struct upstream *upstream, const struct upstream_request *request) {

@@ -77,8 +77,7 @@ static void take_header(struct claim *claim, const struct http_header *header) {
                   {PEER_INSTANCE, &claim->instance},
                   {PEER_DIAL, &claim->dial}};
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
-        if (!wanted[i].place->data && header->name_length == strlen(wanted[i].name) &&
-            memcmp(header->name, wanted[i].name, header->name_length) == 0)
+        if (!wanted[i].place->data && http_header_is(header, wanted[i].name))
             *wanted[i].place = (struct text){header->value, header->value_length};
 }
 

@@ -156,11 +156,6 @@ void websocket_deflate(struct websocket_deflater *deflater, unsigned window_bits
     if (buffer_length(out) - before > sizeof tail) out->end -= sizeof tail;
 }
 
-static struct message *make_room(struct message *message, size_t limit) {
-    size_t capacity = (size_t)message->capacity * 2;
-    return message_resize(message, capacity > limit + 1 ? limit + 1 : capacity);
-}
-
 /* zlib tells by these bits that it stands behind a block, with nothing left of the last byte. */
 static bool is_behind_block(const z_stream *z) { return (z->data_type & 128) && !(z->data_type & 7); }
 
@@ -171,7 +166,7 @@ static bool inflate_more(z_stream *z, const uint8_t *data, size_t length, size_t
     z->avail_in = (uInt)length;
     for (;;) {
         struct message *m = *message;
-        if (m->length == m->capacity) *message = m = make_room(m, limit);
+        if (m->length == m->capacity) *message = m = message_grow(m, limit);
         z->next_out = m->data + m->length;
         z->avail_out = m->capacity - m->length;
         int state = inflate(z, Z_SYNC_FLUSH);

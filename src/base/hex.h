@@ -1,0 +1,11 @@
+/* base/hex.h - what a hexadecimal digit stands for. */
+#ifndef TIDEWIRE_BASE_HEX_H
+#define TIDEWIRE_BASE_HEX_H
+
+/* -1: it is none. */
+static inline int hex_value(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+#endif
