@@ -220,6 +220,11 @@ void http_output_flush(struct http_session *session) {
         return;
     }
     if (session->phase != HTTP_OPEN && session->phase != HTTP_CLOSING) return;
+    /* A client of HTTP/1 that has asked nothing yet would take a GOAWAY for an answer. */
+    if (session->is_server && !session->is_read_as_h2) {
+        http_session_finish_closing(session);
+        return;
+    }
     int error = 0;
     if (session->phase == HTTP_CLOSING) {
         /* No bodies any more, so what remains is small: all of it, blocked or not. */

@@ -205,6 +205,8 @@ static void on_ready(void *owner) {
     http_deadlines_watch(session);
     if (session->phase == HTTP_OPEN) {
         http_session_mark(session);
+    } else if (http_preface_is_agreed(session, "h2")) {
+        session->is_read_as_h2 = true;
     } else if (http_preface_is_agreed(session, "http/1.1")) {
         if (session->is_draining) session->setup_due = session->drain_due;
         http1_begin(session);

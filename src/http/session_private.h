@@ -152,6 +152,7 @@ struct http_session {
     bool is_window_closed, is_paused;
     bool is_draining, is_goaway_received;
     bool awaits_settings, awaits_settings_ack;
+    bool is_read_as_h2; /* server: what its client has said, or agreed on by TLS, is no HTTP/1 */
 };
 
 struct http_stream {

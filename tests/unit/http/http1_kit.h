@@ -99,9 +99,7 @@ static inline void expect_answer(struct rig *rig, const char *answer) {
 
 static inline void expect_nothing_more(struct rig *rig) {
     for (int i = 0; i < 5; i++) turn(rig);
-    buffer_append_byte(&rig->wire, 0);
-    CHECK_STR((const char *)buffer_bytes(&rig->wire) + rig->parsed, "");
-    rig->wire.end--;
+    CHECK_MEM(buffer_bytes(&rig->wire) + rig->parsed, buffer_length(&rig->wire) - rig->parsed, "", 0);
 }
 
 static inline void expect_close(struct rig *rig) {
