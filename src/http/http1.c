@@ -90,9 +90,10 @@ void http1_refuse(struct http_session *session, int status, const char *text) {
     http_session_close(session, HTTP_PROTOCOL_ERROR, text);
     if (has_answer || status == HTTP1_WORDLESS) return;
     buffer_clear(&h1->out); /* "100 Continue" */
-    buffer_format(&h1->out,
-                  "HTTP/1.1 %d %s\r\ncontent-type: text/plain\r\ncontent-length: %zu\r\nconnection: close\r\n\r\n%s.\n",
-                  status, http1_reason_phrase(status), strlen(text) + 2, text);
+    buffer_format(&h1->out, "HTTP/1.1 %d %s\r\n", status, http1_reason_phrase(status));
+    http1_output_date(session->worker, &h1->out);
+    buffer_format(&h1->out, "content-type: text/plain\r\ncontent-length: %zu\r\nconnection: close\r\n\r\n%s.\n",
+                  strlen(text) + 2, text);
 }
 
 /* Half an answer must not look like a whole one; what has not begun needs no words. */

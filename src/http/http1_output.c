@@ -3,6 +3,7 @@
  * Its head, and a body that was given whole, wait as bytes in `out`; other bodies are pulled from the user while the
  * socket takes them, as in HTTP/2; what stands behind them is in `tail`. */
 #include <stdio.h>
+#include <time.h>
 
 #include "http/http1_private.h"
 
@@ -81,6 +82,18 @@ static enum http1_answer choose_answer(const struct http1 *h1, const struct http
     return h1->check.minor ? HTTP1_CHUNKED : HTTP1_UNTIL_CLOSE;
 }
 
+/* RFC 9110 section 6.6.1 wants one of every server that has a clock; its text is made once a second. */
+void http1_output_date(struct http_worker *worker, struct buffer *out) {
+    time_t now = time(NULL);
+    if (now != worker->date_time) {
+        struct tm parts;
+        gmtime_r(&now, &parts);
+        strftime(worker->date, sizeof worker->date, "date: %a, %d %b %Y %H:%M:%S GMT\r\n", &parts);
+        worker->date_time = now;
+    }
+    buffer_append_text(out, worker->date);
+}
+
 /* Whether the connection serves again is known when the head leaves. An answer that is over then, before its request is,
  * has to say that what is left of that will not be waited for. */
 static void end_head(struct http1 *h1) {
@@ -111,6 +124,7 @@ void http1_output_head(struct http_stream *stream, const struct http_header *hea
     buffer_format(out, "HTTP/1.1 %d %s\r\n", status, http1_reason_phrase(status));
     for (size_t i = 0; i < count; i++)
         if (!is_framing(&headers[i])) append_field(out, &headers[i]);
+    if (!is_upgraded && !http_header_find(headers, count, "date")) http1_output_date(session->worker, out);
     if (length >= 0 && !is_upgraded && (!is_bare || (status == 304 && said >= 0)))
         buffer_format(out, "content-length: %lld\r\n", (long long)length);
     if (h1->answer == HTTP1_CHUNKED) buffer_append_text(out, "transfer-encoding: chunked\r\n");

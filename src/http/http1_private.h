@@ -161,5 +161,6 @@ void http1_output_flush(struct http_session *session);
 /* Appends the head of an answer. `length` -1: unknown. Sets how the body ends. */
 void http1_output_head(struct http_stream *stream, const struct http_header *headers, size_t count, int64_t length);
 void http1_output_trailers(struct http1 *h1, const struct http_header *trailers, size_t count);
+void http1_output_date(struct http_worker *worker, struct buffer *out);
 const char *http1_reason_phrase(int status);
 #endif

@@ -51,6 +51,8 @@ struct http_worker {
     nghttp2_nv *names_values;  /* of what is being submitted */
     size_t names_values_capacity;
     struct http_output output; /* of the session that writes now */
+    time_t date_time;          /* of the line that HTTP/1 says it by */
+    char date[48];
 };
 
 enum http_phase {

@@ -41,7 +41,9 @@ describe("HTTP/1.1", function()
     for _ = 1, 100 do
       local first = wire:answer()
       assert.equal(200, first.status)
-      assert.same(first.headers, wire:answer(true).headers)
+      local second = wire:answer(true)
+      first.headers.date, second.headers.date = nil, nil -- there may be a second between them
+      assert.same(first.headers, second.headers)
       assert.equal(404, wire:answer().status)
     end
     assert.is_true(wire:is_silent())

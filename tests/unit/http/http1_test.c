@@ -206,13 +206,25 @@ static void put_cut(struct rig *rig, const char *request, size_t first, size_t s
     }
 }
 
+/* A final one, which must say when it was given. */
+static size_t count_answers(struct rig *rig) {
+    size_t count = 0;
+    buffer_append_byte(&rig->wire, 0);
+    for (const char *at = (const char *)buffer_bytes(&rig->wire); (at = strstr(at, "HTTP/1.1 ")); at++)
+        count += at[9] >= '2' && at[9] <= '5';
+    rig->wire.end--;
+    return count;
+}
+
 static void converse(const struct conversation *conversation, size_t first, size_t step) {
     struct rig rig;
+    dates_hidden = 0;
     http1_open(&rig, &usual_limits);
     put_cut(&rig, conversation->request, first, step);
     if (conversation->closes) WAIT(&rig, rig.has_peer_closed);
     expect_answer(&rig, conversation->answer);
     expect_nothing_more(&rig);
+    CHECK_INT(dates_hidden, count_answers(&rig));
     CHECK_INT(rig.has_peer_closed, conversation->closes);
     rig_close(&rig);
 }
@@ -241,7 +253,36 @@ static void each_request_may_dribble(void) {
     for (size_t i = 0; i < sizeof conversations / sizeof *conversations; i++) converse(&conversations[i], 1, 1);
 }
 
+static void each_answer_says_when_it_was_given(void) {
+    struct rig rig;
+    struct tm parts = {0};
+    http1_open(&rig, &usual_limits);
+    time_t before = time(NULL);
+    put_text(&rig, NEXT);
+    WAIT(&rig, buffer_length(&rig.wire) >= strlen(NEXT_ANSWER) + 37);
+    buffer_append_byte(&rig.wire, 0);
+    const char *date = strstr((const char *)buffer_bytes(&rig.wire), "\r\ndate: ");
+    CHECK(date);
+    const char *end = strptime(date, "%n%ndate: %a, %d %b %Y %H:%M:%S GMT", &parts);
+    CHECK(end && end[0] == '\r');
+    CHECK_INT(end - date, 37);
+    CHECK(timegm(&parts) >= before && timegm(&parts) <= time(NULL));
+    rig_close(&rig);
+}
+
+static void an_answer_has_no_second_date(void) {
+    struct rig rig;
+    http1_open(&rig, &usual_limits);
+    put_text(&rig, "GET /dated HTTP/1.1\r\nHost: a\r\n\r\n" NEXT);
+    dates_hidden = 0;
+    expect_answer(&rig, "HTTP/1.1 200 OK\r\ndate: x\r\ncontent-length: 0\r\n\r\n" NEXT_ANSWER);
+    CHECK_INT(dates_hidden, 1);
+    rig_close(&rig);
+}
+
 int main(void) {
+    RUN(each_answer_says_when_it_was_given);
+    RUN(an_answer_has_no_second_date);
     RUN(each_request_has_its_answer);
     RUN(what_is_not_clear_is_refused_and_the_connection_closed);
     RUN(each_request_may_be_cut_anywhere);
