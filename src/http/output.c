@@ -85,11 +85,12 @@ static int send_data(nghttp2_session *h2, nghttp2_frame *frame, const uint8_t *f
 }
 
 /* A server that has said everything lets the peer stop its upload (RFC 9113 section 8.1); who has asked for no
- * more than a text is left to end its request, as long as it sends nothing else. */
+ * more than a text is left to end its request, as long as it sends nothing else. What a stream was upgraded to has last
+ * words of its own, from both sides. */
 static void end_early(struct http_session *session, int32_t id) {
     if (!session->is_server || nghttp2_session_get_stream_remote_close(session->h2, id) != 0) return;
     struct http_stream *stream = http_stream_find(session, id);
-    if (stream && !stream->is_whole) http_stream_reset(stream, HTTP_NO_ERROR);
+    if (stream && !stream->is_whole && !stream->is_upgraded) http_stream_reset(stream, HTTP_NO_ERROR);
 }
 
 /* nghttp2 says there what it has found wrong. */

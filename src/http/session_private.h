@@ -175,6 +175,7 @@ struct http_stream {
     bool is_reset : 1;       /* by us: the user hears nothing more but on_close */
     bool was_reset_here : 1;
     bool is_head : 1;        /* its answer has no body */
+    bool is_upgraded : 1;    /* to another protocol (RFC 8441) */
     bool is_whole : 1;       /* it was answered by http_stream_respond_whole() */
 };
 

@@ -253,6 +253,7 @@ static void upgrade(struct http_stream *stream, const struct http_header *header
     nghttp2_nv *fields = to_names_values(stream->session->worker, headers, count);
     memmove(fields + 1, fields, count * sizeof *fields);
     fields[0] = (nghttp2_nv){.name = (uint8_t *)":status", .namelen = 7, .value = (uint8_t *)"200", .valuelen = 3};
+    stream->is_upgraded = true;
     respond_with(stream, fields, count + 1, read_body);
 }
 

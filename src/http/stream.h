@@ -198,7 +198,7 @@ static inline void http_stream_respond_text(struct http_stream *stream, const st
  * `headers` are those beside the status, connection and upgrade; `sec-websocket-accept` belongs to them where the
  * request had a `sec-websocket-key`. From then on on_data brings what the client sends, the body source is what it gets,
  * http_stream_consumed() opens the window, and http_stream_finish() ends it: END_STREAM, or the connection's end behind
- * the last byte. The client's end is on_end or on_close in HTTP/2, on_close in HTTP/1. */
+ * the last byte; in HTTP/2 the client may still speak, and the stream ends with that. The client's end is on_end or on_close in HTTP/2, on_close in HTTP/1. */
 void http_stream_upgrade(struct http_stream *stream, const struct http_header *headers, size_t count);
 /* The body source has bytes (again). Cheap; may be called for every message. */
 void http_stream_resume(struct http_stream *stream);

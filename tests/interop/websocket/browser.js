@@ -1,6 +1,6 @@
 // Chromium on the demo page, and a gRPC client on the other side; a relay between the two can cut its connections.
 //
-// usage: node browser.js ADDRESS CHROMIUM FOLDER PROTO_FOLDER
+// usage: node browser.js ADDRESS TLS_ADDRESS CHROMIUM FOLDER PROTO_FOLDER
 'use strict';
 const assert = require('assert');
 const net = require('net');
@@ -10,7 +10,7 @@ const loader = require('@grpc/proto-loader');
 const WebSocket = require('ws');
 const { PATIENCE, within, runAll } = require('./cases');
 
-const [address, program, folder, protos] = process.argv.slice(2);
+const [address, secure, program, folder, protos] = process.argv.slice(2);
 
 const Room = grpc.loadPackageDefinition(loader.loadSync('room.proto', { includeDirs: [protos] })).room.Room;
 const grpcClient = new Room(address, grpc.credentials.createInsecure());
@@ -18,7 +18,7 @@ const grpcClient = new Room(address, grpc.credentials.createInsecure());
 // ---- the browser, by its DevTools protocol
 
 const browser = spawn(program, ['--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run',
-  '--no-proxy-server', `--user-data-dir=${folder}`, '--remote-debugging-port=0', 'about:blank'],
+  '--no-proxy-server', '--ignore-certificate-errors', `--user-data-dir=${folder}`, '--remote-debugging-port=0', 'about:blank'],
 { stdio: ['ignore', 'ignore', 'pipe'] });
 process.on('exit', () => browser.kill('SIGKILL'));
 
@@ -36,10 +36,11 @@ const debugging = new Promise((resolve, reject) => {
 async function openPage(url) {
   const socket = new WebSocket(await within(debugging, 'the browser'), { perMessageDeflate: false });
   await new Promise((resolve, reject) => socket.on('open', resolve).on('error', reject));
-  const waiting = new Map();
+  const waiting = new Map(), handshakes = [];
   let last = 0;
   socket.on('message', (data) => {
-    const { id, result, error } = JSON.parse(data);
+    const { id, result, error, method, params } = JSON.parse(data);
+    if (method === 'Network.webSocketHandshakeResponseReceived') handshakes.push(params.response.status);
     if (!waiting.has(id)) return;
     const { resolve, reject } = waiting.get(id);
     waiting.delete(id);
@@ -49,8 +50,10 @@ async function openPage(url) {
     waiting.set(++last, { resolve, reject });
     socket.send(JSON.stringify({ id: last, method, params, sessionId }));
   });
-  const { targetId } = await ask('Target.createTarget', { url });
+  const { targetId } = await ask('Target.createTarget', { url: 'about:blank' });
   const { sessionId } = await ask('Target.attachToTarget', { targetId, flatten: true });
+  await ask('Network.enable', {}, sessionId);
+  await ask('Page.navigate', { url }, sessionId);
   const evaluate = async (expression) => {
     const { result, exceptionDetails } = await ask('Runtime.evaluate',
       { expression, awaitPromise: true, returnByValue: true }, sessionId);
@@ -65,7 +68,7 @@ async function openPage(url) {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   };
-  return { evaluate, until };
+  return { evaluate, until, handshakes };
 }
 
 // ---- the cases
@@ -163,6 +166,26 @@ const cases = {
     await other.until(heard('events', 'behind'));
     const lines = await other.evaluate("[...document.querySelectorAll('#events li')].map((line) => line.textContent)");
     assert.deepStrictEqual(lines, ['before', 'meanwhile', 'behind'].map((text) => `ann: ${text} (by grpc)`));
+  },
+
+  // By TLS it speaks HTTP/2, and its WebSockets go over the page's connection: RFC 8441 answers them by 200.
+  async 'a WebSocket over HTTP/2, by TLS'() {
+    const over = await openPage(`https://${secure}/`);
+    await over.until("document.readyState === 'complete' && !!document.getElementById('form')");
+    for (const way of ways) await over.until(`document.getElementById('${way}-state').textContent === 'open'`);
+    assert.deepStrictEqual(over.handshakes, [200]);
+    assert.deepStrictEqual(page.handshakes, [101]);
+    const call = (path, text) => over.evaluate(`new Promise((resolve) => {
+      const socket = new WebSocket('wss://${secure}${path}'), said = [];
+      socket.onopen = () => socket.send(${JSON.stringify(text)});
+      socket.onmessage = (event) => said.push(event.data);
+      socket.onclose = (event) => resolve([...said, event.code, event.reason, event.wasClean]);
+    })`);
+    const name = 'so much of it '.repeat(100000);
+    assert.deepStrictEqual(await call('/greet.GreetService/Greet', JSON.stringify({ name })),
+      [JSON.stringify({ greeting: name }), 1000, '', true]);
+    assert.strictEqual((await call('/greet.GreetService/Greet', '{'))[0], 4003);
+    assert.deepStrictEqual(over.handshakes, [200, 200, 200]);
   },
 
   async 'a page of another origin is refused'() {

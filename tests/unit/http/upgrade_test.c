@@ -42,11 +42,16 @@ static void an_extended_connect_is_a_run_of_bytes_each_way(void) {
     CHECK(!call->has_ended);
     buffer_append_text(&call->body, "pong.");
     http_stream_resume(call->stream);
+    WAIT(&rig, call->has_ended);
+    buffer_append_text(&call->body, "bye"); /* a protocol may have last words on both sides */
+    http_stream_finish(call->stream, NULL, 0);
     WAIT(&rig, call->is_closed);
     CHECK_MEM(buffer_bytes(&call->received), buffer_length(&call->received), "pingpong.", 9);
     CHECK(call->has_ended);
     CHECK_INT(call->error, HTTP_NO_ERROR);
     WAIT(&rig, rig.server.closed == 1);
+    const struct buffer *late = &exchange_at(&rig.server, 0)->body;
+    CHECK_MEM(buffer_bytes(late), buffer_length(late), "bye", 3);
     CHECK_INT(exchange_at(&rig.server, 0)->error, HTTP_NO_ERROR);
     rig_close(&rig);
 }
