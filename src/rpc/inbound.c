@@ -7,7 +7,7 @@
 #include "rpc/call_private.h"
 
 enum {
-    FIRST_GROWTH = 256,
+    FIRST_GROWTH = 256,   /* and the most that a message without a prefix has to be small */
     DOUBLING = 64 * 1024,
     MOST_IN_PLACE = 1024, /* messages; no handler takes more in one turn */
 };
@@ -27,7 +27,7 @@ static struct range *range_append(struct rpc_call *call, const uint8_t *bytes, s
     struct inbound *in = &call->inbound;
     struct range *range = pool_take(&call->call.rpc->ranges);
     range->bytes = bytes;
-    range->left = (uint32_t)length;
+    range->left = range->owed = (uint32_t)length;
     if (in->last)
         in->last->next = range;
     else
@@ -110,6 +110,13 @@ static struct message *partial_grow(struct rpc_call *call, uint64_t have, uint64
     return message;
 }
 
+static void partial_drop(struct rpc_call *call) {
+    struct inbound *in = &call->inbound;
+    message_unref(&in->partial);
+    account_discharge(call, in->charged);
+    in->charged = 0;
+}
+
 /* The partial message is whole, its prefix written. */
 static void partial_done(struct rpc_call *call) {
     struct inbound *in = &call->inbound;
@@ -187,18 +194,23 @@ static void slab_append(struct rpc_call *call, struct range *slab, const uint8_t
 /* Appends a range of the read buffer to the slab before it, and frees it. */
 static void spill_behind(struct rpc_call *call, struct range *slab, struct range *range) {
     slab_append(call, slab, range->bytes, range->left);
+    slab->owed += range->owed;
     slab->next = range->next;
     if (call->inbound.last == range) call->inbound.last = slab;
     pool_give(&call->call.rpc->ranges, range);
 }
 
 /* What will have to be copied anyway is copied while the caches have it, and needs no ranges of its own. */
-static void receive_kept(struct rpc_call *call, const uint8_t *bytes, size_t length) {
+static void receive_kept(struct rpc_call *call, const uint8_t *bytes, size_t length, uint32_t owed) {
     struct range *last = call->inbound.last;
-    if (last && last->slab.data)
+    if (last && last->slab.data) {
         slab_append(call, last, bytes, (uint32_t)length);
-    else
-        spill_range(call, range_append(call, bytes, length));
+        last->owed += owed;
+    } else {
+        last = range_append(call, bytes, length);
+        spill_range(call, last);
+        last->owed = owed;
+    }
 }
 
 /* ---- receiving ---- */
@@ -218,7 +230,7 @@ static size_t receive_in_place(struct rpc_call *call, const uint8_t *bytes, size
     }
     if (!messages) return 0;
     if (in->whole >= MOST_IN_PLACE || in->is_late) {
-        receive_kept(call, bytes, whole);
+        receive_kept(call, bytes, whole, (uint32_t)whole);
     } else {
         range_append(call, bytes, whole);
         in->is_in_place = true;
@@ -271,14 +283,27 @@ void inbound_receive_whole(struct rpc_call *call, const uint8_t *bytes, size_t l
     partial_received(call, length);
 }
 
+/* A small one behind others: memory of its own would be many times its bytes. That which it was put together in is there
+ * for the next. */
+static void partial_keep(struct rpc_call *call) {
+    struct inbound *in = &call->inbound;
+    struct message *message = in->partial;
+    receive_kept(call, message->prefix, MESSAGE_PREFIX + (size_t)message->length, in->owed);
+    message->length = in->have = in->owed = 0;
+    count_whole(in, 1);
+}
+
 void inbound_end_message(struct rpc_call *call, bool is_compressed) {
     struct inbound *in = &call->inbound;
     if (in->is_faulty) return;
     if (!in->partial) in->partial = message_new(0);
-    /* What it costs besides its bytes: empty ones would wait for nothing. */
+    message_set_prefix(in->partial, is_compressed);
+    if (in->whole && in->partial->length <= FIRST_GROWTH) {
+        partial_keep(call);
+        return;
+    }
     account_charge(call, sizeof(struct message) + sizeof(struct range));
     in->charged += sizeof(struct message) + sizeof(struct range);
-    message_set_prefix(in->partial, is_compressed);
     partial_done(call);
 }
 
@@ -327,6 +352,7 @@ static void range_finish(struct rpc_call *call) {
     if (!in->first) {
         in->last = NULL;
         in->is_in_place = false;
+        if (!in->have) partial_drop(call);
     }
     range->next = NULL;
     account_discharge(call, range->charged);
@@ -335,6 +361,13 @@ static void range_finish(struct rpc_call *call) {
         in->taken = range;
     else
         pool_give(&call->call.rpc->ranges, range);
+}
+
+/* Its last message gives back what is left; the window of some may have been given before they were whole. */
+static uint32_t owed_for(struct range *range, uint32_t bytes) {
+    uint32_t owed = range->left == bytes || range->owed < bytes ? range->owed : bytes;
+    range->owed -= owed;
+    return owed;
 }
 
 static void give_owed(struct rpc_call *call) {
@@ -350,7 +383,7 @@ bool inbound_take(struct rpc_call *call, struct framed *framed) {
     if (!range) return false;
     read_frame(range, framed);
     uint32_t bytes = MESSAGE_PREFIX + (uint32_t)framed->length;
-    call_give_window(call, range->owner ? range->owed : bytes);
+    call_give_window(call, owed_for(range, bytes));
     range->bytes += bytes;
     range->left -= bytes;
     in->whole--;
@@ -378,7 +411,7 @@ void inbound_replace(struct rpc_call *call, struct message *message) {
     struct inbound *in = &call->inbound;
     assert(in->first && in->first == in->last && in->whole == 1);
     struct range *old = in->first;
-    uint32_t owed = old->owner ? old->owed : old->left;
+    uint32_t owed = old->owed;
     in->first = in->last = NULL;
     in->is_in_place = false;
     range_free(call, old);
@@ -423,8 +456,7 @@ void inbound_drop(struct rpc_call *call) {
         in->first = range->next;
         range_free(call, range);
     }
-    message_unref(&in->partial);
-    account_discharge(call, in->charged);
+    partial_drop(call);
     *in = (struct inbound){.taken = in->taken,
                            .is_ended = in->is_ended,
                            .is_faulty = true,

@@ -26,7 +26,7 @@ struct range {
     struct range *next;
     const uint8_t *bytes; /* at the prefix of the next message */
     uint32_t left;        /* bytes from there on */
-    uint32_t owed;        /* of the peer's window, when the owner's message is taken */
+    uint32_t owed;        /* of the peer's window, when its messages are taken */
     uint64_t charged;     /* to the accounts */
     struct message *owner;
     struct buffer slab;
@@ -35,7 +35,7 @@ struct range {
 struct inbound {
     struct range *first, *last;
     struct range *taken;     /* what the handler borrows: goes at the next take, or when its function returns */
-    struct message *partial; /* NULL while its prefix is not whole */
+    struct message *partial; /* NULL while its prefix is not whole; memory for the next while `have` is 0 */
     uint64_t charged;        /* for partial */
     uint32_t have;           /* bytes of it, prefix included */
     uint32_t owed;           /* of those, not given back to the peer */

@@ -28,6 +28,7 @@ struct piece {
     size_t position;         /* place in the chunk, or in the message's prefix and data, up to which bytes were given */
     size_t end;              /* referenced: the place up to which they are to be given */
     bool is_run;             /* referenced: data is framed messages; else prefix and data are one */
+    bool is_packed;          /* a chunk of packed messages: each has a prefix, which stays here */
     struct buffer chunk;     /* starts with HEAD unused bytes */
 };
 
@@ -67,7 +68,7 @@ static int size_of_chunk(const struct piece *piece) {
     return i;
 }
 
-static struct piece *chunk_new(struct outbox_pool *pool, int size) {
+static struct piece *chunk_new(struct outbox_pool *pool, int size, bool is_packed) {
     struct chunk_list *list = &pool->chunks[size];
     struct piece *piece = list->first;
     if (piece) {
@@ -79,6 +80,7 @@ static struct piece *chunk_new(struct outbox_pool *pool, int size) {
         buffer_reserve(&piece->chunk, sizes[size].size);
     }
     piece->chunk.end = piece->position = HEAD;
+    piece->is_packed = is_packed;
     return piece;
 }
 
@@ -106,18 +108,22 @@ static void piece_free(struct outbox_pool *pool, struct piece *piece) {
     }
 }
 
-static struct buffer *chunk_with_room(struct outbox *outbox, struct outbox_pool *pool, size_t need) {
+static struct buffer *chunk_for(struct outbox *outbox, struct outbox_pool *pool, size_t need, bool is_packed) {
     struct piece *last = outbox->last;
     int size = 0;
-    if (last && !last->message) {
+    if (last && !last->message && last->is_packed == is_packed) {
         if (last->chunk.capacity - last->chunk.end >= need) return &last->chunk;
         size = size_of_chunk(last) + 1;
     }
     while (size < OUTBOX_SIZES - 1 && sizes[size].size < HEAD + need) size++;
     if (size > OUTBOX_SIZES - 1) size = OUTBOX_SIZES - 1;
-    last = chunk_new(pool, size);
+    last = chunk_new(pool, size, is_packed);
     append(outbox, last);
     return &last->chunk;
+}
+
+static struct buffer *chunk_with_room(struct outbox *outbox, struct outbox_pool *pool, size_t need) {
+    return chunk_for(outbox, pool, need, false);
 }
 
 static void write_prefix(uint8_t *at, size_t length, uint8_t flags) {
@@ -140,13 +146,16 @@ static size_t added(struct outbox *outbox, size_t length) {
     return bytes;
 }
 
-size_t outbox_add_copy(struct outbox *outbox, struct outbox_pool *pool, const void *data, size_t length,
-                       uint8_t flags) {
-    struct buffer *chunk = chunk_with_room(outbox, pool, MESSAGE_PREFIX + length);
+static void append_framed(struct buffer *chunk, const void *data, size_t length, uint8_t flags) {
     uint8_t *at = buffer_reserve(chunk, MESSAGE_PREFIX + length);
     write_prefix(at, length, flags);
     if (length) memcpy(at + MESSAGE_PREFIX, data, length);
     buffer_commit(chunk, MESSAGE_PREFIX + length);
+}
+
+size_t outbox_add_copy(struct outbox *outbox, struct outbox_pool *pool, const void *data, size_t length,
+                       uint8_t flags) {
+    append_framed(chunk_with_room(outbox, pool, MESSAGE_PREFIX + length), data, length, flags);
     return added(outbox, length);
 }
 
@@ -159,15 +168,27 @@ size_t outbox_add_reference(struct outbox *outbox, struct outbox_pool *pool, str
     return added(outbox, message->length);
 }
 
-size_t outbox_add_packed(struct outbox *outbox, struct outbox_pool *pool, struct message *message) {
+static void add_packed_piece(struct outbox *outbox, struct outbox_pool *pool, struct message *message) {
     struct piece *piece = pool_take(&pool->pieces);
     piece->message = message;
     piece->position = MESSAGE_PREFIX;
     piece->end = MESSAGE_PREFIX + (size_t)message->length;
     append(outbox, piece);
-    outbox->bytes += message->length;
+}
+
+/* Small ones that wait behind others stand in chunks: with memory of its own each would take many times its bytes, which
+ * are all that is counted. */
+size_t outbox_add_packed(struct outbox *outbox, struct outbox_pool *pool, struct message *message) {
+    size_t length = message->length;
+    if (outbox->last && length && length < OUTBOX_REFERENCE_LEAST) {
+        append_framed(chunk_for(outbox, pool, MESSAGE_PREFIX + length, true), message->data, length, 0);
+        message_unref(&message);
+    } else {
+        add_packed_piece(outbox, pool, message);
+    }
+    outbox->bytes += length;
     outbox->messages++;
-    return message->length;
+    return length;
 }
 
 void outbox_add_run(struct outbox *outbox, struct outbox_pool *pool, struct message *run, size_t from, size_t to,
@@ -269,6 +290,20 @@ static void count_message_gone(struct outbox *outbox, const struct piece *piece,
     if (!outbox->left) outbox->messages--;
 }
 
+/* The next bytes of a chunk of packed messages: at most to the end of one. */
+static size_t give_packed(struct outbox *outbox, struct piece *piece, size_t length, struct http_output *output) {
+    if (!outbox->left) {
+        outbox->left = framed_length(piece->chunk.data + piece->position) - MESSAGE_PREFIX;
+        piece->position += MESSAGE_PREFIX;
+    }
+    size_t step = length < outbox->left ? length : outbox->left;
+    http_output_copy(output, piece->chunk.data + piece->position, step);
+    piece->position += step;
+    outbox->left -= (uint32_t)step;
+    if (!outbox->left) outbox->messages--;
+    return step;
+}
+
 static const uint8_t *piece_bytes(const struct piece *piece, size_t *length) {
     if (!piece->message) {
         *length = piece->chunk.end - piece->position;
@@ -278,21 +313,27 @@ static const uint8_t *piece_bytes(const struct piece *piece, size_t *length) {
     return piece->message->prefix + piece->position;
 }
 
+/* How many bytes of it have gone, of at most `length`. */
+static size_t give_piece(struct outbox *outbox, struct piece *piece, size_t length, struct http_output *output) {
+    size_t here;
+    const uint8_t *bytes = piece_bytes(piece, &here);
+    size_t step = length < here ? length : here;
+    if (piece->message && step >= (piece->is_run ? RUN_REFERENCE_LEAST : OUTBOX_REFERENCE_LEAST))
+        http_output_reference(output, bytes, step, piece->message);
+    else
+        http_output_copy(output, bytes, step);
+    if (!outbox->is_raw) count_message_gone(outbox, piece, bytes, step, here);
+    piece->position += step;
+    return step;
+}
+
 void outbox_give(struct outbox *outbox, struct outbox_pool *pool, size_t length, struct http_output *output) {
     outbox->bytes -= length;
     while (length) {
         struct piece *piece = outbox->first;
-        size_t here;
-        const uint8_t *bytes = piece_bytes(piece, &here);
-        size_t step = length < here ? length : here;
-        if (piece->message && step >= (piece->is_run ? RUN_REFERENCE_LEAST : OUTBOX_REFERENCE_LEAST))
-            http_output_reference(output, bytes, step, piece->message);
-        else
-            http_output_copy(output, bytes, step);
-        if (!outbox->is_raw) count_message_gone(outbox, piece, bytes, step, here);
-        piece->position += step;
-        length -= step;
-        if (step < here) return;
+        length -= piece->is_packed ? give_packed(outbox, piece, length, output)
+                                   : give_piece(outbox, piece, length, output);
+        if (piece->position < (piece->message ? piece->end : piece->chunk.end)) continue;
         outbox->first = piece->next;
         if (!outbox->first) outbox->last = NULL;
         piece_free(pool, piece);

@@ -26,7 +26,7 @@ struct websocket_call {
     struct task upgrade; /* of a form that gives its handler a turn before it */
     struct buffer accept; /* what answers the handshake's key */
     uint64_t heard;      /* when bytes last came */
-    uint32_t taken;      /* bytes of messages of the read that runs; the others are of frames */
+    size_t read, taken;  /* bytes of the read that runs, and of those the bytes of messages; the others are of frames */
     uint64_t length;     /* of the payload of the message that is coming */
     uint8_t begun[8];    /* its first bytes: until it is known that it is no half-close */
     uint8_t form;        /* enum websocket_form */

@@ -102,7 +102,7 @@ static void take_payload(void *context, const uint8_t *bytes, size_t length) {
     bool was_short = websocket->length <= sizeof websocket->begun;
     if (step) memcpy(websocket->begun + websocket->length, bytes, step);
     websocket->length += length;
-    websocket->taken += (uint32_t)length;
+    websocket->taken += length;
     if (step == length) return; /* it is short still */
     if (is_refused(call)) {
         refuse_payload(call);
@@ -140,10 +140,14 @@ static bool is_half_close(struct rpc_call *call) {
     return is_one;
 }
 
-/* An empty message has its frame's head for window, of which a byte has just come. */
-static void hold_byte(struct rpc_call *call) {
-    websocket_of(call)->taken++;
-    call->inbound.owed++;
+/* A message costs more than its payload, and an empty one something: its frame's head, as much of it as gRPC's prefix has
+ * bytes, counts against the window, too. What of it an earlier read has brought is given back already. */
+static void hold_head(struct rpc_call *call) {
+    struct websocket_call *websocket = websocket_of(call);
+    size_t there = websocket->read - websocket->taken;
+    uint32_t held = there < MESSAGE_PREFIX ? (uint32_t)there : MESSAGE_PREFIX;
+    websocket->taken += held;
+    call->inbound.owed += held;
 }
 
 static void end_message(void *context) {
@@ -156,7 +160,7 @@ static void end_message(void *context) {
         refuse_payload(call);
     } else {
         if (websocket->length <= sizeof websocket->begun) receive_payload(call, websocket->begun, websocket->length);
-        if (!websocket->length) hold_byte(call);
+        hold_head(call);
         inbound_end_message(call, websocket->is_compressed);
         if (!call->call.method->is_client_streaming) call->inbound.is_ended = true;
     }
@@ -210,6 +214,7 @@ static void receive(struct rpc_call *call, const uint8_t *bytes, size_t length) 
     const char *text;
     int code;
     websocket_alive_heard(websocket);
+    websocket->read = length;
     websocket->taken = 0;
     if (!websocket_read(websocket->reader, bytes, length, &code, &text))
         fault(call, code, code == WEBSOCKET_BAD_DATA ? STATUS_INVALID_ARGUMENT : STATUS_INTERNAL, text);

@@ -2,6 +2,7 @@
 local gateway = require "support.gateway"
 local http1 = require "support.http1"
 local process = require "support.process"
+local raw = require "support.raw"
 local websocket = require "support.websocket"
 
 local MIB = 1048576
@@ -189,6 +190,18 @@ describe("a WebSocket", function()
       gateway.stop_all()
       told["https://app.example"] = "a=b"
     end
+  end)
+
+  it("over HTTP/2 waits for its client's last words, but for no longer than limits.stalled", function()
+    start "limits { stalled = 500ms }"
+    local wire = assert(raw.connect(gw.address))
+    wire:send { { send = "headers", stream = 1, fields = {
+      { ":method", "CONNECT" }, { ":protocol", "websocket" }, { ":scheme", "http" }, { ":authority", "gateway" },
+      { ":path", "/greet.GreetService/GreetStream" }, { "sec-websocket-version", "13" },
+    } } }
+    wire:data(1, websocket.frame(0x81, ""))
+    assert.equal("\136\2\3\232", wire:expect({ type = "DATA", stream = 1 }).bytes)
+    assert.equal("ENHANCE_YOUR_CALM", wire:expect({ type = "RST_STREAM", stream = 1 }).code)
   end)
 
   it("may end by itself while the gateway waits for that", function()

@@ -1,5 +1,7 @@
 #include "rpc/outbox.h"
 
+#include <malloc.h>
+
 #include "check.h"
 #include "http/stream.h"
 
@@ -117,6 +119,56 @@ static void what_goes_in_comes_out(void) {
     }
 }
 
+/* They have no prefixes that leave, and are counted all the same. */
+static void packed_messages_come_out_as_they_went_in(void) {
+    enum { MOST = 500 };
+    static uint8_t bytes[3000];
+    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (uint8_t)any(256);
+    for (int round = 0; round < 100; round++) {
+        struct outbox_pool pool;
+        struct outbox outbox = {0};
+        struct http_output output = {0};
+        struct buffer expected = {0};
+        size_t ends[MOST], count = 0, gone = 0;
+        outbox_pool_init(&pool);
+        while (count < MOST) {
+            uint32_t length = 1 + (any(20) ? any(30) : any(sizeof bytes));
+            CHECK_INT(outbox_add_packed(&outbox, &pool, message_copy(bytes, length)), length);
+            buffer_append(&expected, bytes, length);
+            ends[count++] = buffer_length(&expected);
+            if (any(3)) outbox_give(&outbox, &pool, any((uint32_t)outbox.bytes + 1), &output);
+            size_t given = buffer_length(&output.bytes);
+            while (gone < count && ends[gone] <= given) gone++;
+            CHECK_INT(outbox.bytes, buffer_length(&expected) - given);
+            CHECK_INT(outbox.messages, count - gone);
+            bool has_begun = gone < count && given > (gone ? ends[gone - 1] : 0);
+            CHECK_INT(outbox.left, has_begun ? ends[gone] - given : 0);
+            if (!outbox.bytes) CHECK(!outbox.first && !outbox.last);
+        }
+        if (round % 2) outbox_give(&outbox, &pool, outbox.bytes, &output);
+        CHECK_MEM(buffer_bytes(&output.bytes), buffer_length(&output.bytes), buffer_bytes(&expected),
+                  buffer_length(&output.bytes));
+        outbox_clear(&outbox, &pool);
+        outbox_pool_clear(&pool);
+        buffer_free(&expected);
+        buffer_free(&output.bytes);
+    }
+}
+
+/* What is counted of them is their bytes. (A sanitizer's memory is not seen here.) */
+static void small_packed_messages_take_little_more_than_their_bytes(void) {
+    enum { COUNT = 20000 };
+    struct outbox_pool pool;
+    struct outbox outbox = {0};
+    outbox_pool_init(&pool);
+    size_t before = mallinfo2().uordblks;
+    for (int i = 0; i < COUNT; i++) outbox_add_packed(&outbox, &pool, message_copy("\x82\1a", 3));
+    CHECK_INT(outbox.bytes, COUNT * 3);
+    CHECK(mallinfo2().uordblks - before < COUNT * 3 * 4);
+    outbox_clear(&outbox, &pool);
+    outbox_pool_clear(&pool);
+}
+
 /* Whatever they look like: nothing is taken for a message. */
 static void raw_bytes_come_out_as_they_went_in(void) {
     static uint8_t bytes[40000];
@@ -181,6 +233,8 @@ static void clearing_frees_everything(void) {
 
 int main(void) {
     RUN(what_goes_in_comes_out);
+    RUN(packed_messages_come_out_as_they_went_in);
+    RUN(small_packed_messages_take_little_more_than_their_bytes);
     RUN(raw_bytes_come_out_as_they_went_in);
     RUN(a_small_part_does_not_keep_a_large_run);
     RUN(clearing_frees_everything);

@@ -14,7 +14,7 @@ static void put_frame(struct buffer *out, uint8_t first, const char *payload) {
     buffer_append_text(out, payload);
 }
 
-enum { TEXT = 0x81 };
+enum { TEXT = 0x81, BINARY = 0x82 };
 
 static void the_window_is_given_back_once_wherever_a_message_is_cut(void) {
     static const char *const payloads[] = {"{}", "{\"text\":\"hi\"}"};
@@ -39,6 +39,36 @@ static void the_window_is_given_back_once_wherever_a_message_is_cut(void) {
             fake_turn();
             door_close(stream);
         }
+        buffer_free(&bytes);
+    }
+}
+
+/* What a message costs besides its payload counts too: against the window, and where memory is counted. */
+static void small_messages_that_wait_take_little_more_than_the_window(void) {
+    enum { COUNT = 5000 };
+    for (size_t length = 0; length <= 2; length++) {
+        struct buffer bytes = {0};
+        for (size_t i = 0; i < COUNT; i++) put_frame(&bytes, BINARY, &"ab"[2 - length]);
+        size_t all = buffer_length(&bytes);
+        put_frame(&bytes, TEXT, "");
+        door_open(false);
+        door_record.is_idle = true;
+        struct http_stream *stream = connect_to("/doors.Doors/Bidi", "tidewire.proto");
+        for (size_t at = 0; at < all; at += 1000)
+            fake_receive(stream, (const uint8_t *)buffer_bytes(&bytes) + at, at + 1000 < all ? 1000 : all - at, false);
+        size_t withheld = all - stream->consumed;
+        CHECK(withheld >= COUNT * (4 + length));
+        CHECK(rpc_counters(fake_rpc)->buffered <= 3 * withheld);
+        fake_receive(stream, (const uint8_t *)buffer_bytes(&bytes) + all, buffer_length(&bytes) - all, false);
+        while (record_take(&door_record) == CALL_MESSAGE) {
+        }
+        fake_turn();
+        CHECK_INT(door_record.messages, COUNT);
+        CHECK_INT(stream->consumed, buffer_length(&bytes));
+        CHECK_INT(rpc_counters(fake_rpc)->buffered, 0);
+        call_finish(door_record.call, STATUS_OK, NULL, NULL, 0);
+        fake_turn();
+        door_close(stream);
         buffer_free(&bytes);
     }
 }
@@ -92,6 +122,7 @@ static void headers_stay_when_the_call_fails_with_its_reply_set(void) {
 int main(void) {
     door_load();
     RUN(the_window_is_given_back_once_wherever_a_message_is_cut);
+    RUN(small_messages_that_wait_take_little_more_than_the_window);
     RUN(headers_do_not_wait_for_the_reply_that_is_held);
     RUN(headers_stay_when_the_call_fails_with_its_reply_set);
     schema_unref(&door_schema);
