@@ -1,8 +1,10 @@
 -- Calls by HTTP/1.1, as Connect has them: bodies in both directions, a side that is behind, and how they end.
 local gateway = require "support.gateway"
+local certificates = require "support.certificates"
 local client = require "support.client"
 local http1 = require "support.http1"
 local process = require "support.process"
+local tls_pipe = require "support.tls_pipe"
 
 local MIB = 1048576
 
@@ -170,9 +172,9 @@ describe("A call by HTTP/1.1", function()
     other_is_served()
   end)
 
-  it("makes the handler wait while its client doesn't read, in bounded memory", function()
+  local function client_is_behind(address)
     local before = gw:resident_bytes()
-    local wire = http1.connect(gw.address, { receive_buffer = 65536 })
+    local wire = http1.connect(address, { receive_buffer = 65536 })
     start_sending(wire)
     local count = settled(function() return gw:count_in_log "sent " end)
     assert.is_true(count < 100, count) -- 10 MB: socket buffers and the queue are far less
@@ -186,11 +188,13 @@ describe("A call by HTTP/1.1", function()
     end))
     wire:close()
     gw:wait_for_log "the stream is CANCELLED"
-  end)
+  end
 
-  it("makes the client wait while its handler doesn't read, and loses nothing", function()
+  it("makes the handler wait while its client doesn't read, in bounded memory", function() client_is_behind(gw.address) end)
+
+  local function handler_is_behind(address)
     local before = gw:resident_bytes()
-    local wire = http1.connect(gw.address)
+    local wire = http1.connect(address)
     local piece, sent = chunk(envelope(('{"name":"%s"}'):format(("x"):rep(1000)))), 0
     wire:send(head("GreetClientStream", stream_json .. chunked))
     gw:wait_for_log "the gate is closed"
@@ -213,6 +217,20 @@ describe("A call by HTTP/1.1", function()
     local messages = math.floor(sent / #piece) + 1
     assert.matches(('{"greeting":"%d"}'):format(messages), wire:answer().body, 1, true)
     opener:half_close()
+  end
+
+  it("makes the client wait while its handler doesn't read, and loses nothing", function() handler_is_behind(gw.address) end)
+
+  it("does so over TLS", function()
+    certificates.authority "ca"
+    certificates.certificate("one", "ca", "IP:127.0.0.1")
+    gw = gateway.start { scripts = { ["greet.lua"] = script, ["chat.lua"] = chat },
+      config = config .. ('listen "127.0.0.1:0" { }\nlisten "127.0.0.2:0" { tls { certificate = "DIR/one.pem"  key = "DIR/one.key" } }')
+        :gsub("DIR", certificates.folder) }
+    local address = tls_pipe.to(gw.addresses[2],
+      { ca = certificates.folder .. "/ca.pem", name = "127.0.0.1", protocols = { "http/1.1" } })
+    client_is_behind(address)
+    handler_is_behind(address)
   end)
 
   it("ends for the handler when its client goes", function()
