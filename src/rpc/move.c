@@ -19,11 +19,14 @@ static void change_route(struct rpc_call *call, const struct method *method) {
     struct rpc_connection *connection = call->connection;
     const struct router *router = connection->router ? connection->router : connection->rpc->router;
     const struct call_route *before = call->call.route, *now = route_in_force(call, router, method);
-    if (!now || now == before || rest_of(call->edge)) return; /* what a path stands for is its router's */
+    struct rest_call *rest = rest_of(call->edge);
+    const struct rest_route *rule = rest ? router_find_rest(router, rest->route) : NULL;
+    if (!now || now == before || (rest && !rule)) return;
     const char *listener = now->limits.is_link ? NULL : connection->listener;
     const struct meter_request request = {.connection = connection,
                                           .sets = {now->set, router_listener_limits(router, listener)},
                                           .metadata = call->call.metadata};
+    if (rest) rest->route = rule;
     router_call_opened(now);
     call->call.route = now;
     call_set_limits(call, &now->limits);

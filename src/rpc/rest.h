@@ -48,6 +48,8 @@ struct rest_route *rest_route_new(const struct path_template *path, const struct
 void rest_route_free(struct rest_route **route);
 /* A GET whose answer has an end that does not depend on who reads it. */
 bool rest_route_takes_head(const struct rest_route *route);
+/* They mean the same to a call that has begun: its verb, method and fields have the same names. */
+bool rest_route_is_like(const struct rest_route *route, const struct rest_route *other);
 /* Requests with this verb are for it. */
 bool rest_route_takes(const struct rest_route *route, struct text verb);
 

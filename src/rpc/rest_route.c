@@ -99,6 +99,17 @@ bool rest_route_takes_head(const struct rest_route *route) {
     return strcmp(route->verb, "GET") == 0 && !route->method->is_server_streaming;
 }
 
+static bool is_same_field(const struct field *a, const struct field *b) {
+    return a && b ? !strcmp(a->name, b->name) : a == b;
+}
+
+bool rest_route_is_like(const struct rest_route *route, const struct rest_route *other) {
+    return !strcmp(route->verb, other->verb) && !strcmp(route->method->full_name, other->method->full_name) &&
+           route->has_body == other->has_body && route->is_body_raw == other->is_body_raw &&
+           route->is_answer_raw == other->is_answer_raw && is_same_field(route->body, other->body) &&
+           is_same_field(route->answer, other->answer) && is_same_field(route->event_id, other->event_id);
+}
+
 bool rest_route_takes(const struct rest_route *route, struct text verb) {
     if (text_is(verb, route->verb) || strcmp(route->verb, "*") == 0) return true;
     return text_is(verb, "HEAD") && rest_route_takes_head(route);

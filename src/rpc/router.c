@@ -192,6 +192,12 @@ const struct path_route *router_next_path(const struct router *router, int way, 
     return NULL;
 }
 
+const struct rest_route *router_find_rest(const struct router *router, const struct rest_route *other) {
+    for (size_t i = 0; i < router->path_count; i++)
+        if (router->paths[i].rest && rest_route_is_like(router->paths[i].rest, other)) return router->paths[i].rest;
+    return NULL;
+}
+
 void router_set_schema(struct router *router, const struct schema *schema) { router->schema = schema; }
 const struct schema *router_schema(const struct router *router) { return router->schema; }
 void router_set_pages(struct router *router, const struct pages *pages) { router->pages = pages; }

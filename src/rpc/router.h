@@ -86,6 +86,8 @@ const struct path_route *router_find_path(const struct router *router, int way, 
 /* The same for all that fit, the most specific first; *place begins as 0. NULL: there are no more. */
 const struct path_route *router_next_path(const struct router *router, int way, struct text path, struct path_match *match,
                                           size_t *place);
+/* A route by REST that is like one of another router; NULL: none is. */
+const struct rest_route *router_find_rest(const struct router *router, const struct rest_route *other);
 /* The types of the messages, for whoever needs them by name. Borrowed: it lives as long as the router. NULL at first. */
 void router_set_schema(struct router *router, const struct schema *schema);
 const struct schema *router_schema(const struct router *router);

@@ -115,6 +115,41 @@ describe("open streams", function()
     assert.equal("OK", stream:status().code)
   end)
 
+  it("keep filters of data as long as the types have their fields", function()
+    local function script(field, begins)
+      return ([[
+        local tidewire = require "tidewire"
+        local topic = tidewire.topic("t", { type = "notes.Note" })
+        return { Talk = { on_reload = true, %s
+          on_message = function(_, message) topic:publish { %s = message.%s } end } }
+      ]]):format(begins or "", field, field)
+    end
+    local gw = start(script("text", 'on_open = function(s) topic:subscribe(s, { filter = { text = "a" } }) end,'))
+    local listener, speaker = open(gw), open(gw)
+    assert.is_table(listener:headers())
+    local function hears(...)
+      for _, text in ipairs { ... } do assert.equal(note(text), listener:receive()) end
+    end
+    local function speak(...)
+      for _, text in ipairs { ... } do assert.is_true(speaker:send(note(text))) end
+    end
+    speak("b", "a")
+    hears "a"
+    gw:write("protos/notes.proto", types("Note", "int32 number = 2;"))
+    gw:write("scripts/notes.lua", script "text")
+    assert.equal(2, gw:reload())
+    gw:wait_for_log "generation 1 is gone"
+    speak("b", "a")
+    hears "a"
+    gw:write("protos/notes.proto", (types("Note"):gsub("string text", "string words")))
+    gw:write("scripts/notes.lua", script "words")
+    assert.equal(3, gw:reload())
+    gw:wait_for_log "without the filter that they had"
+    gw:wait_for_log "generation 2 is gone"
+    speak("b", "a")
+    hears("b", "a")
+  end)
+
   it("of WebSockets read and write the JSON of the new types", function()
     local gw = start(keeper)
     local ws = websocket.open(gw.address, "/notes.Notes/Talk")

@@ -157,15 +157,24 @@ describe("a stream of REST", function()
     add(1, 1)
     assert.equal(1, (stream:message().number))
     gw:write("protos/rooms.proto", (proto:gsub("string text = 3;", "string text = 3; int32 more = 4;")))
+    gw:reload()
+    gw:wait_for_log "generation 2 is gone"
+    assert.equal(7, (stream:message().number))
+    http1.ask(gw.address, 'POST /notes HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-ndjson\r\n' ..
+      'content-length: 23\r\n\r\n{"number":2,"more":100}')
+    assert.equal(100, (stream:message().more)) -- the new types
+    -- Where the path's rule is another one, the script is the new one, and the rule the one that the call came by.
     gw:write("scripts/rooms.lua", (hooks:gsub("the end of one", "the end of another")))
-    gw:configure((config:gsub(' event_id = position', '')))
+    gw:configure((config:gsub(" event_id = position", "")))
     gw:reload()
     assert.equal(7, (stream:message().number))
-    add(2, 2)
-    assert.equal(2, (stream:message().number))
+    add(3, 3)
+    local message, id = stream:message()
+    assert.equal(3, message.number)
+    assert.is_truthy(id)
     stream:close()
     gw:wait_for_log "the end of another"
-    gw:wait_for_log "generation 2 is gone"
+    gw:wait_for_log "generation 3 is gone"
   end)
 
   it("ends as an error that says so when the gateway does", function()
