@@ -23,8 +23,10 @@ static void path_free(struct path_route *path) {
 
 /* Takes over what the path owns. */
 static bool add_path(struct router *router, struct path_route *path, struct error *error) {
-    if (router_add_path(router, path)) return true;
-    error_set(error, "another route has the path \"%s\", or one that means the same", path->path->source);
+    const struct path_route *other = router_add_path(router, path);
+    if (!other) return true;
+    error_set(error, "another route has the path \"%s\", or one that means the same: that of %s", path->path->source,
+              other->method + 1);
     path_free(path);
     return false;
 }
@@ -106,7 +108,7 @@ static bool add_annotations(struct router *router, const struct config *config, 
             const struct method *method = &service->methods[j];
             struct error why;
             if (!method->http_rule || has_route(config, method) || add_annotated(router, method, &why)) continue;
-            return error_at(error, file_of(schema, method), 0, "%s", why.text);
+            return error_at(error, file_of(schema, method), method->line, "%s", why.text);
         }
     }
     return true;

@@ -166,15 +166,15 @@ struct tally *router_tally(const struct call_route *route, struct text service, 
     return tally;
 }
 
-bool router_add_path(struct router *router, const struct path_route *route) {
+const struct path_route *router_add_path(struct router *router, const struct path_route *route) {
     size_t place = path_search_place(router->paths, router->path_count, route->path);
     for (; place < router->path_count && !path_template_compare(router->paths[place].path, route->path); place++)
-        if (means_the_same(&router->paths[place], route)) return false;
+        if (means_the_same(&router->paths[place], route)) return &router->paths[place];
     router->paths = memory_resize(router->paths, (router->path_count + 1) * sizeof *router->paths);
     memmove(router->paths + place + 1, router->paths + place, (router->path_count - place) * sizeof *router->paths);
     router->paths[place] = *route;
     router->path_count++;
-    return true;
+    return NULL;
 }
 
 const struct path_route *router_find_path(const struct router *router, int way, struct text path,

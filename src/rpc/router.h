@@ -78,8 +78,8 @@ const struct call_route *router_find(const struct router *router, const char *se
 /* Where its call of this path is counted; NULL: nowhere. Of what a pattern passes on, the methods that the schema has are told
  * apart. */
 struct tally *router_tally(const struct call_route *route, struct text service, struct text method);
-/* Takes over what the route owns. False, and nothing taken: a path that could as well mean this one is there. */
-bool router_add_path(struct router *router, const struct path_route *route);
+/* NULL: it is added, and what the route owns taken over. Else nothing is, as that one is there, which means the same. */
+const struct path_route *router_add_path(struct router *router, const struct path_route *route);
 /* NULL: none fits. */
 const struct path_route *router_find_path(const struct router *router, int way, struct text path,
                                           struct path_match *match);

@@ -101,9 +101,22 @@ static bool is_same_file(const struct schema_file *file, const uint8_t *bytes, s
            !strncmp(file->name, google, sizeof google - 1);
 }
 
-static bool add_file(struct descriptor_builder *builder, const uint8_t *bytes, size_t length) {
-    file_proto *proto = google__protobuf__file_descriptor_proto__unpack(NULL, length, bytes);
-    if (!proto) return descriptor_fail(builder, "", "not a FileDescriptorSet");
+/* Lines and comments are several times as large as the rest, and nobody asks for them. */
+static size_t strip(const uint8_t *at, size_t length, uint8_t *out) {
+    enum { SOURCE_CODE_INFO = 9 };
+    const uint8_t *start = out;
+    for (const uint8_t *end = at + length, *next; at < end; at = next) {
+        uint32_t number;
+        unsigned type;
+        const uint8_t *value = wire_read_tag(at, end, &number, &type);
+        next = value ? wire_skip(value, end, number, type, WIRE_DEPTH) : NULL;
+        if (!next) break;
+        if (number != SOURCE_CODE_INFO) out = mempcpy(out, at, (size_t)(next - at));
+    }
+    return (size_t)(out - start);
+}
+
+static bool add_proto(struct descriptor_builder *builder, file_proto *proto, const uint8_t *bytes, size_t length) {
     const struct file_source *before = find_file(builder, proto->name ? proto->name : "");
     if (!before) {
         struct file_source *source = new_file(builder, proto); /* owns the proto from here */
@@ -119,6 +132,15 @@ static bool add_file(struct descriptor_builder *builder, const uint8_t *bytes, s
     if (!is_same) descriptor_fail(builder, proto->name, "another file of this name was loaded before");
     google__protobuf__file_descriptor_proto__free_unpacked(proto, NULL);
     return is_same;
+}
+
+static bool add_file(struct descriptor_builder *builder, const uint8_t *bytes, size_t length) {
+    file_proto *proto = google__protobuf__file_descriptor_proto__unpack(NULL, length, bytes);
+    if (!proto) return descriptor_fail(builder, "", "not a FileDescriptorSet");
+    uint8_t *stripped = memory_new(length ? length : 1);
+    bool is_added = add_proto(builder, proto, stripped, strip(bytes, length, stripped));
+    free(stripped);
+    return is_added;
 }
 
 bool descriptor_add_set(struct descriptor_builder *builder, const uint8_t *set, size_t length,

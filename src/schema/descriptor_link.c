@@ -227,6 +227,20 @@ static void take_http_rule(struct arena *arena, const Google__Protobuf__MethodDe
     buffer_free(&rule);
 }
 
+/* Where the descriptor has lines. */
+static void take_lines(const struct service_source *source, struct method *methods, size_t count) {
+    enum { SERVICES = 6, METHODS = 2 };
+    const file_proto *file = source->file->proto;
+    const Google__Protobuf__SourceCodeInfo *info = file->source_code_info;
+    for (size_t i = 0; info && i < info->n_location; i++) {
+        const Google__Protobuf__SourceCodeInfo__Location *place = info->location[i];
+        if (place->n_path != 4 || place->path[0] != SERVICES || place->path[2] != METHODS || !place->n_span) continue;
+        size_t service = (size_t)place->path[1], method = (size_t)place->path[3];
+        if (service >= file->n_service || file->service[service] != source->proto || method >= count) continue;
+        methods[method].line = place->span[0] >= 0 && place->span[0] < INT_MAX ? place->span[0] + 1 : 0;
+    }
+}
+
 static bool link_service(struct descriptor_builder *builder, const struct service_source *source,
                          struct service *service) {
     struct arena *arena = &builder->schema->arena;
@@ -250,6 +264,7 @@ static bool link_service(struct descriptor_builder *builder, const struct servic
                                      .has_no_side_effects = has_no_side_effects(proto)};
         take_http_rule(arena, proto, &methods[i]);
     }
+    take_lines(source, methods, count);
     qsort(methods, count, sizeof *methods, compare_methods);
     *service = (struct service){.full_name = source->full_name, .methods = methods, .method_count = count};
     return true;

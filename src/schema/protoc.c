@@ -94,6 +94,7 @@ static bool add_arguments(struct arguments *arguments, char *const *paths, char 
                           struct error *error) {
     add_argument(arguments, memory_copy_string("protoc"));
     add_argument(arguments, memory_copy_string("--include_imports"));
+    add_argument(arguments, memory_copy_string("--include_source_info"));
     add_argument(arguments, memory_format("--descriptor_set_out=/dev/fd/%d", CHILD_SET));
     for (char *const *path = paths; *path; path++)
         if (!add_path(arguments, *path, error)) return false;

@@ -104,6 +104,7 @@ struct method {
     bool has_no_side_effects; /* option idempotency_level */
     const uint8_t *http_rule; /* option google.api.http, as it is serialized; NULL: none */
     size_t http_rule_length;
+    int line; /* in its file; 0: unknown */
     const struct service *service;
 };
 

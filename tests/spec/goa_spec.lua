@@ -220,7 +220,8 @@ describe("a client that Goa has generated", function()
     end
     assert.equal('tidewire.conf:3: error: no `proto` has a method chatter.Chatter/Eco',
       fault_of 'route { websocket = "GET /a" method = "chatter.Chatter/Eco" }')
-    assert.equal('tidewire.conf:4: error: another route has the path "/a/{y}", or one that means the same',
+    assert.equal('tidewire.conf:4: error: another route has the path "/a/{y}", or one that means the same: that of ' ..
+      'chatter.Chatter/Echoer',
       fault_of('route { websocket = "GET /a/{x}" method = "chatter.Chatter/Echoer" }\n' ..
       'route { websocket = "GET /a/{y}" method = "chatter.Chatter/Summary" }'))
     assert.equal('tidewire.conf:3: error: "/a/{": a variable has the name of a field',

@@ -212,14 +212,18 @@ describe("A client of REST", function()
         config = config .. more }
       local code, output = gateway.run { "check", "-c", folder:path "tidewire.conf" }
       assert.equal(1, code)
-      return output:match "error: ([^\n]*)"
+      return output:match "([^\n/]*: error: [^\n]*)"
     end
-    assert.equal("{rom}: rooms.Note has no such field",
+    local _, lines = config:gsub("\n", "\n")
+    assert.equal(("tidewire.conf:%d: error: {rom}: rooms.Note has no such field"):format(lines + 1),
       fault_of 'route { http = "GET /a/{rom}" method = "rooms.Rooms/Post" }')
-    assert.matches('^another route has the path "/v1/notes:many"', fault_of(
-      'route { http = "POST /v1/notes:many" method = "rooms.Rooms/Post" }\n' ..
-      'route { http = "POST /v1/notes:many" method = "rooms.Rooms/List" }'))
-    assert.matches('^the option google.api.http of rooms.Rooms/Many: another route has the path "/v1/notes:many"',
+    assert.equal(("tidewire.conf:%d: error: another route has the path \"/v1/{room}:many\", or one that means the "
+      .. "same: that of rooms.Rooms/Post"):format(lines + 2), fault_of(
+      'route { http = "POST /v1/{text}:many" method = "rooms.Rooms/Post" }\n' ..
+      'route { http = "POST /v1/{room}:many" method = "rooms.Rooms/Post" }'))
+    local _, above = proto:match "^(.*)rpc Many":gsub("\n", "\n")
+    assert.equal(("rooms.proto:%d: error: the option google.api.http of rooms.Rooms/Many: another route has the path "
+      .. '"/v1/notes:many", or one that means the same: that of rooms.Rooms/Post'):format(above + 1),
       fault_of 'route { http = "POST /v1/notes:many" method = "rooms.Rooms/Post" }')
   end)
 end)

@@ -29,7 +29,7 @@ static void add_route(const struct method *method, const struct rest_rule *rule,
     route.rest = rest_route_new(route.path, rule, method, &error);
     if (!route.rest) check_failed(__FILE__, __LINE__, error.text);
     route.method = memory_format("/%s", method->full_name);
-    CHECK(router_add_path(fake_router, &route));
+    CHECK(!router_add_path(fake_router, &route));
     free(template);
 }
 

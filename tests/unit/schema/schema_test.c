@@ -337,6 +337,36 @@ static const char *write_text(const char *name, const char *text) {
     return write_file(name, text, strlen(text));
 }
 
+/* That protoc tells of lines is for whoever reads an error, and a descriptor that is handed out has none. */
+static void methods_have_lines_and_descriptors_none(void) {
+    static const char *const files[] = {"doors.proto", NULL}, first[] = "rpc Unary(";
+    struct buffer text = {0};
+    struct error error;
+    struct schema *schema = load("doors.proto", NULL);
+    const struct service *service = schema_service(schema, "doors.Doors", 11);
+    int source = open("tests/proto/doors.proto", O_RDONLY | O_CLOEXEC), line = 1;
+    CHECK(source >= 0 && protoc_read_all(source, &text));
+    close(source);
+    buffer_append_byte(&text, 0);
+    const char *at = (const char *)buffer_bytes(&text), *end = strstr(at, first);
+    for (; at < end; at++) line += *at == '\n';
+    CHECK_INT(service_method(service, "Unary", 5)->line, line);
+    CHECK_INT(service_method(service, "Safe", 4)->line, line + 1);
+    buffer_clear(&text);
+    CHECK(protoc_run(TEST_PATHS, (char *const *)files, &text, &error));
+    static const char comment[] = "One method of each kind";
+    const struct schema_file *file = schema_file_by_name(schema, "doors.proto");
+    CHECK(memmem(buffer_bytes(&text), buffer_length(&text), comment, sizeof comment - 1));
+    CHECK(!memmem(file->bytes, file->length, comment, sizeof comment - 1));
+    Google__Protobuf__FileDescriptorProto *proto =
+        google__protobuf__file_descriptor_proto__unpack(NULL, file->length, file->bytes);
+    CHECK(proto && proto->n_service == 1 && proto->n_message_type == 1 && !proto->source_code_info);
+    CHECK_STR(proto->syntax, "proto3");
+    google__protobuf__file_descriptor_proto__free_unpacked(proto, NULL);
+    buffer_free(&text);
+    schema_unref(&schema);
+}
+
 static void protoc_speaks_for_itself(void) {
     write_text("broken.proto", "syntax = \"proto3\";\nmessage A { strange x = 1; }\n");
     CHECK_HAS(refusal(folder(), "broken.proto"), "broken.proto:2:13: \"strange\" is not defined.");
@@ -553,6 +583,7 @@ int main(void) {
     RUN(well_known_types_are_marked);
     RUN(every_message_has_a_number_of_its_own);
     RUN(reflection_finds_files_by_name_symbol_and_extension);
+    RUN(methods_have_lines_and_descriptors_none);
     RUN(protoc_speaks_for_itself);
     RUN(names_that_look_like_options_are_names);
     RUN(without_paths_a_file_is_read_where_it_stands);
