@@ -347,6 +347,37 @@ describe("the history of several hosts", function()
     expect_next(bob, "new", 1, 5)
   end)
 
+  it("makes publishers wait for full subscribers of their host, whether the server is there or not", function()
+    local server = nats.start { jetstream = true }
+    local a = hosts.serve(server, "jetstream { patience = 100ms }", [[
+      local tidewire = require "tidewire"
+      local room = tidewire.topic("room", { type = "chat.ChatMessage", history = 2000 })
+      return { Chat = {
+        on_open = function(stream)
+          if stream:metadata "x-slow" then room:subscribe(stream, { policy = "block", queue = 4, timeout = 600 }) end
+        end,
+        on_message = function()
+          for i = 1, 1000 do room:publish { timestamp = i, message = ("x"):rep(1000) } end
+          local counters = room:counters()
+          return { timestamp = counters.waited, message = counters.dropped_old .. " " .. counters.closed }
+        end,
+      } }
+    ]], "workers = 2\nlimits { buffered_per_stream = 64KiB }")
+    a:wait_for_log "bus: connected"
+    local slow, speaker = {}, join(a)
+    for i = 1, 3 do slow[i] = join(a, { ["x-slow"] = "yes" }) end
+    speaker:send {}
+    for i = 1, 1000 do
+      for _, stream in ipairs(slow) do assert.equal(i, assert(stream:receive()).timestamp) end
+      if i == 300 then server:kill() end
+      if i == 600 then server:begin() end
+    end
+    local told = assert(speaker:receive())
+    assert.equal("0 0", told.message)
+    assert.is_true(told.timestamp > 0)
+    for _, stream in ipairs(slow) do assert.same({ nil, "timeout" }, { stream:receive(0.1) }) end
+  end)
+
   it("comes and goes with a reload", function()
     local server = nats.start { jetstream = true }
     local a = serve(server)

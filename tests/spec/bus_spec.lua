@@ -69,6 +69,22 @@ describe("the bus", function()
     until last == 101
   end)
 
+  it("takes another server of several when one is away", function()
+    local one, two = nats.start(), nats.start()
+    one:kill()
+    local both = { url = one.url .. '", "' .. two.url } -- of a list
+    local a = gateway.start { scripts = { ["chat.lua"] = hosts.room },
+      config = hosts.config(both):gsub('url = (".-") reconnect', "url = { %1 } reconnect") }
+    a:wait_for_log("bus: connected to " .. two.url)
+    local b = serve(two)
+    b:wait_for_log "bus: connected"
+    meet(join(a), join(b))
+    local mark = a:mark()
+    one:begin()
+    two:kill()
+    a:wait_for_log("bus: connected to " .. one.url, mark)
+  end)
+
   it("goes on when the server hangs, which is found out by pings", function()
     local server = nats.start()
     local a, b = serve(server, "ping = 100ms connect_timeout = 200ms"), serve(server)
