@@ -357,7 +357,7 @@ describe("the history of several hosts", function()
           if stream:metadata "x-slow" then room:subscribe(stream, { policy = "block", queue = 4, timeout = 600 }) end
         end,
         on_message = function()
-          for i = 1, 1000 do room:publish { timestamp = i, message = ("x"):rep(1000) } end
+          for i = 1, 400 do room:publish { timestamp = i, message = ("x"):rep(1000) } end
           local counters = room:counters()
           return { timestamp = counters.waited, message = counters.dropped_old .. " " .. counters.closed }
         end,
@@ -365,12 +365,12 @@ describe("the history of several hosts", function()
     ]], "workers = 2\nlimits { buffered_per_stream = 64KiB }")
     a:wait_for_log "bus: connected"
     local slow, speaker = {}, join(a)
-    for i = 1, 3 do slow[i] = join(a, { ["x-slow"] = "yes" }) end
+    for i = 1, 2 do slow[i] = join(a, { ["x-slow"] = "yes" }) end
     speaker:send {}
-    for i = 1, 1000 do
+    for i = 1, 400 do
       for _, stream in ipairs(slow) do assert.equal(i, assert(stream:receive()).timestamp) end
-      if i == 300 then server:kill() end
-      if i == 600 then server:begin() end
+      if i == 100 then server:kill() end
+      if i == 250 then server:begin() end
     end
     local told = assert(speaker:receive())
     assert.equal("0 0", told.message)
