@@ -347,7 +347,7 @@ describe("the history of several hosts", function()
     expect_next(bob, "new", 1, 5)
   end)
 
-  it("makes publishers wait for full subscribers of their host, whether the server is there or not", function()
+  it("loses nothing for subscribers of its host that block, whether the server is there or not", function()
     local server = nats.start { jetstream = true }
     local a = hosts.serve(server, "jetstream { patience = 100ms }", [[
       local tidewire = require "tidewire"
@@ -357,7 +357,7 @@ describe("the history of several hosts", function()
           if stream:metadata "x-slow" then room:subscribe(stream, { policy = "block", queue = 4, timeout = 600 }) end
         end,
         on_message = function()
-          for i = 1, 400 do room:publish { timestamp = i, message = ("x"):rep(1000) } end
+          for i = 1, 150 do room:publish { timestamp = i, message = ("x"):rep(1000) } end
           local counters = room:counters()
           return { timestamp = counters.waited, message = counters.dropped_old .. " " .. counters.closed }
         end,
@@ -367,10 +367,10 @@ describe("the history of several hosts", function()
     local slow, speaker = {}, join(a)
     for i = 1, 2 do slow[i] = join(a, { ["x-slow"] = "yes" }) end
     speaker:send {}
-    for i = 1, 400 do
+    for i = 1, 150 do
       for _, stream in ipairs(slow) do assert.equal(i, assert(stream:receive()).timestamp) end
-      if i == 100 then server:kill() end
-      if i == 250 then server:begin() end
+      if i == 50 then server:kill() end
+      if i == 100 then server:begin() end
     end
     local told = assert(speaker:receive())
     assert.equal("0 0", told.message)
