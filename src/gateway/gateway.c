@@ -62,6 +62,7 @@ struct gateway {
     struct worker **workers;
     uint32_t worker_count, running; /* threads that have not stopped */
     uint32_t awaited;               /* workers that have not answered for the revision that is being prepared */
+    uint32_t committed;             /* workers that serve the last revision that was taken */
     uint32_t settled;               /* workers that have told their figures since the last revision was taken */
     struct worker_figures figures;  /* theirs together */
     struct reading *reading;        /* of the config, while RELOADING or a signal has ended that */
@@ -228,7 +229,7 @@ static void take(struct gateway *gateway) {
     gateway->in_force = gateway->prepared;
     gateway->prepared = NULL;
     gateway->state = SERVING;
-    gateway->settled = 0;
+    gateway->committed = gateway->settled = 0;
     gateway->figures = (struct worker_figures){0};
     log_configure(config->log.level, config->log.format, config->log.access);
     topic_registry_set_most(gateway->topics, config->limits.topics);
@@ -267,6 +268,14 @@ static void on_prepared(void *context, struct worker *worker, const struct error
     if (gateway->state != STARTING && gateway->state != RELOADING) return; /* a signal to stop came in between */
     if (fault && !gateway->fault.text[0]) gateway->fault = *fault;
     if (--gateway->awaited == 0) decide(gateway);
+}
+
+/* A worker tells this before it answers for another revision: what is counted is one's alone. */
+static void on_committed(void *context, struct worker *worker) {
+    (void)worker;
+    struct gateway *gateway = context;
+    if (++gateway->committed < gateway->worker_count) return;
+    for (uint32_t i = 0; i < gateway->worker_count; i++) worker_begin(gateway->workers[i]);
 }
 
 /* So that an operator sees what reloads cost, and that they leave nothing behind. */
@@ -406,6 +415,7 @@ static bool start_workers(struct gateway *gateway, const struct config *config, 
                                                .reports = gateway->reports,
                                                .config = config,
                                                .on_prepared = on_prepared,
+                                               .on_committed = on_committed,
                                                .on_settled = on_settled,
                                                .on_stopped = on_stopped,
                                                .context = gateway};

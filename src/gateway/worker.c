@@ -165,6 +165,11 @@ static void tell_prepared(struct report *report) {
     options->on_prepared(options->context, report->worker, report->is_fault ? &report->fault : NULL);
 }
 
+static void tell_committed(struct report *report) {
+    const struct worker_options *options = &report->worker->options;
+    options->on_committed(options->context, report->worker);
+}
+
 static void tell_settled(struct report *report) {
     const struct worker_options *options = &report->worker->options;
     options->on_settled(options->context, report->worker, &report->figures);
@@ -241,6 +246,12 @@ static void act_commit(struct worker *worker, struct order *order) {
     generation_start(now->scripts); /* retires the scripts before it */
     if (before) router_retire(before->router);
     script_measure(worker->script, measured, worker);
+    report_send(report_new(worker, tell_committed));
+}
+
+static void act_begin(struct worker *worker, struct order *order) {
+    (void)order;
+    if (worker->in_force) generation_begin(worker->in_force->scripts); /* else it stops */
 }
 
 static void act_discard(struct worker *worker, struct order *order) {
@@ -336,6 +347,7 @@ void worker_prepare(struct worker *worker, struct revision *revision) {
 }
 
 void worker_commit(struct worker *worker) { order_send(worker, order_new(act_commit)); }
+void worker_begin(struct worker *worker) { order_send(worker, order_new(act_begin)); }
 void worker_discard(struct worker *worker) { order_send(worker, order_new(act_discard)); }
 void worker_drain(struct worker *worker) { order_send(worker, order_new(act_drain)); }
 void worker_abort(struct worker *worker) { order_send(worker, order_new(act_abort)); }

@@ -47,6 +47,7 @@ struct worker_options {
     const struct config *config; /* the first one: for limits; not kept */
     /* Called in the main thread. */
     void (*on_prepared)(void *context, struct worker *worker, const struct error *fault /* NULL: fine */);
+    void (*on_committed)(void *context, struct worker *worker);
     void (*on_settled)(void *context, struct worker *worker, const struct worker_figures *figures);
     void (*on_stopped)(void *context, struct worker *worker);
     void *context;
@@ -59,9 +60,11 @@ uint64_t worker_join(struct worker **worker);
 
 /* Loads a generation of scripts beside the one in force; on_prepared tells how it went. Takes a reference. */
 void worker_prepare(struct worker *worker, struct revision *revision);
-/* Puts what was prepared in force, and on_settled follows some turns later; or throws it away. */
+/* Puts what was prepared in force: on_committed follows, and some turns later on_settled. Or throws it away. */
 void worker_commit(struct worker *worker);
 void worker_discard(struct worker *worker);
+/* What scripts spawned when they were loaded begins: all workers have committed. */
+void worker_begin(struct worker *worker);
 /* Takes over what is in it. */
 void worker_accept(struct worker *worker, const struct rpc_accepted *accepted);
 /* Connections that it has or was given. */

@@ -210,9 +210,14 @@ void generation_start(struct generation *generation) {
     generation->is_started = true;
     keepings_start(&generation->keepings);
     subscribers_start(&generation->load_subscribers);
+    jobs_start_timers(&generation->load_jobs); /* a tick in between would be nobody's */
+    moves_begin(script);
+}
+
+void generation_begin(struct generation *generation) {
+    if (generation->is_retired) return;
     jobs_start(&generation->load_jobs);
     jobs_start(&generation->jobs);
-    moves_begin(script);
 }
 
 void generation_release(struct generation *generation) {

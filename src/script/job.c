@@ -199,12 +199,16 @@ static void begin(struct job *job) {
     timer_start(loop, &job->timer, job->is_on_grid ? next_tick(job, now) : now + job->delay);
 }
 
-void jobs_start(struct list *jobs) {
+static void begin_waiting(struct list *jobs, bool and_spawns) {
     for (struct list *node = jobs->next, *next; node != jobs; node = next) {
+        struct job *job = container_of(node, struct job, node);
         next = node->next;
-        begin(container_of(node, struct job, node));
+        if (!job->has_begun && (and_spawns || !job->is_spawn)) begin(job);
     }
 }
+
+void jobs_start(struct list *jobs) { begin_waiting(jobs, true); }
+void jobs_start_timers(struct list *jobs) { begin_waiting(jobs, false); }
 
 static struct job *find_due(struct list *jobs, uint64_t now) {
     for (struct list *node = jobs->next; node != jobs; node = node->next) {

@@ -16,8 +16,9 @@ struct generation;
 struct script;
 struct stream;
 
-/* The jobs that load code has asked for begin. */
+/* The jobs that load code has asked for begin, as far as they have not; or its timers alone. */
 void jobs_start(struct list *jobs);
+void jobs_start_timers(struct list *jobs);
 /* Runs those whose time has come by `now`. */
 void jobs_run_due(struct list *jobs, uint64_t now);
 /* Timers stop, spawned fibers are cancelled (stream's: by the stream); handles point to nothing. */

@@ -64,9 +64,12 @@ void generation_set_upstreams(struct generation *generation, struct upstream_set
 /* Adds a route for every method that a script answers. */
 void generation_add_routes(struct generation *generation, struct router *router);
 /* Takes over from the generation before it: what that one's load code started ends at this moment, due timers
- * first, and this one's begins. The old one is retired. Open streams of older ones come over where the scripts say so;
- * the router with this one's routes is in force already. */
+ * first, and this one's begins, but for what it spawned. The old one is retired. Open streams of older ones come over
+ * where the scripts say so; the router with this one's routes is in force already. */
 void generation_start(struct generation *generation);
+/* What load code spawned begins: once the generation has started in all workers, so that what it publishes is heard by
+ * all that load code subscribed. Nothing of one that is retired. */
+void generation_begin(struct generation *generation);
 /* A generation that was loaded and shall never start; or, at the end of the process, the one in force. on_gone
  * follows once no call holds it. */
 void generation_retire(struct generation *generation);

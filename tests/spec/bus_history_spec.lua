@@ -109,6 +109,7 @@ describe("the history of several hosts", function()
       server:begin()
       say(50)
       a:wait_for_log("bus: connected", mark_a)
+      b:wait_for_log("bus: connected", mark_b) -- or it has no connection to lose in the next round
       say(50)
     end
     expect(bob, "ann", 1, said)

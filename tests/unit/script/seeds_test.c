@@ -22,6 +22,7 @@ static void run_seed(const char *name) {
     CHECK(version->generation && !before);
     generation_add_routes(version->generation, &version->router);
     generation_start(version->generation);
+    generation_begin(version->generation);
     world.version = version;
     free(path);
     free(text);

@@ -494,6 +494,7 @@ static inline struct version *put_in_force(struct version *version, const struct
     if (!version) fprintf(stderr, "%s\n", error->text);
     CHECK(version);
     generation_start(version->generation);
+    generation_begin(version->generation);
     world.version = version;
     if (before) generation_release(before->generation);
     settle();
