@@ -22,6 +22,7 @@ static inline void list_append(struct list *list, struct list *node) {
     list->prev->next = node;
     list->prev = node;
 }
+static inline void list_prepend(struct list *list, struct list *node) { list_append(list->next, node); }
 static inline void list_remove(struct list *node) {
     node->prev->next = node->next;
     node->next->prev = node->prev;

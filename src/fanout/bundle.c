@@ -13,6 +13,9 @@ enum {
     IN_RUN_MOST = 1024,       /* bytes: larger ones are referenced one by one */
     WRITE_LEAST = 16 * 1024,  /* bytes for one connection that are worth a write of their own */
     WRITE_MOST = 128 * 1024,
+    SUBSCRIPTION_HOT = offsetof(struct subscription, options),
+    SCOUTS = 1 + CALL_APPROACH_STEPS,
+    APART = 2, /* places */
 };
 
 static void at_end_of_turn(struct task *task);
@@ -114,13 +117,45 @@ void bundle_give(struct bundle *bundle, struct subscription *subscription) {
     bundle->is_busy = false;
 }
 
+/* What deliveries touch is more than a cache holds when subscribers are many; but who comes next is known. So before each
+ * delivery something is brought nearer for those that are a few places further on, a step for each of these places, as
+ * one step finds what the next one brings. Nobody joins or leaves the list meanwhile but the one that is at hand. */
+struct scouts {
+    struct list *nodes[SCOUTS]; /* the first is the farthest */
+};
+
+static void scout(struct list *node, int step) {
+    struct subscription *subscription = container_of(node, struct subscription, of_topic);
+    if (step == 0) memory_prefetch(subscription, SUBSCRIPTION_HOT);
+    else if (subscription->call) call_approach(subscription->call, step - 1);
+}
+
+static void scouts_go_on(struct scouts *scouts, const struct list *all) {
+    for (int i = 0; i < SCOUTS; i++) {
+        if (scouts->nodes[i] == all) continue;
+        scout(scouts->nodes[i], i);
+        scouts->nodes[i] = scouts->nodes[i]->next;
+    }
+}
+
+static void scouts_set_out(struct scouts *scouts, struct list *all) {
+    for (int i = 0; i < SCOUTS; i++) {
+        scouts->nodes[i] = all->next;
+        for (int lead = (SCOUTS - i) * APART; lead && scouts->nodes[i] != all; lead--)
+            scouts->nodes[i] = scouts->nodes[i]->next;
+    }
+}
+
 /* A connection whose calls have got a write's worth is written at once, while all that is still at hand. */
 static void go_out(struct bundle *bundle, bool may_write) {
     struct list *all = &bundle->topic->subscriptions;
     struct call *last = NULL;
     size_t bytes = 0;
+    struct scouts scouts;
     bundle->is_busy = true;
+    scouts_set_out(&scouts, all);
     for (struct list *node = all->next, *next; node != all; node = next) {
+        scouts_go_on(&scouts, all);
         struct subscription *subscription = container_of(node, struct subscription, of_topic);
         struct call *call = subscription->call;
         next = node->next;

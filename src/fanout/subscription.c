@@ -40,8 +40,9 @@ static void free_subscription(struct subscription *subscription) {
     queue_free(&subscription->queue);
     replay_free(&subscription->replay);
     if (subscription->options.on_end) subscription->options.on_end(subscription->options.context);
+    struct pool *pool = &subscription->topic->topics->subscriptions;
     topic_unref(&subscription->topic);
-    free(subscription);
+    pool_give(pool, subscription);
 }
 
 static void tell_full(struct subscription *subscription) {
@@ -198,7 +199,7 @@ static void take_options(struct subscription *subscription, const struct subscri
 
 struct subscription *subscription_new(struct topic *topic, struct call *call,
                                       const struct subscription_options *options) {
-    struct subscription *subscription = memory_new(sizeof *subscription);
+    struct subscription *subscription = pool_take(&topic->topics->subscriptions);
     list_init(&subscription->of_topic);
     list_init(&subscription->of_call);
     task_init(&subscription->task, run_later);

@@ -27,13 +27,13 @@ struct subscription {
     bool has_gap;
     struct replay replay; /* goes before the queue */
     struct queue queue;
+    struct topic *topic; /* a reference */
     struct subscription_options options;
     struct list of_call; /* a node */
     uint64_t full_since; /* TOPIC_BLOCK: has held up publishers from then on; 0: does not */
     uint64_t from;       /* what is kept, up to here in its order, is replayed, or was before its time */
     uint64_t serial;     /* of its worker; never used again */
     struct member *member; /* NULL: shows nothing */
-    struct topic *topic; /* a reference */
     struct task task;
 };
 

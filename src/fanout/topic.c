@@ -20,7 +20,7 @@
 #include "net/mailbox.h"
 #include "rpc/call.h"
 
-enum { MOST_MAIL = 1 << 16, MOST_MAIL_BYTES = 64 << 20 };
+enum { MOST_MAIL = 1 << 16, MOST_MAIL_BYTES = 64 << 20, SUBSCRIPTIONS_KEPT = 1024 };
 static const uint64_t sweep_interval = 10 * NS_PER_S; /* so much longer histories may stay than their age says */
 
 const char *const topic_counter_names[TOPIC_COUNTERS] = {
@@ -58,6 +58,7 @@ struct topics *topics_new(struct topic_registry *registry, uint32_t index, struc
     topics->unrung = memory_new(registry->workers * sizeof *topics->unrung);
     task_init(&topics->ring, ring);
     bundle_init(&topics->bundle, loop);
+    pool_init(&topics->subscriptions, sizeof(struct subscription), SUBSCRIPTIONS_KEPT);
     timer_init(&topics->sweeper, sweep);
     registry->sides[index] = topics;
     return topics;
@@ -68,6 +69,7 @@ void topics_free(struct topics **topics) {
     timer_stop((*topics)->loop, &(*topics)->sweeper);
     mailbox_free(&(*topics)->mailbox);
     bundle_free(&(*topics)->bundle);
+    pool_clear(&(*topics)->subscriptions);
     map_free(&(*topics)->by_name, NULL);
     task_cancel(&(*topics)->ring);
     free((*topics)->held);

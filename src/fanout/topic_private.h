@@ -2,6 +2,7 @@
 #ifndef TIDEWIRE_FANOUT_TOPIC_PRIVATE_H
 #define TIDEWIRE_FANOUT_TOPIC_PRIVATE_H
 #include "base/list.h"
+#include "base/pool.h"
 #include "fanout/bundle.h"
 #include "fanout/shared.h"
 #include "fanout/subscription.h"
@@ -17,6 +18,7 @@ struct topics {
     struct loop *loop;
     struct mailbox *mailbox;
     struct map by_name; /* of struct topic */
+    struct pool subscriptions;
     uint64_t last_serial; /* of subscriptions */
     bool *held;         /* for each worker: the publish that was reserved has its credit */
     uint32_t *unrung;   /* for each worker: mail that it has not been woken for */

@@ -99,6 +99,7 @@ static void on_request(struct http_session *session, const nghttp2_frame *frame,
     if (!http_session_is_alive(session)) return;
     const struct http_fields *fields = &session->worker->fields;
     struct http_stream *stream = http_stream_new(session, frame->hd.stream_id);
+    stream->h2 = nghttp2_session_find_stream(session->h2, frame->hd.stream_id);
     stream->has_peer_ended = is_end;
     stream->is_head = is_head(fields);
     nghttp2_session_set_stream_user_data(session->h2, frame->hd.stream_id, stream);

@@ -1,32 +1,27 @@
 /* http/memory.c - see memory.h
  *
- * Every piece is malloc()'s own, which knows its size: nothing is stored beside it, and any of them may be freed. */
+ * nghttp2 gives pieces back without their size, so each has a word before it: its row. */
 #include "http/memory.h"
 
-#include <malloc.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/pool.h"
 
-#ifdef TIDEWIRE_SANITIZED
-enum { MOST_KEPT = 0 }; /* every object by itself, so that a sanitizer sees it */
-#else
-enum { MOST_KEPT = 1 << 20 }; /* bytes */
-#endif
-
-/* glibc's pieces have room for 16 * n + 8 bytes: lists by n. */
-enum { STEP = 16, ODD = 8, SIZES = 33 };
+/* Row i has pieces for 16 * (i + 1) bytes with that word; the last one is for all that are larger, and malloc()'s. */
+enum { HEAD = sizeof(uint64_t), STEP = 16, ROWS = 33, LARGE = ROWS - 1, ROW_KEPT = 256 * 1024 /* bytes */ };
 
 struct http_memory {
     unsigned references;
-    size_t kept;
-    void *free[SIZES]; /* each piece begins with the address of the next */
+    struct pool rows[LARGE];
 };
 
 struct http_memory *http_memory_new(void) {
     struct http_memory *memory = memory_new(sizeof *memory);
     memory->references = 1;
+    for (size_t i = 0; i < LARGE; i++) pool_init(&memory->rows[i], STEP * (i + 1), ROW_KEPT / (STEP * (i + 1)));
     return memory;
 }
 
@@ -39,39 +34,27 @@ void http_memory_unref(struct http_memory **handle) {
     struct http_memory *memory = *handle;
     *handle = NULL;
     if (--memory->references) return;
-    for (size_t i = 0; i < SIZES; i++) {
-        while (memory->free[i]) {
-            void *piece = memory->free[i];
-            memory->free[i] = *(void **)piece;
-            free(piece);
-        }
-    }
+    for (size_t i = 0; i < LARGE; i++) pool_clear(&memory->rows[i]);
     free(memory);
 }
 
-static inline size_t list_that_holds(size_t size) { return size <= ODD ? 1 : (size - ODD + STEP - 1) / STEP; }
-static inline size_t list_of(void *piece) { return (malloc_usable_size(piece) - ODD) / STEP; }
+static void *behind_row(uint64_t *head, size_t row) {
+    *head = row;
+    return head + 1;
+}
+static uint64_t *head_of(void *piece) { return (uint64_t *)piece - 1; }
 
 void *http_memory_take(struct http_memory *memory, size_t size) {
-    size_t list = list_that_holds(size);
-    if (list >= SIZES) return memory_resize(NULL, size);
-    void *piece = memory->free[list];
-    if (!piece) return memory_resize(NULL, list * STEP + ODD);
-    memory->free[list] = *(void **)piece;
-    memory->kept -= list * STEP;
-    return piece;
+    size_t row = (size + HEAD - 1) / STEP;
+    if (row >= LARGE) return behind_row(memory_resize(NULL, HEAD + size), LARGE);
+    return behind_row(pool_take_uncleared(&memory->rows[row]), row);
 }
 
 void http_memory_give(struct http_memory *memory, void *piece) {
     if (!piece) return;
-    size_t list = list_of(piece);
-    if (list >= SIZES || memory->kept + list * STEP > MOST_KEPT) {
-        free(piece);
-        return;
-    }
-    *(void **)piece = memory->free[list];
-    memory->free[list] = piece;
-    memory->kept += list * STEP;
+    uint64_t *head = head_of(piece);
+    if (*head == LARGE) free(head);
+    else pool_give(&memory->rows[*head], head);
 }
 
 static void *take(size_t size, void *memory) { return http_memory_take(memory, size); }
@@ -82,8 +65,13 @@ static void *take_zeroed(size_t count, size_t size, void *memory) {
 }
 
 static void *resize(void *piece, size_t size, void *memory) {
-    (void)memory;
-    return memory_resize(piece, size);
+    if (piece && *head_of(piece) == LARGE) return behind_row(memory_resize(head_of(piece), HEAD + size), LARGE);
+    void *resized = http_memory_take(memory, size);
+    if (!piece) return resized;
+    size_t before = STEP * (*head_of(piece) + 1) - HEAD;
+    memcpy(resized, piece, before < size ? before : size);
+    http_memory_give(memory, piece);
+    return resized;
 }
 
 nghttp2_mem http_memory_functions(struct http_memory *memory) {

@@ -24,6 +24,7 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/memory.h"
+#include "base/pool.h"
 #include "http/memory.h"
 #include "http/output_private.h"
 #include "http/stream.h"
@@ -161,6 +162,7 @@ struct http_stream {
     struct list node;
     struct http_session *session;
     void *user;
+    const void *h2; /* nghttp2's own, for http_stream_approach() alone: it may have gone; or NULL */
     struct http_trailers *trailers; /* wait for the end of the body */
     struct http_text *text;         /* an answer that was given whole; else NULL */
     uint32_t id;

@@ -202,6 +202,8 @@ static inline void http_stream_respond_text(struct http_stream *stream, const st
 void http_stream_upgrade(struct http_stream *stream, const struct http_header *headers, size_t count);
 /* The body source has bytes (again). Cheap; may be called for every message. */
 void http_stream_resume(struct http_stream *stream);
+/* As call_approach() (rpc/call.h), in two steps. */
+void http_stream_approach(const struct http_stream *stream, int step);
 /* No more body after what body_ready() still counts: then the trailers (server), or END_STREAM (count 0).
  * Copied before the function returns. In HTTP/1 trailers are sent behind a chunked body to a client that has said
  * `te: trailers`, and left out elsewhere. */

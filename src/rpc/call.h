@@ -80,18 +80,18 @@ struct call_source {
 
 /* Read by handlers, written by rpc/ alone except where it says so. */
 struct call {
-    struct rpc *rpc;
     const struct call_handler *handler;
     void *data;                      /* the handler's own; begins as route->data */
     struct call_source *source;      /* fanout/'s own; NULL at first */
     const char *upstream;            /* raw server calls: where they are passed on to, for access lines; the handler's */
     const struct call_route *route;  /* of a server call */
-    const struct method *method;     /* NULL: raw */
     struct log_scope log;            /* connection, stream number, method; the handler may add its script */
     const struct metadata *metadata; /* the peer's: of the request (server) or the response headers (client: empty
                                       * until on_headers) */
     uint64_t deadline;               /* monotonic ns; 0: none */
     uint64_t opened;                 /* monotonic ns */
+    const struct method *method;     /* NULL: raw. From here on: what sending touches, together with what follows */
+    struct rpc *rpc;
     uint64_t messages_in, messages_out, bytes_in, bytes_out;
     struct tally *tally;             /* of its method: rpc/tally.h */
     atomic_uint_least64_t *sent;     /* in it; or nowhere: a sole reply is counted when it leaves */
@@ -138,6 +138,10 @@ bool call_takes_runs(const struct call *call);
 /* Writes what the connection's calls have queued, instead of at the end of the turn. Only from a task of the loop. */
 void call_flush(struct call *call);
 bool call_shares_connection(const struct call *call, const struct call *other);
+/* Brings what sending to it touches nearer to the processor, while others are sent to: in steps from 0 on, with some time
+ * between them, as each finds what the next one brings. A hint. */
+enum { CALL_APPROACH_STEPS = 3 };
+void call_approach(const struct call *call, int step);
 /* Encodes in place: append the message's bytes to the returned buffer (and nothing else), then end or abandon it.
  * NULL when the call is over. No other function of this header may come in between, of no call. */
 struct buffer *call_begin_message(struct call *call);

@@ -48,30 +48,19 @@ enum call_encoding {
 
 struct rpc_call {
     struct call call; /* what handlers hold */
+    /* What each message that is sent touches lies together (call_approach()); up to `ready`. */
     const struct dialect *dialect;
     struct rpc_connection *connection; /* of a call that waits: rpc.waiting */
-    struct http_stream *stream; /* NULL once it is closed */
-    struct rpc_call *partner;   /* raw: what comes goes there; NULL: nowhere, any more */
-    struct list ready;          /* in rpc.ready while there is news */
-    struct list sibling;        /* in rpc_connection.calls */
-    struct account *account;    /* who pays; the same from the beginning to the end */
-    struct list charged;        /* in account.calls */
-    struct list young;          /* in rpc.young until it is a second old */
-    struct inbound inbound;
+    struct http_stream *stream;        /* NULL once it is closed */
+    struct account *account;           /* who pays; the same from the beginning to the end */
     struct outbox outbox;
-    struct timer timer; /* the deadline */
-    struct meter *meter;     /* of a server call that has limits; else NULL */
-    struct attempt *attempt; /* of a client call; else NULL */
-    struct edge *edge;       /* the dialect's own; or NULL */
-    size_t replay_left;      /* of attempt->replay, to be sent before the outbox */
-    uint64_t buffered;  /* bytes charged to the accounts */
-    uint64_t progress;  /* when bytes last came, left or were taken while some were buffered; or when it ended */
-    struct metadata *headers, *trailers; /* ours; made when first asked for */
-    struct peer_metadata *peer_headers, *peer_trailers;
-    char *text;           /* of the status; NULL: empty */
-    char *name;           /* raw server calls: of the method */
-    char *target;         /* raw server calls that were parted: the address of the server; or NULL */
-    uint32_t wave;        /* raw: bytes that have left for the partner since it last had all */
+    struct edge *edge;         /* the dialect's own; or NULL */
+    struct attempt *attempt;   /* of a client call; else NULL */
+    size_t replay_left;        /* of attempt->replay, to be sent before the outbox */
+    struct rpc_call *partner;  /* raw: what comes goes there; NULL: nowhere, any more */
+    struct meter *meter;       /* of a server call that has limits; else NULL */
+    uint64_t buffered;         /* bytes charged to the accounts */
+    uint64_t progress;         /* when bytes last came, left or were taken while some were buffered; or when it ended */
     uint32_t most_message, most_queued;
     uint32_t window_due;  /* of the stream, to be given back when the handler function has returned */
     uint8_t state, news, status;
@@ -96,6 +85,19 @@ struct rpc_call {
     bool is_goa : 1;          /* messages are JSON as in rpc/goa.h */
     bool is_orphan : 1;       /* its client has gone without waiting for the end, and need not */
     bool is_mute : 1;         /* a message has no form that its peer reads: status and text say why */
+    /* The rest. */
+    struct list ready;          /* in rpc.ready while there is news */
+    struct list sibling;        /* in rpc_connection.calls */
+    struct list charged;        /* in account.calls */
+    struct list young;          /* in rpc.young until it is a second old */
+    struct inbound inbound;
+    struct timer timer; /* the deadline */
+    struct metadata *headers, *trailers; /* ours; made when first asked for */
+    struct peer_metadata *peer_headers, *peer_trailers;
+    char *text;           /* of the status; NULL: empty */
+    char *name;           /* raw server calls: of the method */
+    char *target;         /* raw server calls that were parted: the address of the server; or NULL */
+    uint32_t wave;        /* raw: bytes that have left for the partner since it last had all */
 };
 
 static inline struct rpc_call *rpc_call_of(struct call *call) { return container_of(call, struct rpc_call, call); }

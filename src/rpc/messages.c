@@ -233,6 +233,13 @@ void call_flush(struct call *public) {
     if (session) http_session_flush(session);
 }
 
+void call_approach(const struct call *public, int step) {
+    const struct rpc_call *call = rpc_call_of_const(public);
+    const char *first = (const char *)&public->method, *last = (const char *)&call->ready;
+    if (step == 0) memory_prefetch(first, (size_t)(last - first));
+    else if (call->stream) http_stream_approach(call->stream, step - 1);
+}
+
 bool call_shares_connection(const struct call *call, const struct call *other) {
     return rpc_call_of_const(call)->connection == rpc_call_of_const(other)->connection;
 }

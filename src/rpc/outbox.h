@@ -12,6 +12,7 @@
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "base/message.h"
+#include "base/pool.h"
 
 struct http_output;
 

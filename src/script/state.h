@@ -17,6 +17,7 @@
 #include "base/buffer.h"
 #include "base/list.h"
 #include "base/memory.h"
+#include "base/pool.h"
 #include "base/stint.h"
 #include "net/loop.h"
 #include "rpc/call.h"

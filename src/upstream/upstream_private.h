@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/memory.h"
+#include "base/pool.h"
 #include "net/loop.h"
 #include "net/resolver.h"
 #include "net/tls.h"

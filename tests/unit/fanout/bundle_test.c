@@ -43,6 +43,24 @@ static void a_turns_messages_go_out_at_its_end_as_one_run(void) {
     teardown(&one);
 }
 
+static void who_is_not_among_the_first_is_approached_before_it_is_given_anything(void) {
+    enum { CALLS = 30, FIRST = 8 };
+    struct one one = setup(0);
+    struct topic *topic = topic_open(one.topics, "t", 1);
+    struct fake fakes[CALLS] = {{.room = 0}};
+    for (int i = 0; i < CALLS; i++) {
+        fakes[i].room = 100;
+        topic_subscribe(topic, &fakes[i].call, &plain);
+    }
+    publish_letters(topic, 'a', 'c');
+    loop_turn(one.loop);
+    for (int i = 0; i < CALLS; i++) CHECK_STR(fakes[i].got, "a b c ");
+    for (int i = FIRST; i < CALLS; i++) CHECK_INT(fakes[i].approached, CALL_APPROACH_STEPS);
+    for (int i = 0; i < CALLS; i++) topics_call_closed(one.topics, &fakes[i].call);
+    topic_unref(&topic);
+    teardown(&one);
+}
+
 static void more_than_a_bundle_and_larger_than_a_run_all_arrive_in_order(void) {
     struct one one = setup(0);
     struct topic *topic = topic_open(one.topics, "t", 1);
@@ -281,6 +299,7 @@ static void another_worker_is_woken_for_all_of_a_turn_or_for_a_bundle(void) {
 
 int main(void) {
     RUN(a_turns_messages_go_out_at_its_end_as_one_run);
+    RUN(who_is_not_among_the_first_is_approached_before_it_is_given_anything);
     RUN(more_than_a_bundle_and_larger_than_a_run_all_arrive_in_order);
     RUN(messages_of_two_topics_keep_their_order);
     RUN(what_a_call_sends_itself_stays_in_its_place);

@@ -17,6 +17,7 @@ struct fake {
     int connection;
     bool takes_no_runs;
     int runs, flushes; /* messages in runs; how often its connection was written at once */
+    int approached;    /* steps, in their order, before its first run */
 };
 
 bool call_is_full(struct call *call) { return ((const struct fake *)call)->room <= 0; }
@@ -51,6 +52,10 @@ bool call_send_run(struct call *call, struct message *run, size_t from, size_t t
 }
 bool call_takes_runs(const struct call *call) { return !((const struct fake *)call)->takes_no_runs; }
 void call_flush(struct call *call) { ((struct fake *)call)->flushes++; }
+void call_approach(const struct call *call, int step) {
+    struct fake *fake = (struct fake *)(uintptr_t)call;
+    if (fake->approached == step && !fake->runs) fake->approached++;
+}
 bool call_shares_connection(const struct call *call, const struct call *other) {
     return ((const struct fake *)call)->connection == ((const struct fake *)other)->connection;
 }
