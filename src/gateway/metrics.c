@@ -26,8 +26,7 @@ const struct metric metrics[] = {
      .help = "Messages of clients that a handler has taken. What is passed on untouched is not taken apart, and counts none."},
     {COUNTER("grpc_server_msg_sent_total"), FROM(methods, tally, sent), .help = "Messages that were sent to clients."},
 
-    {GAUGE("tidewire_streams_open"), .source = &source_roles,
-     .help = "Streams that are open now: of clients (server), and those that the gateway has opened to others (upstream)."},
+    {GAUGE("tidewire_streams_open"), FROM(calls, rpc_counters, calls_served), .help = "Streams of clients that are open now."},
     {COUNTER("tidewire_stream_close_total"), .source = &source_reasons,
      .help = "Streams of clients that have ended, by who has ended them, as access lines say it."},
     {COUNTER("tidewire_http_refused_total"), FROM(calls, rpc_counters, strangers),

@@ -78,17 +78,6 @@ static void walk_calls(struct metrics_scrape *scrape) {
 }
 const struct metrics_source source_calls = {{NULL}, walk_calls};
 
-static void walk_roles(struct metrics_scrape *scrape) {
-    static const char *const roles[] = {"server", "upstream"};
-    uint64_t sums[CALL_COUNTERS];
-    sum_calls(scrape->view, sums);
-    uint64_t all = sum_at(sums, offsetof(struct rpc_counters, calls));
-    uint64_t made = sum_at(sums, offsetof(struct rpc_counters, calls_made));
-    give_number(scrape, &roles[0], all > made ? all - made : 0); /* read one after the other */
-    give_number(scrape, &roles[1], made);
-}
-const struct metrics_source source_roles = {{"role"}, walk_roles};
-
 static void walk_reasons(struct metrics_scrape *scrape) {
     uint64_t sums[CALL_COUNTERS];
     sum_calls(scrape->view, sums);

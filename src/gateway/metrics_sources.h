@@ -26,7 +26,6 @@ struct bus_figures {
 extern const struct metrics_source source_methods, /* struct tally */
     source_codes,                                  /* by status; the place is of the first */
     source_calls,                                  /* struct rpc_counters */
-    source_roles,                                  /* streams that are open, by who has opened them */
     source_reasons,                                /* why streams have ended */
     source_doors,                                  /* struct door_figures */
     source_scripts,                                /* struct script_figures */

@@ -300,7 +300,9 @@ static bool check_limits(struct arrival *arrival, bool is_raw, struct meter **me
 
 /* What comes from another worker is counted there. */
 static void begin_tally(struct rpc_call *call, struct tally *tally) {
-    if (!tally || call->connection->is_internal) return;
+    if (call->connection->is_internal) return;
+    counter_add(&call->call.rpc->counters.calls_served, 1);
+    if (!tally) return;
     call->call.tally = tally;
     if (!call->is_raw && call->call.method->is_server_streaming) call->call.sent = &tally->sent;
     counter_add(&tally->started, 1);

@@ -64,7 +64,6 @@ struct rpc_call *call_new(struct rpc_connection *connection, struct account *acc
     call->call.tally = &rpc->elsewhere;
     call->call.sent = &rpc->elsewhere.sent;
     counter_add(&rpc->counters.calls, 1);
-    counter_add(&rpc->counters.calls_made, call->is_client);
     counter_add(&rpc->counters.calls_started, 1);
     return call;
 }
@@ -314,10 +313,11 @@ static void tell_open(struct rpc_call *call) {
 static void count_closed(struct rpc_call *call) {
     struct rpc_counters *counters = &call->call.rpc->counters;
     counter_take(&counters->calls, 1);
-    counter_take(&counters->calls_made, call->is_client);
+    bool is_served = !call->is_client && !call->connection->is_internal;
+    counter_take(&counters->calls_served, is_served);
     counter_add(&counters->calls_ended[call->status], 1);
     counter_add(&call->call.tally->handled[call->status], 1);
-    if (!call->is_client && !call->connection->is_internal) counter_add(&counters->calls_closed[call->reason], 1);
+    counter_add(&counters->calls_closed[call->reason], is_served);
 }
 
 static void tell_close(struct rpc_call *call) {

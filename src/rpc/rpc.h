@@ -30,7 +30,7 @@ extern const char *const call_reason_names[CALL_REASONS + 1];
  * which counts them. */
 struct rpc_counters {
     atomic_uint_least64_t connections, calls; /* open now, those that we have made included */
-    atomic_uint_least64_t calls_made;         /* of them: by us */
+    atomic_uint_least64_t calls_served;       /* of them: clients' */
     atomic_uint_least64_t calls_started, calls_ended[STATUS_COUNT];
     atomic_uint_least64_t calls_closed[CALL_REASONS];
     atomic_uint_least64_t strangers; /* requests that are no calls in any dialect, and were refused */

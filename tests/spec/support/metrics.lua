@@ -2,7 +2,7 @@
 --
 --   local gw = gateway.start { config = 'admin "127.0.0.1:0" { }' }
 --   metrics.read(gw):sum("grpc_server_started_total", { grpc_method = "Greet" })
---   metrics.await(gw, "tidewire_streams_open", { role = "server" }, 0)
+--   metrics.await(gw, "tidewire_streams_open", nil, 0)
 local gateway = require "support.gateway"
 local http1 = require "support.http1"
 local process = require "support.process"
