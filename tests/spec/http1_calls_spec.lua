@@ -190,7 +190,9 @@ describe("A call by HTTP/1.1", function()
     gw:wait_for_log "the stream is CANCELLED"
   end
 
-  it("makes the handler wait while its client doesn't read, in bounded memory", function() client_is_behind(gw.address) end)
+  it("makes the handler wait while its client doesn't read, in bounded memory", function()
+    client_is_behind(gw.address)
+  end)
 
   local function handler_is_behind(address)
     local before = gw:resident_bytes()
@@ -219,14 +221,18 @@ describe("A call by HTTP/1.1", function()
     opener:half_close()
   end
 
-  it("makes the client wait while its handler doesn't read, and loses nothing", function() handler_is_behind(gw.address) end)
+  it("makes the client wait while its handler doesn't read, and loses nothing", function()
+    handler_is_behind(gw.address)
+  end)
 
   it("does so over TLS", function()
     certificates.authority "ca"
     certificates.certificate("one", "ca", "IP:127.0.0.1")
     gw = gateway.start { scripts = { ["greet.lua"] = script, ["chat.lua"] = chat },
-      config = config .. ('listen "127.0.0.1:0" { }\nlisten "127.0.0.2:0" { tls { certificate = "DIR/one.pem"  key = "DIR/one.key" } }')
-        :gsub("DIR", certificates.folder) }
+      config = config .. ([[
+        listen "127.0.0.1:0" { }
+        listen "127.0.0.2:0" { tls { certificate = "DIR/one.pem"  key = "DIR/one.key" } }
+      ]]):gsub("DIR", certificates.folder) }
     local address = tls_pipe.to(gw.addresses[2],
       { ca = certificates.folder .. "/ca.pem", name = "127.0.0.1", protocols = { "http/1.1" } })
     client_is_behind(address)

@@ -222,7 +222,8 @@ describe("a WebSocket", function()
     assert.equal("text", kind)
   end)
 
-  -- What Autobahn's cases ask: each row breaks one rule in the middle of a call, and gets its code.
+  -- In the middle of a call each row breaks one rule, of those that Autobahn's groups 2 to 7 ask for, and gets its
+  -- code. The suite itself, but for JSON, is tests/interop/autobahn.
   local faults = {
     { "a frame without a mask", 1002, { 0x81, "{}", { is_bare = true } } },
     { "a reserved bit", 1002, { 0xa1, "{}" } },
