@@ -68,7 +68,7 @@ struct http_stream *http_stream_new(struct http_session *session, int32_t id) {
 void http_stream_approach(const struct http_stream *stream, int step) {
     enum { SIZE = 232 }; /* of nghttp2's, about */
     if (step == 0) memory_prefetch(stream, sizeof *stream);
-    else memory_prefetch(stream->h2, SIZE);
+    else if (stream->h2) memory_prefetch(stream->h2, SIZE);
 }
 
 static void drop_text(struct http_stream *stream) {
