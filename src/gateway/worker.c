@@ -389,6 +389,7 @@ static void *run(void *context) {
         .context = worker->options.health,
     });
     loop_run(worker->loop);
+    rpc_settle(worker->rpc);
     script_stop(worker->script);
     log_flush();
     report_send(report_new(worker, tell_stopped));

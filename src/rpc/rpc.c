@@ -67,6 +67,13 @@ static void end_orphans(struct rpc *rpc, const char *text) {
     }
 }
 
+void rpc_settle(struct rpc *rpc) {
+    while (!list_is_empty(&rpc->ready) || !list_is_empty(&rpc->late)) {
+        rpc_run_ready(rpc);
+        rpc_run_late(rpc);
+    }
+}
+
 void rpc_free(struct rpc **handle) {
     struct rpc *rpc = *handle;
     *handle = NULL;
@@ -76,10 +83,7 @@ void rpc_free(struct rpc **handle) {
     http_worker_free(&rpc->http);
     end_orphans(rpc, "the server has ended");
     end_waiting(rpc, "the client has gone");
-    while (!list_is_empty(&rpc->ready) || !list_is_empty(&rpc->late)) {
-        rpc_run_ready(rpc);
-        rpc_run_late(rpc);
-    }
+    rpc_settle(rpc);
     rpc_connection_free(rpc->waiting);
     account_unref(&rpc->own);
     timer_stop(rpc->loop, &rpc->young_timer);

@@ -76,6 +76,8 @@ void rpc_drain(struct rpc *rpc);
 void rpc_end_all(struct rpc *rpc, const char *text, uint64_t grace);
 /* Cuts everything now. */
 void rpc_abort_all(struct rpc *rpc);
+/* When the loop has had its last turn: handlers hear what has come of their calls in it. */
+void rpc_settle(struct rpc *rpc);
 /* `f` may not end calls other than by call_finish() and call_reset(). */
 void rpc_each_call(struct rpc *rpc, void (*f)(struct call *call, void *context), void *context);
 
