@@ -62,7 +62,7 @@ static void add_trailers(struct header_block *block, const struct metadata *trai
 }
 
 static void add_metadata(const struct rpc_call *call, struct header_block *block) {
-    if (call->dialect == &connect_get_dialect) HEADER_BLOCK_ADD(block, "vary", "Accept-Encoding");
+    if (call->dialect != &connect_unary_dialect) HEADER_BLOCK_ADD(block, "vary", "Accept-Encoding"); /* it may be cached */
     header_block_add_metadata(block, call->headers);
     add_trailers(block, call->trailers);
 }

@@ -269,7 +269,7 @@ static void a_reply_is_the_body_or_a_field_of_it(void) {
         body_is(stream, rows[i].body);
         char expected[256];
         snprintf(expected, sizeof expected,
-                 ":status: 200\ncontent-type: application/json\ncontent-length: %zu\nx-begin: 1\ntrailer-x-end: 2\n",
+                 ":status: 200\ncontent-type: application/json\ncontent-length: %zu\nvary: Accept-Encoding\nx-begin: 1\ntrailer-x-end: 2\n",
                  strlen(rows[i].body));
         CHECK_STR(fake_text(&stream->headers), expected);
         close_library(stream);
@@ -282,7 +282,7 @@ static void the_headers_alone_are_an_answer_too(void) {
     reply("{\"title\":\"T\"}");
     call_finish(record.call, STATUS_OK, NULL, NULL, 0);
     body_is(stream, "");
-    CHECK_STR(fake_text(&stream->headers), ":status: 200\ncontent-type: application/json\ncontent-length: 13\n");
+    CHECK_STR(fake_text(&stream->headers), ":status: 200\ncontent-type: application/json\ncontent-length: 13\nvary: Accept-Encoding\n");
     CHECK_INT(record.status, STATUS_OK);
     close_library(stream);
     open_library();
@@ -335,7 +335,7 @@ static void a_reply_may_be_no_json(void) {
         reply(rows[i].reply);
         call_finish(record.call, STATUS_OK, NULL, NULL, 0);
         body_is(stream, rows[i].body);
-        snprintf(expected, sizeof expected, ":status: 200\ncontent-type: %s\ncontent-length: %zu\n", rows[i].type,
+        snprintf(expected, sizeof expected, ":status: 200\ncontent-type: %s\ncontent-length: %zu\nvary: Accept-Encoding\n", rows[i].type,
                  strlen(rows[i].body));
         CHECK_STR(fake_text(&stream->headers), expected);
         close_library(stream);
