@@ -23,7 +23,8 @@ room.Talk = {
 
 -- A browser that has lost its connection says by itself which event was its last, and hears those behind it.
 function room.Listen(stream)
-  words:subscribe(stream, { since = stream:metadata "last-event-id" })
+  local seen = tonumber(stream:metadata "last-event-id") or 0 -- a client may say anything
+  words:subscribe(stream, { since = seen > 2^20 and seen < 2^53 and math.floor(seen) or nil })
   stream:send_headers()
   stream:wait()
 end

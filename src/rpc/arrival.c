@@ -101,8 +101,8 @@ static bool answer_visitor(const struct arrival *arrival) {
         return refuse_in_text(arrival, "404", STATUS_UNIMPLEMENTED, "There is nothing here.\n");
     const struct header_block *block = plain_headers(arrival, "200");
     http_stream_respond_text(arrival->stream, block->headers, block->count,
-                             "tidewire " TIDEWIRE_VERSION ": a gateway for gRPC, gRPC-Web, Connect and WebSocket: calls are POST "
-                             "requests or WebSockets to /package.Service/Method.\n");
+                             "tidewire " TIDEWIRE_VERSION ": a gateway for gRPC, gRPC-Web, Connect, WebSocket and REST: calls are "
+                             "POST requests or WebSockets to /package.Service/Method, or what its routes say.\n");
     return false;
 }
 

@@ -141,6 +141,7 @@ static void on_room(struct http_session *session) { rpc_link_changed(http_sessio
 static void on_session_end(struct http_session *session, const char *reason) {
     struct rpc_connection *connection = http_session_owner(session);
     log_debug(&connection->log, "connection ends: %s", reason);
+    if (!list_is_empty(&connection->calls)) rpc_connection_peer(connection); /* their lines name it */
     connection->session = NULL;
     connection->reason = memory_copy_string(reason);
     rpc_link_lost(connection, reason);

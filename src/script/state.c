@@ -297,6 +297,8 @@ static const char *push_place(lua_State *L, lua_State *from, const char *text, c
     return lua_tostring(L, -1);
 }
 
+#define STACK "stack traceback:\n" /* luaL_traceback()'s first words */
+
 void log_lua_error(struct script *script, lua_State *L, const struct log_scope *scope, const char *what,
                    const struct origin *handler) {
     counter_add(&script->figures->errors, 1);
@@ -306,10 +308,13 @@ void log_lua_error(struct script *script, lua_State *L, const struct log_scope *
     lua_checkstack(own, LUA_MINSTACK);
     int top = lua_gettop(L), own_top = lua_gettop(own);
     const char *text = push_error_text(script, L, top), *place = push_place(own, L, text, handler);
-    luaL_traceback(own, L, NULL, 0);
+    const char *stack = strstr(text, "\n" STACK); /* of a plain call, whose own is gone (fiber.c) */
+    if (stack) lua_pushstring(own, stack + 1);
+    else luaL_traceback(own, L, NULL, 0);
     size_t length, line_length;
     const char *traceback = lua_tolstring(own, -1, &length);
-    lua_pushfstring(own, "%s: %s%s", what, place, text);
+    lua_pushlstring(own, text, stack ? (size_t)(stack - text) : strlen(text));
+    lua_pushfstring(own, "%s: %s%s", what, place, lua_tostring(own, -1));
     const char *line = lua_tolstring(own, -1, &line_length);
     const struct log_field field = {.name = "traceback", .value = traceback, .length = length};
     log_write_fields(LOG_ERROR, scope, line, line_length, &field, 1);

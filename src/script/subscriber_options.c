@@ -38,7 +38,7 @@ static uint32_t check_queue(lua_State *L) {
     return (uint32_t)queue;
 }
 
-/* `since`: "all", a number of messages, or a position: a larger number, or one in text. */
+/* `since`: "all", a number of messages, or a position: a larger number. Text is read as a number. */
 static void take_since(lua_State *L, struct subscription_options *options) {
     static const char since[] = "since is \"all\", a number of messages or a position";
     double number = -1;

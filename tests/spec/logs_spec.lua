@@ -2,6 +2,7 @@
 local gateway = require "support.gateway"
 local client = require "support.client"
 local process = require "support.process"
+local raw = require "support.raw"
 local unistd = require "posix.unistd"
 
 local script = [[
@@ -14,6 +15,10 @@ function greet.Greet(_, request)
   for i = 1, #fields do all[ fields[(i * 3 + #request.name) % #fields + 1] ] = i end
   tidewire.log.info("an order", all)
   return { greeting = request.name }
+end
+function greet.GreetStream(stream)
+  stream:send_headers()
+  stream:wait()
 end
 return greet
 ]]
@@ -36,6 +41,23 @@ describe("a log line", function()
       for name in line:gmatch " ([%w_]+)=" do names[#names + 1] = name end
       assert.equal("connection stream method script a b c customer id kind node path size zone",
         table.concat(names, " "))
+    end
+  end)
+end)
+
+describe("the line of a call that its client leaves by closing the connection", function()
+  after_each(gateway.stop_all)
+
+  it("names the client", function()
+    local gw = start "log { level = info }"
+    for _ = 1, 3 do -- the line that tells of an open call, which is no test of this, comes after a second
+      local mark = gw:mark()
+      local wire = assert(raw.connect(gw.address))
+      wire:headers(1, "greet.GreetService/GreetStream")
+      assert(wire:expect { type = "HEADERS", stream = 1 })
+      wire:close()
+      local ended = gw:wait_for_log("call ended", mark)
+      assert.is_truthy(ended:find("peer=127.0.0.1:%d+ "), ended)
     end
   end)
 end)

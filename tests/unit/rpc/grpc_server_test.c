@@ -77,8 +77,8 @@ static void requests_of_another_kind_are_told_what_is_served(void) {
 }
 
 static void a_visitor_is_told_what_stands_here(void) {
-    static const char greeting[] = "tidewire " TIDEWIRE_VERSION ": a gateway for gRPC, gRPC-Web, Connect and WebSocket: calls are POST "
-                                   "requests or WebSockets to /package.Service/Method.\n";
+    static const char greeting[] = "tidewire " TIDEWIRE_VERSION ": a gateway for gRPC, gRPC-Web, Connect, WebSocket and REST: calls "
+                                   "are POST requests or WebSockets to /package.Service/Method, or what its routes say.\n";
     char headers[96];
     snprintf(headers, sizeof headers, ":status: 200\ncontent-type: text/plain\ncontent-length: %zu\n",
              strlen(greeting));

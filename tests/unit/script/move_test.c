@@ -297,6 +297,7 @@ static void an_error_leaves_the_stream_where_it_was(void) {
                      "  s:every(1, function() print 'never' end) s:spawn(function() print 'never' end)\n"
                      "  topic:subscribe(s)\n  local x = nil + 1 end } }");
     CHECK(logged("on_reload failed, the stream stays on its scripts: main.lua:6: "));
+    CHECK(logged("a nil value traceback=stack traceback:\n\tmain.lua:6: in function <main.lua:3>"));
     advance(2);
     unary(GREET, "new");
     unary(GREET, "old");
