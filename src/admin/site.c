@@ -25,6 +25,7 @@ static const struct http_limits limits = {
     .pings_without_streams = true,
     .settings_timeout = PATIENCE,
     .write_timeout = PATIENCE,
+    .stalled = PATIENCE,
 };
 
 struct site {
@@ -133,7 +134,7 @@ static void on_request(struct http_session *session, struct http_stream *stream,
     struct visitor *visitor = http_session_owner(session);
     struct answer answer = choose_answer(visitor->site, headers, count, is_too_large);
     /* Who keeps a connection shall not keep others waiting. */
-    if (visitor->site->count >= SITE_CONNECTIONS_MOST) http_session_drain(session, "others wait");
+    if (visitor->site->count >= SITE_CONNECTIONS_MOST / 2) http_session_drain(session, "others wait");
     send_answer(stream, &answer);
 }
 

@@ -89,6 +89,19 @@ static void write_key(struct buffer *key, const struct figures_name *name) {
     for (int i = 0; i < FIGURES_PARTS && name->parts[i]; i++) buffer_append(key, name->parts[i], strlen(name->parts[i]) + 1);
 }
 
+/* One that was opened by that name is the same: no name stands twice. */
+static struct entry *others_of(struct figures *figures) {
+    struct buffer key = {0};
+    write_key(&key, &figures->others_name);
+    if (!figures->others) figures->others = map_get(&figures->by_name, buffer_bytes(&key), buffer_length(&key));
+    if (!figures->others) {
+        figures->others = add(figures, &figures->others_name);
+        map_put(&figures->by_name, buffer_bytes(&key), buffer_length(&key), figures->others);
+    }
+    buffer_free(&key);
+    return figures->others;
+}
+
 static struct entry *find_or_add(struct figures *figures, const struct figures_name *name, const struct buffer *key) {
     struct entry *entry = map_get(&figures->by_name, buffer_bytes(key), buffer_length(key));
     if (entry) return entry;
@@ -97,8 +110,7 @@ static struct entry *find_or_add(struct figures *figures, const struct figures_n
         map_put(&figures->by_name, buffer_bytes(key), buffer_length(key), entry);
         return entry;
     }
-    if (!figures->others) figures->others = add(figures, &figures->others_name);
-    return figures->others;
+    return others_of(figures);
 }
 
 void *figures_open(struct figures *figures, uint32_t thread, const struct figures_name *name) {

@@ -23,7 +23,7 @@ const struct section sections[SECTION_COUNT] = {
     [SECTION_CORS] =
         {.name = "cors",
          .parent = SECTION_LISTEN,
-         .help = "Which web pages may call here by gRPC-Web, Connect and WebSocket, and read every header of the answers. "
+         .help = "Which web pages may call here by gRPC-Web, Connect, WebSocket and REST, and read every header of the answers. "
                  "Their browsers' preflights are answered, and no handler hears of them. It keeps nobody else away. "
                  "Without it only pages of the gateway's own origin can call."},
     [SECTION_ADMIN] = {.name = "admin",

@@ -62,7 +62,7 @@ static bool refuse_in_text(const struct arrival *arrival, const char *http_statu
 static bool refuse_plain(const struct arrival *arrival, const char *http_status, enum status status) {
     return refuse_in_text(arrival, http_status, status,
                           "This is a gRPC server: it answers POST requests whose content-type is application/grpc, "
-                          "application/grpc-web, application/json or application/proto, and WebSockets.\n");
+                          "application/grpc-web, application/json or application/proto, WebSockets, and what its routes say.\n");
 }
 
 static bool refuse_verb(const struct arrival *arrival) {

@@ -4,6 +4,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 
 #include "base/buffer.h"
 #include "base/clock.h"
@@ -96,6 +98,18 @@ bool cors_allows(const struct cors *cors, struct text origin) {
     for (char **pattern = cors->origins; *pattern; pattern++)
         if (matches(*pattern, origin)) return true;
     return false;
+}
+
+bool cors_is_same_origin(struct text origin, struct text authority) {
+    static const char separator[] = "://";
+    const char *at = origin.length ? memmem(origin.data, origin.length, separator, 3) : NULL;
+    if (!at) return origin.length == 0;
+    struct text host = {at + 3, origin.length - (size_t)(at + 3 - origin.data)};
+    return host.length == authority.length && strncasecmp(host.data, authority.data, host.length) == 0;
+}
+
+bool cors_may_call(const struct cors *cors, struct text origin, struct text authority) {
+    return cors_is_same_origin(origin, authority) || (cors && cors_allows(cors, origin));
 }
 
 bool cors_takes_credentials(const struct cors *cors) { return cors->credentials; }

@@ -28,6 +28,11 @@ struct cors *cors_ref(struct cors *cors);
 void cors_unref(struct cors **cors);
 
 bool cors_allows(const struct cors *cors, struct text origin);
+/* The page is this server's own; or there is none. */
+bool cors_is_same_origin(struct text origin, struct text authority);
+/* Where a browser does not ask before it calls: a page of another site may not use what the browser knows of its user.
+ * Who is no browser sends no origin. `cors`: NULL where pages of other origins cannot call. */
+bool cors_may_call(const struct cors *cors, struct text origin, struct text authority);
 bool cors_takes_credentials(const struct cors *cors);
 
 /* To an answer that is complete but for these: names all of its own headers for the page to see. `text` holds what has to

@@ -70,7 +70,6 @@ struct rest_call {
     struct buffer type;             /* of a raw body: the request's, or that of the last reply; else empty */
     struct buffer id;               /* of the event that is packed next; empty: none */
     struct timer idle;
-    struct task begin;  /* events: the headers leave, once the handler has had a turn */
     uint64_t said;      /* when an event or a comment was last queued */
     uint8_t form;       /* enum rest_form */
     bool has_elements;  /* of the list */

@@ -36,6 +36,7 @@ static enum rest_form form_of(const struct rest_route *route, struct text list) 
     if (route->is_answer_raw) return REST_RAW;
     while (list.length) {
         struct text parameters, type = text_cut(text_cut(list, ',', &list), ';', &parameters);
+        if (text_is(parameters, "q=0")) continue;
         for (size_t i = 0; i < sizeof accepted / sizeof *accepted; i++)
             if (type.length == strlen(accepted[i].type) && !strncasecmp(type.data, accepted[i].type, type.length))
                 return accepted[i].form;
@@ -50,11 +51,12 @@ static void send_plainly(struct rpc_call *call) {
 
 /* The request stands in the path and in the query alone. */
 static void put_bound(struct rpc_call *call) {
-    const struct buffer *bound = &rest_in(call)->bound;
+    struct buffer *bound = &rest_in(call)->bound;
     size_t length = buffer_length(bound);
     call->reads_json = false;
     call->encoding = ENCODING_IDENTITY;
     inbound_put(call, length ? message_copy(buffer_bytes(bound), length) : message_new(0), false, 0);
+    buffer_free(bound);
 }
 
 static void begin(struct rpc_call *call, const struct arrival *arrival) {

@@ -13,17 +13,11 @@ static uint64_t silence_of(const struct rpc *rpc) {
 
 static bool is_open(const struct rpc_call *call) { return call->stream && call->state < CALL_FINISHING; }
 
-static void say_headers(struct rpc_call *call) {
-    if (is_open(call) && !call->has_sent_headers) call->dialect->send_headers(call);
-}
-
-static void begin_late(struct task *task) { say_headers(container_of(task, struct rest_call, begin)->call); }
-
-/* While something waits for the client, there is no need of more. */
+/* While something waits for the client, there is no need of more. Before the headers nothing can be said: the answer may
+ * still be another one. */
 static void say_nothing(struct rpc_call *call) {
     struct buffer *ahead = &call->edge->ahead;
-    say_headers(call);
-    if (call->outbox.bytes || buffer_length(ahead)) return;
+    if (!call->has_sent_headers || call->outbox.bytes || buffer_length(ahead)) return;
     buffer_append_text(ahead, ":\n\n");
     http_stream_resume(call->stream);
 }
@@ -41,19 +35,15 @@ static void look(struct timer *timer) {
     timer_start(rpc->loop, timer, rest->said + silence);
 }
 
-/* A client that waits for its first event is told that there is a stream, unless its request may still be refused. */
 void rest_events_begin(struct rest_call *rest) {
     struct rpc *rpc = rest->call->call.rpc;
     rest->said = loop_now(rpc->loop);
     timer_init(&rest->idle, look);
-    task_init(&rest->begin, begin_late);
     timer_start(rpc->loop, &rest->idle, rest->said + silence_of(rpc));
-    if (!rest->route->has_body) loop_defer(rpc->loop, LOOP_FLUSH, &rest->begin);
 }
 
 void rest_events_end(struct rest_call *rest) {
     timer_stop(rest->call->call.rpc->loop, &rest->idle);
-    task_cancel(&rest->begin);
 }
 
 /* JSON has no line breaks. */

@@ -39,7 +39,8 @@ static bool fail(const struct query *query, const char *text) {
 
 /* What stands in the path or in the body is not asked for again. */
 static bool is_elsewhere(const struct rest_route *route, const struct parameter *parameter) {
-    if (route->body && parameter_is_in(parameter, route->body)) return true;
+    const struct parameter body = {.fields = {route->body}, .depth = 1};
+    if (route->body && (parameter_is_in(parameter, route->body) || parameters_clash(&body, parameter))) return true;
     for (size_t i = 0; i < route->variable_count; i++)
         if (parameters_clash(&route->variables[i], parameter)) return true;
     return false;

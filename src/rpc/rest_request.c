@@ -2,6 +2,7 @@
 #include <strings.h>
 
 #include "rpc/call_private.h"
+#include "rpc/cors.h"
 #include "rpc/pages.h"
 #include "rpc/rest.h"
 
@@ -32,10 +33,9 @@ bool rest_recognise(struct arrival *arrival) {
     struct path_match match;
     size_t place = 0;
     const struct path_route *route = router ? router_next_path(router, PATH_HTTP, path, &match, &place) : NULL;
-    if (!route || names_method(router, path)) return false;
+    if (!route || names_method(router, path) || is_page(arrival, router)) return false;
     while (route && !rest_route_takes(route->rest, arrival->request.method))
         route = router_next_path(router, PATH_HTTP, path, &match, &place);
-    if (!route && is_page(arrival, router)) return false;
     arrival->rest.route = route;
     arrival->rest.verb = arrival->request.method;
     arrival->rest.target = arrival->request.path;
@@ -64,9 +64,23 @@ static bool is_dropped(const struct http_header *header) {
     return header->name_length > 5 && memcmp(header->name, "grpc-", 5) == 0 && !http_header_is(header, "grpc-timeout");
 }
 
+/* Of what changes nothing, a browser keeps the answer from pages of other sites; of the rest it does not always ask
+ * before. */
+static bool may_call(const struct arrival *arrival) {
+    const struct http_header *authority = http_header_find(arrival->headers, arrival->count, ":authority");
+    if (!authority) authority = http_header_find(arrival->headers, arrival->count, "host");
+    if (text_is(arrival->rest.verb, "GET") || text_is(arrival->rest.verb, "HEAD")) return true;
+    return cors_may_call(arrival->connection->cors, arrival->request.origin,
+                         authority ? (struct text){authority->value, authority->value_length} : (struct text){0});
+}
+
 static bool check(const struct arrival *arrival, struct text encoding) {
     const struct path_route *route = arrival->rest.route;
     if (!route) return refuse(arrival, REFUSED_VERB, "this path is not served with this method of HTTP");
+    if (!may_call(arrival)) {
+        rest_refuse(arrival, REFUSED_AS_STATUS, STATUS_PERMISSION_DENIED, "pages of this origin may not call");
+        return false;
+    }
     if (!route->rest->has_body) return true;
     if (arrival->request.type.length && !is_read(route->rest, arrival->request.type))
         return refuse(arrival, REFUSED_TYPE, "a body is read as application/json");

@@ -65,16 +65,6 @@ static bool choose_protocol(struct arrival *arrival, const struct handshake *han
     return refuse_malformed(arrival, "of the sub-protocols, tidewire.json and tidewire.proto are spoken here");
 }
 
-/* A page of another site may not use what the browser knows of its user: there are no preflights for a WebSocket. Who
- * is no browser sends no origin. */
-static bool is_same_origin(struct text origin, struct text authority) {
-    static const char separator[] = "://";
-    const char *at = origin.length ? memmem(origin.data, origin.length, separator, 3) : NULL;
-    if (!at) return origin.length == 0;
-    struct text host = {at + 3, origin.length - (size_t)(at + 3 - origin.data)};
-    return host.length == authority.length && strncasecmp(host.data, authority.data, host.length) == 0;
-}
-
 static bool check_handshake(struct arrival *arrival, const struct handshake *handshake) {
     bool is_upgrade = text_is(arrival->request.method, "GET");
     arrival->websocket.key = handshake->key;
@@ -86,8 +76,7 @@ static bool check_handshake(struct arrival *arrival, const struct handshake *han
     }
     if (handshake->key.length != KEY_LENGTH && (is_upgrade || handshake->key.length))
         return refuse_malformed(arrival, "sec-websocket-key is malformed");
-    const struct cors *cors = arrival->connection->cors;
-    if (!is_same_origin(handshake->origin, handshake->authority) && !(cors && cors_allows(cors, handshake->origin)))
+    if (!cors_may_call(arrival->connection->cors, handshake->origin, handshake->authority)) /* nobody asks before one */
         return refuse(arrival, REFUSED_AS_STATUS, STATUS_PERMISSION_DENIED, "pages of this origin may not call");
     if (arrival->websocket.form != WEBSOCKET_GOA) return choose_protocol(arrival, handshake);
     arrival->codec = CODEC_JSON;
@@ -213,7 +202,7 @@ static void read_handshake(struct handshake *handshake, struct arrival *arrival,
 /* A browser sends them along whoever's page it is. */
 static bool may_bring_cookies(const struct arrival *arrival, const struct handshake *handshake) {
     const struct cors *cors = arrival->connection->cors;
-    return is_same_origin(handshake->origin, handshake->authority) || (cors && cors_takes_credentials(cors));
+    return cors_is_same_origin(handshake->origin, handshake->authority) || (cors && cors_takes_credentials(cors));
 }
 
 bool websocket_translate(struct arrival *arrival) {

@@ -182,6 +182,7 @@ int fiber_call_plainly(struct fiber *fiber, int arguments, int results) {
     lua_insert(L, 1);
     int status = lua_pcall(L, arguments, results, 1);
     lua_remove(L, 1);
+    fiber->has_run_out = script->watchdog.has_barked;
     if (!outer) watchdog_leave(&script->watchdog);
     script->running = outer;
     script_settle(script);

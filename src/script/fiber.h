@@ -89,6 +89,7 @@ struct fiber {
     bool was_told_closed; /* a send of its own stream has said nil, "closed" */
     bool was_in_row;      /* of a WAIT_READY: that was a WAIT_ROW */
     bool is_plain;        /* runs without the right to wait */
+    bool has_run_out;     /* of its budget, in its last plain call */
     bool is_filter;       /* plain, and may not touch topics either */
     bool is_in_turn;      /* has stood in the row of senders: nobody is before it any more */
     uint32_t progress;    /* how much of a returned list has been sent */

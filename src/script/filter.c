@@ -205,7 +205,8 @@ static bool drain_ended(struct fiber *fiber, enum fiber_outcome outcome) {
     struct stream *stream = fiber->stream;
     stream->asides--;
     if (outcome == FIBER_FAILED) stream_fail(stream, fiber->L);
-    if (stream_has_successor(stream)) filter_pump_again(stream->filter);
+    struct filter *filter = stream->filter;
+    if (!filter->is_over && stream_has_successor(filter->streams[0])) filter_pump_again(filter);
     return true;
 }
 

@@ -97,8 +97,17 @@ static void take_apart(struct move *move, struct stream *stream, const struct ha
     stream->is_moving = true;
 }
 
+/* Whoever waits for the many other streams of such a handler shall not wait for that again and again. */
+static void give_up(const struct handler *before) {
+    const struct log_scope scope = {.script = before->file};
+    for (struct handler *handler = before->generation->handlers; handler; handler = handler->next)
+        if (handler == before) handler->successor = NULL;
+    log_warn(&scope, "on_reload of %s takes too long: the other streams stay on their scripts, too",
+             before->method->full_name);
+}
+
 /* False: it has ended the stream, or failed, as the log says then. */
-static bool run_on_reload(struct stream *stream) {
+static bool run_on_reload(struct stream *stream, bool *has_run_out) {
     const struct handler *handler = stream->handler;
     struct script *script = handler->generation->script;
     struct failure failure;
@@ -107,6 +116,7 @@ static bool run_on_reload(struct stream *stream) {
     push_ref(fiber->L, handler->on_reload);
     push_stream(fiber->L, stream);
     bool has_raised = fiber_call_plainly(fiber, 1, 0) != 0, has_failed = false;
+    *has_run_out = fiber->has_run_out;
     if (has_raised && to_failure(script, fiber->L, -1, &failure)) {
         stream_finish(stream, failure.status, failure.text, failure.details, failure.details_length);
     } else if (has_raised) {
@@ -167,10 +177,11 @@ static bool move_all(struct stream *const *streams, unsigned count, const struct
     struct move *moves = memory_new(count * sizeof *moves);
     struct call *call = streams[0]->call;
     const struct handler *after = first;
-    bool is_fine = true;
+    bool is_fine = true, has_run_out = false;
     for (unsigned i = 0; i < count; i++, after = after->then) take_apart(&moves[i], streams[i], after);
-    for (unsigned i = 0; i < count && is_fine; i++) is_fine = run_on_reload(streams[i]);
+    for (unsigned i = 0; i < count && is_fine; i++) is_fine = run_on_reload(streams[i], &has_run_out);
     for (unsigned i = 0; i < count && !is_fine; i++) stay(&moves[i]);
+    if (has_run_out && !is_fine) give_up(moves[0].before);
     if (is_fine) {
         call->log.script = first->file;
         call_move(call, first->method);
@@ -224,16 +235,16 @@ static void report(const struct script *script) {
 static void look_at_some(struct task *task) {
     struct script *script = container_of(task, struct script, move_task);
     struct generation *generation;
-    struct stint stint = {0};
-    stint_begin(&stint);
+    struct stint *stint = &script->move_stint;
+    stint_begin(stint);
     while ((generation = next_unseen(script))) {
-        if (stint_is_over(&stint, STINT_TIME)) {
+        if (stint_is_over(stint, STINT_TIME)) {
             loop_defer(script->host.loop, LOOP_AGAIN, task);
             return;
         }
         struct stream *stream = container_of(list_take(&generation->unseen), struct stream, node);
         list_append(&generation->open, &stream->node);
-        stint_note(&stint, MOVES_A_TURN, STINT_TIME);
+        stint_note(stint, MOVES_A_TURN, STINT_TIME);
         look_at(stream);
     }
     report(script);

@@ -57,6 +57,7 @@ struct script {
     struct task ready_task;
     struct stint ready_stint;
     struct task move_task; /* move.h */
+    struct stint move_stint;
     uint32_t moved, unfiltered; /* streams since the last reload, and subscriptions of theirs without their filter */
 
     struct dice dice;          /* for backoff */

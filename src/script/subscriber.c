@@ -236,7 +236,7 @@ void subscribers_start(struct list *subscribers) {
 
 /* ---- another generation ---- */
 
-/* The filter that is data, in the other generation's types; `is_lost`: what it looks at is no more. */
+/* The filter that is data, in the other generation's types. */
 static void move_fields(struct subscriber *subscriber, const struct subscriber *before) {
     struct subscription_options *options = &subscriber->options;
     if (before->equals) subscriber->equals = field_filter_move(before->equals, subscriber->type);

@@ -54,7 +54,8 @@ describe("an admin address", function()
     assert.equal(1, metrics.parse(answer.body):sum "tidewire_build_info")
     assert.equal(200, metrics.ask(gw, "/metrics?name=x", "GET", wire).status)
     for _, path in ipairs { "/health", "/healthz" } do
-      assert.same({ 200, "alive\n" }, { metrics.ask(gw, path, "GET", wire).status, "alive\n" })
+      local alive = metrics.ask(gw, path, "GET", wire)
+      assert.same({ 200, "alive\n" }, { alive.status, alive.body })
     end
     assert.same({ 200, "ready\n" }, { state(gw) })
     local head = metrics.ask(gw, "/ready", "HEAD", wire)
@@ -112,7 +113,7 @@ describe("an admin address", function()
   end)
 
   it("says not ready while a script says so, and while the gateway drains, when it goes on to be watched", function()
-    local gw = start()
+    local gw = start("drain_timeout = 600s\n" .. admin)
     assert.same({ 200, "ready\n" }, { state(gw) })
     greets(gw, "ill")
     assert.same({ 503, "not serving\n" }, { state(gw) })

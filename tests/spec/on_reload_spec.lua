@@ -279,6 +279,7 @@ describe("open streams", function()
       assert.equal(i .. " a", assert(stream:receive()).greeting)
       gw:write("scripts/greet.lua", relay(i + 1))
       assert.equal(i + 1, gw:reload())
+      gw:wait_for_log("open streams moved to generation " .. i + 1)
     end
     gw:wait_for_log "generation 3 is gone" -- nothing of it is left; what the stream has opened is of the first
     assert.equal(0, gw:count_in_log "generation 1 is gone")

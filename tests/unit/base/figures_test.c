@@ -67,6 +67,19 @@ static void names_beyond_the_bound_are_one(void) {
     figures_free(&figures);
 }
 
+static void a_name_that_is_also_that_of_the_others_stands_once(void) {
+    struct figures *figures = new_figures(1, 1);
+    struct row *row = open_row(figures, 0, "others", "others");
+    CHECK(open_row(figures, 0, "a", "1") == row);
+    CHECK_STR(all_of(figures), "others/others=0,0 ");
+    figures_free(&figures);
+    figures = new_figures(1, 1);
+    open_row(figures, 0, "a", "1");
+    CHECK(open_row(figures, 0, "a", "2") == open_row(figures, 0, "others", "others"));
+    CHECK_STR(all_of(figures), "a/1=0,0 others/others=0,0 ");
+    figures_free(&figures);
+}
+
 static void gauges_may_fall(void) {
     struct figures *figures = new_figures(2, 1);
     struct row *one = open_row(figures, 0, "a", "b"), *other = open_row(figures, 1, "a", "b");
@@ -113,6 +126,7 @@ int main(void) {
     RUN(rows_of_all_threads_are_summed_up);
     RUN(the_same_name_is_the_same_row_and_another_threads_is_not);
     RUN(names_beyond_the_bound_are_one);
+    RUN(a_name_that_is_also_that_of_the_others_stands_once);
     RUN(gauges_may_fall);
     RUN(who_reads_meanwhile_sees_sums_that_only_grow);
     return 0;

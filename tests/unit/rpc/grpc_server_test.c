@@ -59,10 +59,10 @@ static void requests_that_are_no_calls_are_refused(void) {
             "grpc-message: messages are served as +proto and +json only\n");
 }
 
-#define PLAIN "content-type: text/plain\ncontent-length: 165\n"
+#define PLAIN "content-type: text/plain\ncontent-length: 186\n"
 static const char plain_text[] =
     "This is a gRPC server: it answers POST requests whose content-type is application/grpc, "
-    "application/grpc-web, application/json or application/proto, and WebSockets.\n";
+    "application/grpc-web, application/json or application/proto, WebSockets, and what its routes say.\n";
 
 static void requests_of_another_kind_are_told_what_is_served(void) {
     static const char *const types[] = {"text/html", "application/grpc-webby", "application/jsonp", NULL};

@@ -326,6 +326,24 @@ static void on_reload_may_end_the_stream(void) {
     CHECK(!logged("never") && number(1)->is_gone);
 }
 
+static void an_on_reload_that_never_returns_is_run_once(void) {
+    run_script(SCRIPT("return { GreetStream = { on_message = function() return { greeting = 'old' } end } }"));
+    struct test_call *one = open_call(GREET_STREAM), *two = open_call(GREET_STREAM), *three = open_call(GREET_STREAM);
+    world.handler_time = 50 * NS_PER_MS;
+    run_script("return { GreetStream = { on_reload = function() while true do end end } }");
+    say(one, "a");
+    say(two, "a");
+    say(three, "a");
+    CHECK_INT(times_logged("on_reload failed"), 1);
+    CHECK_INT(times_logged("takes too long"), 1);
+    CHECK_STR(sent(one), "old");
+    CHECK_STR(sent(three), "old");
+    world.handler_time = NS_PER_S;
+    run_script("return { GreetStream = { on_reload = true, on_message = function() return { greeting = 'new' } end } }");
+    say(two, "b");
+    CHECK_STR(sent(two), "old,new");
+}
+
 static void the_end_of_all_scripts_moves_nobody(void) {
     run_script(SCRIPT("return { GreetStream = { on_message = function() tidewire.sleep(1) return { greeting = 'old' } end } }"));
     struct test_call *call = open_call(GREET_STREAM);
@@ -471,6 +489,7 @@ int main(void) {
     RUN_IN_WORLD(coalescing_goes_on_by_its_key);
     RUN_IN_WORLD(an_error_leaves_the_stream_where_it_was);
     RUN_IN_WORLD(on_reload_may_end_the_stream);
+    RUN_IN_WORLD(an_on_reload_that_never_returns_is_run_once);
     RUN_IN_WORLD(the_end_of_all_scripts_moves_nobody);
     RUN_IN_WORLD(a_filtered_call_goes_over);
     RUN_IN_WORLD(all_scripts_of_a_filter_go_over_or_none);
