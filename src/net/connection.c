@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,7 @@ enum {
 #define READ_TIME NS_PER_MS /* of a turn, after which nobody reads twice in a wake */
 static const uint64_t flush_stall = 10 * NS_PER_S; /* of the last bytes, when the peer takes none of them */
 static const uint64_t linger = 1 * NS_PER_S;       /* from our FIN to the peer's */
+static const uint64_t look_interval = 5 * NS_PER_S; /* at who is not read, and may have gone */
 /* What TLS itself may answer (key updates, alerts) to a peer that takes nothing of it. */
 static const size_t most_answers = 64 * 1024;
 
@@ -316,9 +318,18 @@ static void on_readable(evutil_socket_t fd, short what, void *context) {
 
 /* Beginning and end */
 
+/* The kernel tells nobody of a reset who watches neither for reading nor for writing. */
+static void look_at_paused(struct connection *connection) {
+    struct pollfd peer = {.fd = connection->fd};
+    if (!connection->is_paused) return;
+    if (poll(&peer, 1, 0) > 0 && (peer.revents & (POLLERR | POLLHUP))) end_text(connection, "the peer has gone");
+    else timer_start(connection->loop, &connection->timer, loop_now(connection->loop) + look_interval);
+}
+
 static void on_timer(struct timer *timer) {
     struct connection *connection = container_of(timer, struct connection, timer);
     switch (connection->phase) {
+    case PHASE_OPEN: look_at_paused(connection); break;
     case PHASE_DIALLING: end_text(connection, "connecting took too long"); break;
     case PHASE_HEADER: end_text(connection, "no PROXY header in time"); break;
     case PHASE_HANDSHAKE: end_text(connection, "the TLS handshake took too long"); break;
@@ -494,6 +505,8 @@ void connection_probe(struct connection *connection, uint64_t interval, uint64_t
 void connection_pause(struct connection *connection) {
     connection->is_paused = true;
     update_reading(connection);
+    if (connection->phase == PHASE_OPEN && connection->fd >= 0 && !timer_is_running(&connection->timer))
+        timer_start(connection->loop, &connection->timer, loop_now(connection->loop) + look_interval);
 }
 
 void connection_resume(struct connection *connection) {

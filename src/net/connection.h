@@ -96,7 +96,7 @@ size_t connection_undelivered(const struct connection *connection);
  * and for `timeout` again. Of TCP sockets, in whole seconds; nothing of others. */
 void connection_probe(struct connection *connection, uint64_t interval, uint64_t timeout);
 /* Stops and starts reading: back-pressure to the kernel. A pause in on_ready may still see one on_bytes: what
- * came together with the end of the handshake. */
+ * came together with the end of the handshake. A peer that is gone meanwhile is noticed some seconds later. */
 void connection_pause(struct connection *connection);
 void connection_resume(struct connection *connection);
 /* Sends what is kept (ten seconds without progress end that), then a TLS close and FIN, waits up to a second

@@ -194,9 +194,8 @@ describe("A call by HTTP/1.1", function()
     client_is_behind(gw.address)
   end)
 
-  local function handler_is_behind(address)
-    local before = gw:resident_bytes()
-    local wire = http1.connect(address)
+  -- Until the gateway takes no more, as its handler takes nothing.
+  local function fill(wire)
     local piece, sent = chunk(envelope(('{"name":"%s"}'):format(("x"):rep(1000)))), 0
     wire:send(head("GreetClientStream", stream_json .. chunked))
     gw:wait_for_log "the gate is closed"
@@ -210,6 +209,13 @@ describe("A call by HTTP/1.1", function()
       while sent < 64 * MIB and send_on() > 0 do end
       return sent
     end)
+    return piece, sent
+  end
+
+  local function handler_is_behind(address)
+    local before = gw:resident_bytes()
+    local wire = http1.connect(address)
+    local piece, sent = fill(wire)
     assert.is_true(sent < 32 * MIB, sent)
     assert.is_true(gw:resident_bytes() - before < 8 * MIB * gateway.slowness)
     other_is_served()
@@ -237,6 +243,15 @@ describe("A call by HTTP/1.1", function()
       { ca = certificates.folder .. "/ca.pem", name = "127.0.0.1", protocols = { "http/1.1" } })
     client_is_behind(address)
     handler_is_behind(address)
+  end)
+
+  it("ends when its client is gone, though nothing is read of it", function()
+    local wire = http1.connect(gw.address)
+    fill(wire)
+    local mark = gw:mark()
+    wire:reset()
+    assert.matches("reason=connection", gw:wait_for_log("call ended", mark), 1, true)
+    other_is_served()
   end)
 
   it("ends for the handler when its client goes", function()

@@ -34,6 +34,11 @@ function http1:close()
   if self.fd then unistd.close(self.fd) end
   self.fd, open[self] = nil, nil
 end
+-- As a process that is killed may: what is on its way is thrown away.
+function http1:reset()
+  assert(socket.setsockopt(self.fd, socket.SOL_SOCKET, socket.SO_LINGER, 1, 0))
+  self:close()
+end
 function http1.close_all()
   for wire in pairs(open) do wire:close() end
 end
