@@ -55,7 +55,7 @@ static bool has_value(const struct field *field) {
     }
 }
 
-static const struct field *find_field(const struct message_type *type, struct text name) {
+const struct field *parameter_field(const struct message_type *type, struct text name) {
     if (!name.length) return NULL;
     const struct field *field = message_field(type, name.data, name.length);
     return field ? field : message_field_by_json(type, name.data, name.length);
@@ -64,7 +64,7 @@ static const struct field *find_field(const struct message_type *type, struct te
 enum parameter_fault parameter_find(const struct message_type *type, struct text name, struct parameter *parameter) {
     parameter->depth = 0;
     do {
-        const struct field *field = type ? find_field(type, text_cut(name, '.', &name)) : NULL;
+        const struct field *field = type ? parameter_field(type, text_cut(name, '.', &name)) : NULL;
         if (!field || parameter->depth == PARAMETER_DEPTH) return PARAMETER_UNKNOWN;
         parameter->fields[parameter->depth++] = field;
         type = field->is_repeated || has_value(field) ? NULL : field->message;

@@ -26,6 +26,8 @@ void parameter_write(struct buffer *out, const struct field *field, struct text 
 
 enum parameter_fault { PARAMETER_OK, PARAMETER_UNKNOWN, PARAMETER_OF_MESSAGE /* its fields may be named, but not itself */ };
 
+/* One of the type's own, by either of its names; NULL: none. */
+const struct field *parameter_field(const struct message_type *type, struct text name);
 /* "book.title": names as in the .proto or in JSON. */
 enum parameter_fault parameter_find(const struct message_type *type, struct text name, struct parameter *parameter);
 /* Both cannot be set, as they are the same and no list, or members of one oneof. */

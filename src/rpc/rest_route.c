@@ -6,11 +6,6 @@
 
 static bool is_all(struct text name) { return text_is(name, "*"); }
 
-static const struct field *find(const struct message_type *type, struct text name) {
-    const struct field *field = message_field(type, name.data, name.length);
-    return field ? field : message_field_by_json(type, name.data, name.length);
-}
-
 static bool find_variables(struct rest_route *route, const struct path_template *path, struct error *error) {
     const struct message_type *type = route->method->request;
     for (size_t i = 0; i < path->variable_count; i++) {
@@ -34,7 +29,7 @@ static bool find_variables(struct rest_route *route, const struct path_template 
 static bool find_field(const struct message_type *type, const char *what, struct text name, const struct field **field,
                        struct error *error) {
     if (!name.length || is_all(name)) return true;
-    *field = find(type, name);
+    *field = parameter_field(type, name);
     return *field || error_set(error, "`%s`: %s has no field \"%.*s\"", what, type->full_name, (int)name.length, name.data);
 }
 
